@@ -1,0 +1,1 @@
+//! Interval analysis: how wide every accumulator can get, proved.

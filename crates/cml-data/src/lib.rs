@@ -1,0 +1,1 @@
+//! Data sets: a seeded checkerboard, CSV files, splits.

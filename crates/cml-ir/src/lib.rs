@@ -1,0 +1,1 @@
+//! Integer dataflow graph: builder, verifier, passes, reference interpreter, text dump, wire format.

@@ -1,0 +1,1 @@
+//! Float networks with quantizers, and their exact translation to integer graphs.

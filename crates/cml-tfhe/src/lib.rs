@@ -1,0 +1,1 @@
+//! Lowering of integer graphs to TFHE table lookups: noise model, parameters, keys, executor.
