@@ -1,1 +1,63 @@
-//! Integer dataflow graph: builder, verifier, passes, reference interpreter, text dump, wire format.
+//! Integer dataflow graphs of quantized neural networks.
+//!
+//! A [`Graph`] holds integer tensors and the operations between them. Floats
+//! appear only at its border: an input says how to quantize, an output how to
+//! dequantize. Everything downstream (widths, lowering, the encrypted run) is
+//! tested against [`interpret`], the one oracle.
+//!
+//! Invariants:
+//! - A `Graph` exists only if it is valid: [`GraphBuilder`] is the only
+//!   constructor, and [`read_graph`] goes through it.
+//! - Operands point backwards, so every analysis is one forward loop.
+//! - No pass mutates: a pass maps `&Graph` to a new `Graph`.
+//! - The magnitude of every value, partial sums included, is below
+//!   [`LIMIT`], so no integer operation here can overflow.
+//!
+//! ```
+//! use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
+//!
+//! let mut b = GraphBuilder::new("tiny");
+//! let x = b.input("x", vec![2], InputSpec::new(1.0, 0, Interval::new(-3, 3)))?;
+//! let w = Tensor::new(vec![1, 2], vec![2, -1])?;
+//! let acc = b.dot("fc", x, w, vec![1])?;
+//! let relu = b.lut("relu", acc, Lut::from_fn(Interval::new(-8, 10), |v| v.max(0)))?;
+//! b.output("y", relu, OutputSpec::identity())?;
+//! let graph = b.finish()?;
+//!
+//! let y = interpret(&graph, &[Tensor::new(vec![2], vec![3, 1])?])?;
+//! assert_eq!(y[0].data(), &[6]);
+//! println!("{graph}");
+//! # Ok::<(), cml_ir::IrError>(())
+//! ```
+
+mod builder;
+pub mod container;
+mod dot;
+mod dump;
+mod error;
+mod graph;
+mod infer;
+mod interpret;
+mod interval;
+mod linear;
+mod lut;
+mod op;
+pub mod passes;
+mod tensor;
+mod verify;
+mod wire;
+
+pub use builder::GraphBuilder;
+pub use dot::to_dot;
+pub use error::IrError;
+pub use graph::{Graph, Node, NodeId, Type};
+pub use infer::{LIMIT, intervals};
+pub use interpret::{Values, evaluate, interpret};
+pub use interval::Interval;
+pub use linear::{Source, for_each_term};
+pub use lut::{Lut, Steps};
+pub use op::{Conv2d, Dot, InputSpec, Op, OutputSpec, Pad, SumPool};
+pub use passes::{PASSES, optimize};
+pub use tensor::Tensor;
+pub use verify::verify;
+pub use wire::{GRAPH, graph_from_bytes, graph_hash, graph_to_bytes, read_graph, write_graph};

@@ -1,0 +1,155 @@
+//! The reference interpreter: the oracle for every other execution.
+
+use crate::linear::{Source, for_each_term};
+use crate::{Graph, InputSpec, IrError, Node, NodeId, Op, Tensor};
+
+/// The value of every node, for one sample.
+#[derive(Clone, Debug)]
+pub struct Values {
+    all: Vec<Tensor>,
+}
+
+impl Values {
+    /// Value of a node.
+    pub fn get(&self, id: NodeId) -> &Tensor {
+        &self.all[id.index()]
+    }
+}
+
+/// Runs a graph on one sample and returns its outputs, in order.
+///
+/// # Errors
+/// If the inputs do not have the declared number, shapes and ranges.
+pub fn interpret(graph: &Graph, inputs: &[Tensor]) -> Result<Vec<Tensor>, IrError> {
+    let mut values = evaluate(graph, inputs)?;
+    let outputs: Vec<usize> = graph.outputs().map(|(id, ..)| id.index()).collect();
+    let empty = || Tensor::from_parts(vec![0], Vec::new());
+    Ok(outputs
+        .into_iter()
+        .map(|i| std::mem::replace(&mut values.all[i], empty()))
+        .collect())
+}
+
+/// As [`interpret`], with the value of every node.
+///
+/// # Errors
+/// As [`interpret`].
+pub fn evaluate(graph: &Graph, inputs: &[Tensor]) -> Result<Values, IrError> {
+    let needs = graph.inputs().count();
+    if needs != inputs.len() {
+        return Err(IrError::InputCount {
+            graph: graph.name().to_owned(),
+            needs,
+            has: inputs.len(),
+        });
+    }
+    let mut given = inputs.iter();
+    let mut all: Vec<Tensor> = Vec::with_capacity(graph.len());
+    for (id, node) in graph.nodes() {
+        let value = match &node.op {
+            Op::Input { spec, .. } => check_input(
+                node,
+                spec,
+                given.next().ok_or(IrError::InputCount {
+                    graph: graph.name().to_owned(),
+                    needs,
+                    has: inputs.len(),
+                })?,
+            )?,
+            op => {
+                let operands: Vec<&Tensor> = graph.operands(id).iter().map(|o| &all[o.index()]).collect();
+                apply(op, &operands, &node.ty.shape)
+            }
+        };
+        all.push(value);
+    }
+    Ok(Values { all })
+}
+
+fn check_input(node: &Node, spec: &InputSpec, given: &Tensor) -> Result<Tensor, IrError> {
+    if given.shape() != node.ty.shape {
+        return Err(IrError::Shape {
+            node: node.name.clone(),
+            what: "input",
+            needs: format!("{:?}", node.ty.shape),
+            has: format!("{:?}", given.shape()),
+        });
+    }
+    if let Some(index) = given.data().iter().position(|&v| !spec.range.contains(v)) {
+        return Err(IrError::InputRange {
+            node: node.name.clone(),
+            index,
+            has: given.data()[index],
+            range: spec.range,
+        });
+    }
+    Ok(given.clone())
+}
+
+fn apply(op: &Op, operands: &[&Tensor], shape: &[usize]) -> Tensor {
+    let count = shape.iter().product();
+    let data = match op {
+        Op::Lut(lut) => {
+            let width = (operands[0].data().len() / shape.first().copied().unwrap_or(1).max(1)).max(1);
+            operands[0]
+                .data()
+                .iter()
+                .enumerate()
+                .map(|(i, &v)| lut.channel(i / width).eval(v))
+                .collect()
+        }
+        linear => {
+            let mut sums = vec![0i64; count];
+            let shapes: Vec<&[usize]> = operands.iter().map(|t| t.shape()).collect();
+            for_each_term(linear, &shapes, shape, |out, weight, source| {
+                sums[out] += weight
+                    * match source {
+                        Source::Element { operand, index } => operands[operand].data()[index],
+                        Source::Constant(v) => v,
+                    };
+            });
+            sums
+        }
+    };
+    Tensor::from_parts(shape.to_vec(), data)
+}
+
+impl Graph {
+    /// Quantizes one float sample for the graph's only input, in row-major
+    /// order.
+    ///
+    /// # Errors
+    /// If the graph has several inputs, the count is wrong, or a value is not
+    /// finite.
+    pub fn quantize_input(&self, sample: &[f32]) -> Result<Tensor, IrError> {
+        let mut inputs = self.inputs();
+        let (Some((_, node, spec)), None) = (inputs.next(), inputs.next()) else {
+            return Err(IrError::InputCount {
+                graph: self.name().to_owned(),
+                needs: self.inputs().count(),
+                has: 1,
+            });
+        };
+        let needs: usize = node.ty.shape.iter().product();
+        if sample.len() != needs {
+            return Err(IrError::Shape {
+                node: node.name.clone(),
+                what: "input values",
+                needs: needs.to_string(),
+                has: sample.len().to_string(),
+            });
+        }
+        let codes: Result<Vec<i64>, IrError> = sample
+            .iter()
+            .enumerate()
+            .map(|(index, &x)| {
+                spec.quantize(x).ok_or(IrError::InputNotFinite {
+                    node: node.name.clone(),
+                    index,
+                    has: x,
+                })
+            })
+            .collect();
+        Tensor::new(node.ty.shape.clone(), codes?)
+    }
+}

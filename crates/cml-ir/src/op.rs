@@ -1,0 +1,237 @@
+//! The closed set of operations.
+
+use crate::{Interval, IrError, Lut, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// How a client turns floats into the integers of an input.
+///
+/// `q = clamp(round_half_even(x / scale + zero_point), range)`, in `f32`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Size of one step, in units of the float input.
+    pub scale: f32,
+    /// Integer that stands for 0.0.
+    pub zero_point: i64,
+    /// Codes that can occur.
+    pub range: Interval,
+}
+
+impl InputSpec {
+    /// A quantizer of an input.
+    pub fn new(scale: f32, zero_point: i64, range: Interval) -> Self {
+        Self {
+            scale,
+            zero_point,
+            range,
+        }
+    }
+
+    /// Integer code of one float; `None` if it is not finite.
+    pub fn quantize(&self, x: f32) -> Option<i64> {
+        if !x.is_finite() {
+            return None;
+        }
+        let q = (x / self.scale + self.zero_point as f32).round_ties_even();
+        Some((q.clamp(self.range.lo as f32, self.range.hi as f32)) as i64)
+    }
+}
+
+/// How a client turns the integers of an output into floats, and what the
+/// channels (axis 0) mean.
+///
+/// `y = q * scale[c] + offset[c]`, in `f32`; one entry serves every channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputSpec {
+    /// Factor of each channel, or one for all.
+    pub scale: Vec<f32>,
+    /// Offset of each channel, or one for all.
+    pub offset: Vec<f32>,
+    /// Class names, if the output is a score for each class; else empty.
+    pub labels: Vec<String>,
+}
+
+impl OutputSpec {
+    /// Integers as they are.
+    pub fn identity() -> Self {
+        Self {
+            scale: vec![1.0],
+            offset: vec![0.0],
+            labels: Vec::new(),
+        }
+    }
+
+    /// Float value of code `q` in channel `c`.
+    pub fn dequantize(&self, c: usize, q: i64) -> f32 {
+        let pick = |v: &[f32]| if v.len() == 1 { v[0] } else { v[c] };
+        q as f32 * pick(&self.scale) + pick(&self.offset)
+    }
+
+    /// Float values of a tensor of codes.
+    pub fn dequantize_all(&self, codes: &Tensor) -> Vec<f32> {
+        let channels = codes.shape().first().copied().unwrap_or(1).max(1);
+        let width = (codes.data().len() / channels).max(1);
+        codes
+            .data()
+            .iter()
+            .enumerate()
+            .map(|(i, &q)| self.dequantize(i / width, q))
+            .collect()
+    }
+}
+
+/// Dense layer: `y[o] = bias[o] + sum_i weights[o, i] x[i]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dot {
+    /// `[out, in]`.
+    pub weights: Tensor,
+    /// `[out]`.
+    pub bias: Vec<i64>,
+}
+
+/// 2-D cross-correlation on `[channels, height, width]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conv2d {
+    /// `[out, in / groups, kernel height, kernel width]`.
+    pub weights: Tensor,
+    /// `[out]`.
+    pub bias: Vec<i64>,
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+    /// Rows and columns added: top, left, bottom, right.
+    pub padding: [usize; 4],
+    /// Code of the added elements (the input's zero point).
+    pub pad_value: i64,
+    /// Channel groups that do not mix.
+    pub groups: usize,
+}
+
+/// Sum over windows of each channel of `[channels, height, width]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SumPool {
+    /// Window height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride.
+    pub stride: [usize; 2],
+}
+
+/// Constant border.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pad {
+    /// Elements added before each axis.
+    pub before: Vec<usize>,
+    /// Elements added after each axis.
+    pub after: Vec<usize>,
+    /// Their value.
+    pub value: i64,
+}
+
+/// An operation. Closed on purpose: a new one must break every match that has
+/// to think about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Op {
+    /// Encrypted input of the given shape.
+    Input {
+        /// Shape of the tensor.
+        shape: Vec<usize>,
+        /// Quantizer.
+        spec: InputSpec,
+    },
+    /// Dense layer with clear weights.
+    Dot(Dot),
+    /// Convolution with clear weights.
+    Conv2d(Conv2d),
+    /// Sums over windows.
+    SumPool(SumPool),
+    /// Elementwise sum of two tensors of one shape.
+    Add,
+    /// Elementwise difference of two tensors of one shape.
+    Sub,
+    /// Table lookup on every element: the only nonlinear operation.
+    Lut(Lut),
+    /// The same elements in another shape.
+    Reshape {
+        /// New shape.
+        shape: Vec<usize>,
+    },
+    /// Axes in another order: output axis `i` is input axis `perm[i]`.
+    Transpose {
+        /// Permutation of the axes.
+        perm: Vec<usize>,
+    },
+    /// Tensors one after the other along an axis.
+    Concat {
+        /// Axis.
+        axis: usize,
+    },
+    /// Elements `start..end` along an axis.
+    Slice {
+        /// Axis.
+        axis: usize,
+        /// First index.
+        start: usize,
+        /// One past the last index.
+        end: usize,
+    },
+    /// Constant border.
+    Pad(Pad),
+    /// What the client decrypts.
+    Output(OutputSpec),
+}
+
+impl Op {
+    /// Lower-case name, as in dumps.
+    pub fn mnemonic(&self) -> &'static str {
+        match self {
+            Op::Input { .. } => "input",
+            Op::Dot(_) => "dot",
+            Op::Conv2d(_) => "conv2d",
+            Op::SumPool(_) => "sumpool",
+            Op::Add => "add",
+            Op::Sub => "sub",
+            Op::Lut(_) => "lut",
+            Op::Reshape { .. } => "reshape",
+            Op::Transpose { .. } => "transpose",
+            Op::Concat { .. } => "concat",
+            Op::Slice { .. } => "slice",
+            Op::Pad(_) => "pad",
+            Op::Output(_) => "output",
+        }
+    }
+
+    /// Number of operands; `None` for one or more.
+    pub fn arity(&self) -> Option<usize> {
+        match self {
+            Op::Input { .. } => Some(0),
+            Op::Add | Op::Sub => Some(2),
+            Op::Concat { .. } => None,
+            Op::Dot(_)
+            | Op::Conv2d(_)
+            | Op::SumPool(_)
+            | Op::Lut(_)
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Slice { .. }
+            | Op::Pad(_)
+            | Op::Output(_) => Some(1),
+        }
+    }
+
+    /// Checks tensors and tables that were deserialized.
+    pub(crate) fn check_parts(&self) -> Result<(), IrError> {
+        match self {
+            Op::Input { spec, .. } => spec.range.check().map(|_| ()),
+            Op::Dot(d) => d.weights.check(),
+            Op::Conv2d(c) => c.weights.check(),
+            Op::Lut(l) => l.check(),
+            Op::SumPool(_)
+            | Op::Add
+            | Op::Sub
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Concat { .. }
+            | Op::Slice { .. }
+            | Op::Pad(_)
+            | Op::Output(_) => Ok(()),
+        }
+    }
+}
