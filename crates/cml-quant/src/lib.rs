@@ -1,1 +1,46 @@
-//! Float networks with quantizers, and their exact translation to integer graphs.
+//! Networks with quantizers, and their exact translation to integer graphs.
+//!
+//! A [`Network`] is what training and import yield: float weights, layers, and
+//! a quantizer wherever a value becomes an integer. [`to_graph`] turns it into
+//! a [`cml_ir::Graph`] in which scales, biases and activation functions have
+//! become lookup tables.
+//!
+//! Invariants:
+//! - [`Network::forward`], the float pass with fake quantization, and the
+//!   integer graph agree bit for bit: both evaluate the same `f32` expression
+//!   on the same integer accumulator (see [`Dequantizer`]).
+//! - A network that was read from a file is checked like one that was built.
+//!
+//! ```
+//! use cml_quant::{ActQuantizer, Linear, Network, WeightQuantizer, to_graph};
+//! use ndarray::array;
+//!
+//! let mut net = Network::new("tiny", vec![2]);
+//! let x = net.quantize("x/quant", net.input(), ActQuantizer::constant(3)?)?;
+//! let fc = Linear::new(array![[0.9, -0.4]], None, WeightQuantizer::constant(3)?)?;
+//! let y = net.linear("fc", x, fc)?;
+//! net.set_output(y, &["score"])?;
+//!
+//! let graph = to_graph(&net)?;
+//! let codes = cml_ir::interpret(&graph, &[graph.quantize_input(&[0.7, -0.2])?])?;
+//! let (_, _, spec) = graph.outputs().next().unwrap();
+//! assert_eq!(spec.dequantize_all(&codes[0]), net.forward(&[0.7, -0.2])?);
+//! # Ok::<(), cml_quant::QuantError>(())
+//! ```
+
+mod activation;
+mod dequantizer;
+mod error;
+mod file;
+mod forward;
+mod network;
+mod to_graph;
+mod weights;
+
+pub use activation::ActQuantizer;
+pub use dequantizer::{Dequantizer, Univariate};
+pub use error::QuantError;
+pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
+pub use network::{Layer, LayerId, LayerNode, Linear, Network};
+pub use to_graph::to_graph;
+pub use weights::WeightQuantizer;

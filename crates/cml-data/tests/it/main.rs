@@ -1,0 +1,8 @@
+//! The crate seen from outside, one file per noun.
+
+mod batches;
+mod checkerboard;
+mod dataset;
+mod named;
+mod read_csv;
+mod scaling;

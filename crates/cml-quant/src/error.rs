@@ -1,0 +1,115 @@
+//! What can be wrong with a network.
+
+use cml_ir::IrError;
+use std::path::PathBuf;
+
+/// Errors of this crate. Messages name the layer, what it has and what it needs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuantError {
+    /// A bit width that a quantizer cannot have.
+    #[error("{what} of {has} bits, needs {lo} to {hi}")]
+    Bits {
+        /// Which quantizer.
+        what: &'static str,
+        /// Bits given.
+        has: u32,
+        /// Fewest.
+        lo: u32,
+        /// Most.
+        hi: u32,
+    },
+    /// A scale, weight, bias or input that is not a usable number.
+    #[error("{what} is {has}, must be finite{}", if .what.ends_with("scale") { " and positive" } else { "" })]
+    Number {
+        /// What it is.
+        what: String,
+        /// Its value.
+        has: f32,
+    },
+    /// Sizes that do not fit.
+    #[error("layer {layer}: {what}: needs {needs}, has {has}")]
+    Shape {
+        /// Layer.
+        layer: String,
+        /// What is wrong.
+        what: &'static str,
+        /// What it must be.
+        needs: String,
+        /// What it is.
+        has: String,
+    },
+    /// A layer that refers to one that is not there.
+    #[error("layer {layer} reads layer number {operand}, which is not before it")]
+    Operand {
+        /// Layer that refers.
+        layer: String,
+        /// Number referred to.
+        operand: usize,
+    },
+    /// Two layers of one name.
+    #[error("layer name {0:?} is taken or empty")]
+    Name(String),
+    /// A linear layer that reads floats.
+    #[error("layer {layer} reads {from}, which has no quantizer: put one between {from} and {layer}")]
+    NotQuantized {
+        /// Layer that reads.
+        layer: String,
+        /// Layer that it reads.
+        from: String,
+    },
+    /// A quantizer on the raw input that is not the only one.
+    #[error("the input has {0} readers, needs exactly one quantizer")]
+    InputReaders(usize),
+    /// An activation function after the last quantizer.
+    #[error("output {layer} ends with {function}: put a quantizer after it, or leave it to the client")]
+    OutputFunction {
+        /// Output layer.
+        layer: String,
+        /// Function found.
+        function: String,
+    },
+    /// A network without an output.
+    #[error("network {0} has no output")]
+    NoOutput(String),
+    /// Accumulators that `f32` cannot hold exactly.
+    #[error("layer {layer}: accumulator reaches {has}, limit {limit} for exact float arithmetic")]
+    TooWide {
+        /// Layer.
+        layer: String,
+        /// Magnitude reached.
+        has: u64,
+        /// Limit.
+        limit: u64,
+    },
+    /// An error from the integer graph.
+    #[error(transparent)]
+    Ir(#[from] IrError),
+    /// A file that could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// A file that is not a network.
+    #[error("{name}: {why}")]
+    File {
+        /// File.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Refuses a number that is not finite, or not positive where it must be.
+pub(crate) fn check_number(what: &str, has: f32) -> Result<(), QuantError> {
+    if has.is_finite() && (!what.ends_with("scale") || has > 0.0) {
+        return Ok(());
+    }
+    Err(QuantError::Number {
+        what: what.to_owned(),
+        has,
+    })
+}

@@ -1,0 +1,256 @@
+//! Networks as safetensors files.
+//!
+//! Tensors `LAYER.weight` `[out, in]` and `LAYER.bias` `[out]`, `F32`. The
+//! metadata entry `cml.network` is JSON: format version, layers, quantizers.
+//! `cml.sha256` covers it and every tensor, so damage is found.
+
+use crate::{
+    ActQuantizer, Layer, LayerId, LayerNode, Linear, Network, QuantError, Univariate, WeightQuantizer,
+};
+use cml_ir::container::{Access, write_atomic};
+use ndarray::Array2;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+const VERSION: u32 = 1;
+const MAX_FILE: u64 = 1 << 30;
+const STRUCTURE: &str = "cml.network";
+const CHECKSUM: &str = "cml.sha256";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileNetwork {
+    version: u32,
+    name: String,
+    input_shape: Vec<usize>,
+    layers: Vec<FileLayer>,
+    output: usize,
+    labels: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLayer {
+    name: String,
+    operands: Vec<usize>,
+    layer: FileOp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FileOp {
+    Quantize(ActQuantizer),
+    Linear { weights: WeightQuantizer, bias: bool },
+    Function(Univariate),
+}
+
+/// A network as the bytes of a `.safetensors` file.
+///
+/// # Errors
+/// If the network has no output.
+pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
+    let fail = |why: String| QuantError::File {
+        name: network.name().to_owned(),
+        why,
+    };
+    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    for node in network.layers() {
+        if let Layer::Linear(linear) = &node.layer {
+            let bytes = linear.weights().iter().flat_map(|w| w.to_le_bytes()).collect();
+            tensors.insert(
+                format!("{}.weight", node.name),
+                (linear.weights().shape().to_vec(), bytes),
+            );
+            if let Some(bias) = linear.bias() {
+                let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
+                tensors.insert(format!("{}.bias", node.name), (vec![bias.len()], bytes));
+            }
+        }
+    }
+    let structure = serde_json::to_string(&describe(network)?).map_err(|e| fail(e.to_string()))?;
+    let views: Result<Vec<(&str, TensorView<'_>)>, _> = tensors
+        .iter()
+        .map(|(name, (shape, data))| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect();
+    let views = views.map_err(|e: safetensors::SafeTensorError| fail(e.to_string()))?;
+    let sum = checksum(&structure, views.iter().map(|(n, v)| (*n, v.shape(), v.data())));
+    let metadata = HashMap::from([(STRUCTURE.to_owned(), structure), (CHECKSUM.to_owned(), sum)]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
+}
+
+/// The network in the bytes of a `.safetensors` file; `name` says in errors
+/// which.
+///
+/// # Errors
+/// If the file is not safetensors, has no description of a network, is
+/// damaged, or describes something invalid.
+pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantError> {
+    let fail = |why: String| QuantError::File {
+        name: name.to_owned(),
+        why,
+    };
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
+    let entry = |key: &str| {
+        let value = header.metadata().as_ref().and_then(|m| m.get(key)).cloned();
+        value.ok_or_else(|| fail(format!("has no {key} entry: not a network that cml wrote")))
+    };
+    let (structure, expected) = (entry(STRUCTURE)?, entry(CHECKSUM)?);
+    let tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    if checksum(
+        &structure,
+        tensors.iter().map(|(n, v)| (n.as_str(), v.shape(), v.data())),
+    ) != expected
+    {
+        return Err(fail("checksum mismatch: the file is damaged".to_owned()));
+    }
+    let parsed: FileNetwork =
+        serde_json::from_str(&structure).map_err(|e| fail(format!("malformed {STRUCTURE} entry: {e}")))?;
+    if parsed.version != VERSION {
+        return Err(fail(format!(
+            "network format version {}, this program reads {VERSION}",
+            parsed.version
+        )));
+    }
+    rebuild(parsed, &tensors).map_err(|e| fail(e.to_string()))
+}
+
+/// Writes a network, at once.
+///
+/// # Errors
+/// If the network has no output or the file cannot be written.
+pub fn write_network(path: &Path, network: &Network) -> Result<(), QuantError> {
+    Ok(write_atomic(
+        path,
+        &[&network_to_bytes(network)?],
+        Access::Shared,
+    )?)
+}
+
+/// Reads a network.
+///
+/// # Errors
+/// As [`network_from_bytes`], and if the file cannot be read or is too large.
+pub fn read_network(path: &Path) -> Result<Network, QuantError> {
+    let io = |source| QuantError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let length = std::fs::metadata(path).map_err(io)?.len();
+    let name = path.display().to_string();
+    if length > MAX_FILE {
+        return Err(QuantError::File {
+            name,
+            why: format!("network of {length} bytes, limit {MAX_FILE}"),
+        });
+    }
+    network_from_bytes(&name, &std::fs::read(path).map_err(io)?)
+}
+
+fn checksum<'a>(structure: &str, tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(structure.as_bytes());
+    for (name, shape, data) in tensors {
+        part(name.as_bytes());
+        part(format!("{shape:?}").as_bytes());
+        part(data);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
+    let layer = |node: &LayerNode| {
+        let layer = match &node.layer {
+            Layer::Input => return None,
+            Layer::Quantize(q) => FileOp::Quantize(*q),
+            Layer::Linear(l) => FileOp::Linear {
+                weights: l.quantizer().clone(),
+                bias: l.bias().is_some(),
+            },
+            Layer::Function(f) => FileOp::Function(*f),
+        };
+        let operands = node.operands.iter().map(|o| o.index()).collect();
+        Some(FileLayer {
+            name: node.name.clone(),
+            operands,
+            layer,
+        })
+    };
+    Ok(FileNetwork {
+        version: VERSION,
+        name: network.name().to_owned(),
+        input_shape: network.layers()[0].shape.clone(),
+        layers: network.layers().iter().filter_map(layer).collect(),
+        output: network.output()?.index(),
+        labels: network.labels().to_vec(),
+    })
+}
+
+fn rebuild(parsed: FileNetwork, tensors: &BTreeMap<String, TensorView<'_>>) -> Result<Network, QuantError> {
+    let mut network = Network::new(parsed.name, parsed.input_shape);
+    for FileLayer {
+        name,
+        operands,
+        layer,
+    } in parsed.layers
+    {
+        let layer = match layer {
+            FileOp::Quantize(q) => Layer::Quantize(q.checked()?),
+            FileOp::Function(f) => Layer::Function(f),
+            FileOp::Linear {
+                weights: quantizer,
+                bias,
+            } => {
+                let (shape, weights) = floats(tensors, &format!("{name}.weight"))?;
+                let dims = <[usize; 2]>::try_from(shape.as_slice()).ok();
+                let weights = dims
+                    .and_then(|d| Array2::from_shape_vec(d, weights).ok())
+                    .ok_or_else(|| QuantError::Shape {
+                        layer: name.clone(),
+                        what: "weights",
+                        needs: "[out, in]".to_owned(),
+                        has: format!("{shape:?}"),
+                    })?;
+                let bias = if bias {
+                    Some(floats(tensors, &format!("{name}.bias"))?.1)
+                } else {
+                    None
+                };
+                Layer::Linear(Linear::new(weights, bias, quantizer)?)
+            }
+        };
+        let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();
+        network.push(&name, layer, &operands)?;
+    }
+    let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
+    network.set_output(LayerId(parsed.output), &labels)?;
+    Ok(network)
+}
+
+fn floats(
+    tensors: &BTreeMap<String, TensorView<'_>>,
+    name: &str,
+) -> Result<(Vec<usize>, Vec<f32>), QuantError> {
+    let fail = |why: &str| QuantError::File {
+        name: name.to_owned(),
+        why: why.to_owned(),
+    };
+    let view = tensors.get(name).ok_or_else(|| fail("tensor is missing"))?;
+    if view.dtype() != Dtype::F32 {
+        return Err(fail("tensor must be F32"));
+    }
+    let data = view
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    Ok((view.shape().to_vec(), data))
+}
