@@ -1,0 +1,43 @@
+//! `cml encrypt`: clear samples to ciphertexts.
+
+use crate::commands::simulate::circuit_inputs;
+use crate::data::DataArgs;
+use crate::exit::OrFailed;
+use crate::show::{Report, bytes, file_size, timed};
+use cml_tfhe::{Client, artifact};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Quantize and encrypt samples with the secret key.
+///
+/// Example: cml encrypt net.cmlc --key client.key --data checkerboard --samples 5 -o in.ct
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Circuit from `cml compile`.
+    circuit: PathBuf,
+    /// Secret key from `cml keygen`.
+    #[arg(long, default_value = "client.key")]
+    key: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Ciphertexts to write.
+    #[arg(short, long, default_value = "in.ct")]
+    output: PathBuf,
+}
+
+/// Samples that encrypted commands take if the user names no number.
+pub(crate) const DEFAULT_SAMPLES: usize = 10;
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    let circuit = artifact::read_circuit(&args.circuit)?;
+    let client = Client::new(&circuit, artifact::read_client_key(&args.key, &circuit)?);
+    let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
+    let inputs = circuit_inputs(&circuit, &samples)?;
+    let (encrypted, time) = timed(|| client.encrypt(&inputs));
+    artifact::write_inputs(&args.output, &encrypted?).or_failed()?;
+    let size = file_size(&args.output);
+    let text = format!("{} samples encrypted, {} in {}", samples.len(), bytes(size), args.output.display());
+    let json = json!({"samples": samples.len(), "output": args.output, "bytes": size, "seconds": time.as_secs_f64()});
+    Ok(Report::new(text, json))
+}

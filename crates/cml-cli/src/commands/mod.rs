@@ -1,0 +1,14 @@
+//! One file for each command.
+
+pub(crate) mod analyze;
+pub(crate) mod compile;
+pub(crate) mod decrypt;
+pub(crate) mod encrypt;
+pub(crate) mod inspect;
+pub(crate) mod keygen;
+pub(crate) mod predict;
+pub(crate) mod quantize;
+pub(crate) mod run;
+pub(crate) mod simulate;
+#[cfg(feature = "train")]
+pub(crate) mod train;

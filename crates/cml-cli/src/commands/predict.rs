@@ -1,0 +1,114 @@
+//! `cml predict`: keys, encryption, run and decryption in one go.
+
+use crate::commands::decrypt::{results_json, results_table};
+use crate::commands::encrypt::DEFAULT_SAMPLES;
+use crate::commands::simulate::circuit_inputs;
+use crate::data::DataArgs;
+use crate::exit::OrFailed;
+use crate::progress::{bar, key_bars};
+use crate::score::predict;
+use crate::show::{Report, percent, timed};
+use anyhow::bail;
+use cml_ir::Tensor;
+use cml_tfhe::{Bound, Circuit, Client, Noise, Server, Simulator, artifact};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Classify samples encrypted, all on this machine: draw keys, encrypt, run, decrypt.
+///
+/// Every result is compared with the clear one; a difference is exit code 1.
+/// Example: cml predict net.cmlc --graph net.cmlg --data checkerboard --samples 3
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Circuit from `cml compile`.
+    circuit: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Compare with the interpreter on the graph that the circuit was made of, instead of the simulator.
+    #[arg(long)]
+    graph: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    let circuit = artifact::read_circuit(&args.circuit)?;
+    let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
+    let inputs = circuit_inputs(&circuit, &samples)?;
+    let (oracle, expected) = expected(&circuit, args.graph.as_deref(), &inputs)?;
+
+    let (keys, keygen) = timed(|| Client::generate(&circuit, &mut key_bars("drawing")));
+    let (client, server_key) = keys.or_failed()?;
+    let (server, expanding) = timed(|| Server::new(&circuit, &server_key, &mut key_bars("expanding")));
+    let server = server.or_failed()?;
+    drop(server_key);
+    let (encrypted, encrypting) = timed(|| client.encrypt(&inputs));
+    let encrypted = encrypted.or_failed()?;
+
+    let progress = bar((circuit.lookup_count() * inputs.len()) as u64, "bootstraps");
+    let mut results = Vec::with_capacity(inputs.len());
+    let mut seconds = Vec::with_capacity(inputs.len());
+    for sample in encrypted.value {
+        let one = Bound { binding: encrypted.binding, value: vec![sample] };
+        let (output, time) = timed(|| server.run(&one, &mut |n| progress.inc(n as u64)));
+        seconds.push(time.as_secs_f64());
+        results.extend(client.decrypt(&output.or_failed()?).or_failed()?);
+    }
+    progress.finish_and_clear();
+
+    let different = results.iter().zip(&expected).filter(|(a, b)| a != b).count();
+    let spec = &circuit.outputs()[0].spec;
+    let classes: Vec<usize> = results.iter().map(|r| predict(spec, &r[0]).class).collect();
+    let correct = samples.correct(&classes);
+    let total: f64 = seconds.iter().sum();
+    let accuracy = correct.map_or(String::new(), |c| format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len())));
+    let text = format!(
+        "{}\n\n{accuracy}{different} differ from the {oracle}\n\
+         keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
+        results_table(&circuit, &results),
+        keygen.as_secs_f64(),
+        expanding.as_secs_f64(),
+        encrypting.as_secs_f64(),
+        seconds[0],
+        total / seconds.len() as f64,
+        circuit.lookup_count(),
+    );
+    let json = json!({
+        "samples": results.len(),
+        "correct": correct,
+        "accuracy": correct.map(|c| c as f64 / results.len() as f64),
+        "compared_with": oracle,
+        "different": different,
+        "bootstraps_a_sample": circuit.lookup_count(),
+        "keygen_seconds": keygen.as_secs_f64(),
+        "expand_seconds": expanding.as_secs_f64(),
+        "encrypt_seconds": encrypting.as_secs_f64(),
+        "first_inference_seconds": seconds[0],
+        "run_seconds": total,
+        "results": results_json(&circuit, &results),
+    });
+    let mut report = Report::new(text, json);
+    if different > 0 {
+        report.failed = Some(format!("{different} of {} decrypted results differ from the {oracle}", results.len()));
+    }
+    Ok(report)
+}
+
+/// Clear results: of the interpreter if there is a graph, else of the exact
+/// simulator.
+fn expected(
+    circuit: &Circuit,
+    graph: Option<&Path>,
+    inputs: &[Vec<Tensor>],
+) -> anyhow::Result<(&'static str, Vec<Vec<Tensor>>)> {
+    let Some(path) = graph else {
+        let mut simulator = Simulator::new(circuit, Noise::Exact);
+        let results = inputs.iter().map(|i| simulator.run(i)).collect::<Result<_, _>>()?;
+        return Ok(("simulator", results));
+    };
+    let graph = cml_ir::read_graph(path)?;
+    if cml_ir::graph_hash(&graph)? != *circuit.graph_hash() {
+        bail!("{} is not the graph that the circuit was made of", path.display());
+    }
+    let results = inputs.iter().map(|i| cml_ir::interpret(&graph, i)).collect::<Result<_, _>>()?;
+    Ok(("interpreter", results))
+}

@@ -1,0 +1,55 @@
+//! `cml quantize`: network to integer graph.
+
+use crate::exit::OrFailed;
+use crate::show::{Report, table};
+use cml_ir::{Graph, Op, PASSES, passes::run_verified};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Turn a trained network into an integer graph, and run the passes that remove work.
+///
+/// Example: cml quantize net.safetensors -o net.cmlg
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Network from `cml train`.
+    network: PathBuf,
+    /// Graph to write.
+    #[arg(short, long, default_value = "net.cmlg")]
+    output: PathBuf,
+    /// Keep every node: run no pass.
+    #[arg(long)]
+    no_passes: bool,
+}
+
+fn lookups(graph: &Graph) -> usize {
+    let luts = graph.nodes().filter(|(_, n)| matches!(n.op, Op::Lut(_)));
+    luts.map(|(_, n)| n.ty.shape.iter().product::<usize>()).sum()
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    let network = cml_quant::read_network(&args.network)?;
+    let mut graph = cml_quant::to_graph(&network)?;
+    let stage = |name: &str, graph: &Graph| {
+        let needed = cml_bitwidth::analyze(graph).lookups();
+        (name.to_owned(), graph.len(), lookups(graph), needed)
+    };
+    let mut stages = vec![stage("as trained", &graph)];
+    for pass in PASSES.iter().filter(|_| !args.no_passes) {
+        graph = run_verified(pass, &graph)?;
+        stages.push(stage(pass.name, &graph));
+    }
+    cml_ir::write_graph(&args.output, &graph).or_failed()?;
+    let rows: Vec<Vec<String>> =
+        stages.iter().map(|(name, nodes, luts, needed)| vec![name.clone(), nodes.to_string(), luts.to_string(), needed.to_string()]).collect();
+    let text = format!(
+        "{graph}\n{}\nwrote {}",
+        table(&["after", "nodes", "lookup elements", "of these not constant"], &rows),
+        args.output.display()
+    );
+    let passes: Vec<_> = stages
+        .iter()
+        .map(|(name, nodes, luts, needed)| json!({"after": name, "nodes": nodes, "lookup_elements": luts, "lookups": needed}))
+        .collect();
+    Ok(Report::new(text, json!({"graph": graph.name(), "output": args.output, "passes": passes})))
+}

@@ -1,0 +1,149 @@
+//! `cml train`: data to network.
+
+use crate::commands::keygen::check_folder;
+use crate::data::DataArgs;
+use crate::exit::OrFailed;
+use crate::progress::bar;
+use crate::show::{Report, timed};
+use anyhow::{Context, bail};
+use cml_data::{CsvOptions, Split};
+use cml_nn::{Control, NnError, Pruning, TrainConfig};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Train a network with quantization in the loop (needs libtorch at build time).
+///
+/// Without options: the 2-100-100-2 network of the demo, 3-bit weights and activations, 30
+/// non-zero inputs for each neuron, accumulators bounded.
+/// Example: cml train --data checkerboard --seed 1 -o net.safetensors
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits) or a CSV file with a label column
+    /// (and a split column, else a fifth of the rows is the test split).
+    #[arg(long, value_name = "NAME|FILE", default_value = "checkerboard")]
+    data: String,
+    /// Seed of generated data and of random splits [default: the seed of the training].
+    #[arg(long, value_name = "S")]
+    data_seed: Option<u64>,
+    /// Training configuration, a TOML file; the options below override it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Seed of initial weights and batches.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Passes over the training data.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Units of the hidden layers.
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    hidden: Option<Vec<usize>>,
+    /// Bits of input, weights and activations.
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u32>,
+    /// Non-zero inputs of each neuron; 0 for no pruning.
+    #[arg(long, value_name = "N")]
+    nonzeros: Option<usize>,
+    /// Most values that an accumulator may take; 0 for no bound.
+    #[arg(long, value_name = "N")]
+    max_accumulator_values: Option<u64>,
+    /// Network to write.
+    #[arg(short, long, default_value = "net.safetensors")]
+    output: PathBuf,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    check_folder(&args.output)?;
+    let config = configuration(&args)?;
+    let split = load(&args.data, args.data_seed.unwrap_or(config.seed))?;
+    let progress = bar(config.epochs as u64, "epochs");
+    let (trained, time) = timed(|| {
+        cml_nn::train(&split, &config, &mut |p| {
+            progress.set_message(format!("loss {:.3} test {:.1}%", p.loss, 100.0 * p.test_accuracy));
+            progress.set_position(p.epoch as u64);
+            Control::Continue
+        })
+    });
+    progress.finish_and_clear();
+    let trained = match trained {
+        Err(error @ NnError::Config { .. }) => return Err(error.into()),
+        other => other.or_failed()?,
+    };
+    cml_quant::write_network(&args.output, &trained.network).or_failed()?;
+    let text = format!(
+        "{} trained on {} rows in {:.1} s, epoch {} of {} kept\nfake-quantized accuracy: train {:.2}%, test {:.2}% of {} rows\nwrote {}",
+        config.name,
+        split.train.len(),
+        time.as_secs_f64(),
+        trained.best_epoch,
+        config.epochs,
+        100.0 * trained.train_accuracy,
+        100.0 * trained.test_accuracy,
+        split.test.len(),
+        args.output.display(),
+    );
+    let json = json!({
+        "network": config.name,
+        "output": args.output,
+        "config": config,
+        "train_rows": split.train.len(),
+        "test_rows": split.test.len(),
+        "train_accuracy": trained.train_accuracy,
+        "test_accuracy": trained.test_accuracy,
+        "best_epoch": trained.best_epoch,
+        "history": trained.history,
+        "seconds": time.as_secs_f64(),
+    });
+    Ok(Report::new(text, json))
+}
+
+fn configuration(args: &Args) -> anyhow::Result<TrainConfig> {
+    let mut config = match &args.config {
+        None => TrainConfig::default(),
+        Some(path) => read_config(path)?,
+    };
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    if let Some(epochs) = args.epochs {
+        config.epochs = epochs;
+    }
+    if let Some(hidden) = &args.hidden {
+        config.hidden.clone_from(hidden);
+    }
+    if let Some(bits) = args.bits {
+        (config.input_bits, config.weight_bits, config.activation_bits) = (bits, bits, bits);
+    }
+    if let Some(n) = args.nonzeros {
+        config.pruning = if n == 0 { Pruning::None } else { Pruning::PerNeuron(n) };
+    }
+    if let Some(values) = args.max_accumulator_values {
+        config.max_accumulator_values = (values > 0).then_some(values);
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+fn read_config(path: &Path) -> anyhow::Result<TrainConfig> {
+    const LONGEST: u64 = 1 << 20;
+    let name = || path.display().to_string();
+    if std::fs::metadata(path).with_context(name)?.len() > LONGEST {
+        bail!("{}: longer than {LONGEST} bytes: not a training configuration", name());
+    }
+    let text = std::fs::read_to_string(path).with_context(name)?;
+    toml::from_str(&text).with_context(name)
+}
+
+fn load(data: &str, seed: u64) -> anyhow::Result<Split> {
+    let choice = DataArgs { data: data.to_owned(), samples: None, data_seed: seed };
+    let Some(path) = choice.csv_path()? else {
+        return Ok(cml_data::named(data, seed)?);
+    };
+    let options = CsvOptions::default();
+    if crate::data::header(&path)?.iter().any(|c| c == "split") {
+        return Ok(cml_data::read_split_csv(&path, &options)?);
+    }
+    let all = cml_data::read_csv(&path, &options)?;
+    let test = (all.len() / 5).max(1);
+    Ok(Split::random(&all, test, seed)?)
+}

@@ -1,0 +1,136 @@
+//! Samples for commands: built-in data sets and CSV files.
+
+use anyhow::{Context, bail};
+use cml_data::{CsvOptions, NAMES};
+use cml_ir::{InputSpec, Tensor};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Where samples come from.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct DataArgs {
+    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits) or a CSV file. Of a data set with
+    /// a test split, the test split is used.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) data: String,
+    /// Number of samples, drawn without replacement [default: all, encrypted commands: 10].
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<usize>,
+    /// Seed of generated data sets and of the draw of samples.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) data_seed: u64,
+}
+
+/// Float samples, row by row, with their classes if known.
+pub(crate) struct Samples {
+    /// One row of features for each sample.
+    pub(crate) rows: Vec<Vec<f32>>,
+    /// Class of each sample.
+    pub(crate) labels: Option<Vec<usize>>,
+}
+
+impl Samples {
+    /// Number of samples.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many of the classes are right; `None` without labels.
+    pub(crate) fn correct(&self, classes: &[usize]) -> Option<usize> {
+        let labels = self.labels.as_ref()?;
+        Some(labels.iter().zip(classes).filter(|(a, b)| a == b).count())
+    }
+
+    /// Quantized input tensors, in order.
+    pub(crate) fn quantize(&self, name: &str, shape: &[usize], spec: &InputSpec) -> anyhow::Result<Vec<Vec<Tensor>>> {
+        let needs: usize = shape.iter().product();
+        let quantize = |(i, row): (usize, &Vec<f32>)| {
+            if row.len() != needs {
+                bail!("sample {i}: input {name} takes {needs} values, the data has {} columns", row.len());
+            }
+            let codes: Option<Vec<i64>> = row.iter().map(|&x| spec.quantize(x)).collect();
+            let codes = codes.with_context(|| format!("sample {i}: holds a value that is not a finite number"))?;
+            Ok(vec![Tensor::new(shape.to_vec(), codes)?])
+        };
+        self.rows.iter().enumerate().map(quantize).collect()
+    }
+}
+
+impl DataArgs {
+    /// The samples; at most `default` of them if the user names no number.
+    pub(crate) fn load(&self, default: Option<usize>) -> anyhow::Result<Samples> {
+        if self.samples == Some(0) {
+            bail!("--samples is 0, needs at least 1");
+        }
+        let all = self.load_all()?;
+        let has = all.len();
+        let wanted = match (self.samples, default) {
+            (Some(n), _) if n > has => bail!("--samples is {n}, {} has {has}", self.data),
+            (Some(n), _) => n,
+            (None, Some(n)) => n.min(has),
+            (None, None) => has,
+        };
+        if wanted == has {
+            return Ok(all);
+        }
+        let order = cml_data::shuffle_batches(has, has, self.data_seed, 0).concat();
+        let picked = &order[..wanted];
+        Ok(Samples {
+            rows: picked.iter().map(|&i| all.rows[i].clone()).collect(),
+            labels: all.labels.map(|l| picked.iter().map(|&i| l[i]).collect()),
+        })
+    }
+
+    fn load_all(&self) -> anyhow::Result<Samples> {
+        if let Some(path) = self.csv_path()? {
+            return read_csv(&path);
+        }
+        let split = cml_data::named(&self.data, self.data_seed)?;
+        let rows = split.test.features().rows().into_iter().map(|r| r.to_vec()).collect();
+        Ok(Samples { rows, labels: Some(split.test.labels().to_vec()) })
+    }
+
+    /// The path, if the argument names a file rather than a built-in set.
+    pub(crate) fn csv_path(&self) -> anyhow::Result<Option<PathBuf>> {
+        if NAMES.contains(&self.data.as_str()) {
+            return Ok(None);
+        }
+        let path = Path::new(&self.data);
+        if path.extension().is_none() && !path.exists() {
+            bail!("no data set named {:?} and no such file; built in are {}", self.data, NAMES.join(", "));
+        }
+        Ok(Some(path.to_owned()))
+    }
+}
+
+/// Test rows of a CSV file with a split column, all rows of one without;
+/// without a label column there are no classes.
+fn read_csv(path: &Path) -> anyhow::Result<Samples> {
+    let options = CsvOptions::default();
+    let columns = header(path)?;
+    let has = |name: &str| columns.iter().any(|c| c == name);
+    if has("split") {
+        let test = cml_data::read_split_csv(path, &options)?.test;
+        let rows = test.features().rows().into_iter().map(|r| r.to_vec()).collect();
+        return Ok(Samples { rows, labels: Some(test.labels().to_vec()) });
+    }
+    if has("label") {
+        let all = cml_data::read_csv(path, &options)?;
+        let rows = all.features().rows().into_iter().map(|r| r.to_vec()).collect();
+        return Ok(Samples { rows, labels: Some(all.labels().to_vec()) });
+    }
+    let features = cml_data::read_features(path, &options)?;
+    Ok(Samples { rows: features.values().rows().into_iter().map(|r| r.to_vec()).collect(), labels: None })
+}
+
+/// Column names as far as they tell what kind of file it is; the reader checks
+/// them properly.
+pub(crate) fn header(path: &Path) -> anyhow::Result<Vec<String>> {
+    const LONGEST: u64 = 1 << 20;
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut start).with_context(|| path.display().to_string())?;
+    let text = String::from_utf8_lossy(&start);
+    let cell = |c: &str| c.trim().trim_start_matches('\u{feff}').trim_matches('"').to_owned();
+    Ok(text.split(',').map(cell).collect())
+}

@@ -1,0 +1,76 @@
+//! `cml`: the whole line, one command for each step.
+//!
+//! The only crate that prints. Results go to standard output, as text or as
+//! one JSON object with `--json`; progress and errors go to standard error.
+//! Exit codes: 0 done, 1 the work failed, 2 wrong usage or input.
+
+mod commands;
+mod data;
+mod exit;
+mod progress;
+mod score;
+mod show;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cml", version, about, max_term_width = 100)]
+struct Cli {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[cfg(feature = "train")]
+    Train(commands::train::Args),
+    Quantize(commands::quantize::Args),
+    Inspect(commands::inspect::Args),
+    Analyze(commands::analyze::Args),
+    Compile(commands::compile::Args),
+    Simulate(commands::simulate::Args),
+    Keygen(commands::keygen::Args),
+    Encrypt(commands::encrypt::Args),
+    Run(commands::run::Args),
+    Decrypt(commands::decrypt::Args),
+    Predict(commands::predict::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        #[cfg(feature = "train")]
+        Command::Train(args) => commands::train::run(args),
+        Command::Quantize(args) => commands::quantize::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Analyze(args) => commands::analyze::run(args),
+        Command::Compile(args) => commands::compile::run(args),
+        Command::Simulate(args) => commands::simulate::run(args),
+        Command::Keygen(args) => commands::keygen::run(args),
+        Command::Encrypt(args) => commands::encrypt::run(args),
+        Command::Run(args) => commands::run::run(args),
+        Command::Decrypt(args) => commands::decrypt::run(args),
+        Command::Predict(args) => commands::predict::run(args),
+    };
+    match result {
+        Ok(report) => {
+            let code = if report.failed.is_some() { exit::FAILED } else { exit::DONE };
+            if let Err(error) = show::print(&report, cli.json) {
+                eprintln!("error: cannot write to standard output: {error}");
+                return ExitCode::from(exit::FAILED);
+            }
+            if let Some(why) = report.failed {
+                eprintln!("error: {why}");
+            }
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit::code(&error))
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Which crate may depend on which: the table of the architecture page.
+
+use crate::rules::Finding;
+use crate::tools;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// Crate and the siblings it may name, of whatever kind. Keep it as in `docs/architecture.md`.
+const EDGES: &[(&str, &[&str])] = &[
+    ("cml-ir", &[]),
+    ("cml-data", &[]),
+    ("cml-quant", &["cml-ir", "cml-data"]),
+    ("cml-nn", &["cml-quant", "cml-data"]),
+    ("cml-onnx", &["cml-quant"]),
+    ("cml-bitwidth", &["cml-ir"]),
+    ("cml-tfhe", &["cml-ir", "cml-bitwidth"]),
+    (
+        "cml-cli",
+        &[
+            "cml-ir",
+            "cml-data",
+            "cml-quant",
+            "cml-nn",
+            "cml-onnx",
+            "cml-bitwidth",
+            "cml-tfhe",
+        ],
+    ),
+    (
+        "cml-tests",
+        &[
+            "cml-ir",
+            "cml-data",
+            "cml-quant",
+            "cml-onnx",
+            "cml-bitwidth",
+            "cml-tfhe",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// What links libtorch, and so is no default member.
+const NEED_LIBTORCH: [&str; 2] = ["cml-nn", "cml-cli"];
+
+/// Compares the manifests with the table.
+pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
+    let mut command = tools::cargo(None)?;
+    command.args(["metadata", "--no-deps", "--format-version", "1"]);
+    Ok(findings(root, &tools::capture_json(&mut command)?))
+}
+
+fn findings(root: &Path, metadata: &Value) -> Vec<Finding> {
+    let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
+    let names: Vec<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    let mut findings = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let manifest = Manifest::read(root, package["manifest_path"].as_str().unwrap_or_default());
+        let Some((_, allowed)) = EDGES.iter().find(|(known, _)| *known == name) else {
+            findings.push(manifest.at(name, format!("`{name}` is not in xtask's table of crates")));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let to = dependency["name"].as_str().unwrap_or_default();
+            if names.contains(&to) && !allowed.contains(&to) {
+                let allowed = if allowed.is_empty() {
+                    "none".to_owned()
+                } else {
+                    allowed.join(", ")
+                };
+                let message = format!("`{name}` depends on `{to}`; of its siblings it may use {allowed}");
+                findings.push(manifest.at(to, message));
+            }
+            if to == "cml-nn" && dependency["optional"] == false {
+                let message = format!("`{name}` needs `cml-nn` without the feature `train`");
+                findings.push(manifest.at(to, message));
+            }
+        }
+    }
+    findings.extend(default_members(root, metadata));
+    findings
+}
+
+/// `cargo build` on a fresh clone must need no C++.
+fn default_members(root: &Path, metadata: &Value) -> Vec<Finding> {
+    let members = metadata["workspace_default_members"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let ids: Vec<&str> = members.filter_map(Value::as_str).collect();
+    let manifest = Manifest::read(root, &root.join("Cargo.toml").to_string_lossy());
+    let is_default = |name: &str| {
+        ids.iter()
+            .any(|id| id.contains(&format!("/{name}#")) || id.contains(&format!("#{name}@")))
+    };
+    NEED_LIBTORCH
+        .into_iter()
+        .filter(|name| is_default(name))
+        .map(|name| manifest.at(name, format!("`{name}` is a default member, but needs libtorch")))
+        .collect()
+}
+
+struct Manifest {
+    path: String,
+    text: String,
+}
+
+impl Manifest {
+    fn read(root: &Path, path: &str) -> Self {
+        let relative = Path::new(path).strip_prefix(root).unwrap_or(Path::new(path));
+        Self {
+            path: relative.to_string_lossy().replace('\\', "/"),
+            text: fs::read_to_string(path).context("unreadable").unwrap_or_default(),
+        }
+    }
+
+    /// A finding at the line that names `what`, after the package's own name.
+    fn at(&self, what: &str, message: String) -> Finding {
+        let names = |line: &str| line.trim_start().trim_start_matches('"').starts_with(what);
+        let line = self.text.lines().position(names).map_or(1, |at| at + 1);
+        Finding {
+            path: self.path.clone(),
+            line,
+            message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn package(name: &str, dependencies: &[(&str, bool)]) -> Value {
+        let dependencies: Vec<_> = dependencies
+            .iter()
+            .map(|(name, optional)| json!({ "name": name, "optional": optional }))
+            .collect();
+        json!({ "name": name, "manifest_path": "none/Cargo.toml", "dependencies": dependencies })
+    }
+
+    fn check(packages: &[Value], defaults: &[&str], expected: &[&str]) {
+        let metadata = json!({ "packages": packages, "workspace_default_members": defaults });
+        let found: Vec<_> = findings(Path::new("/nowhere"), &metadata)
+            .into_iter()
+            .map(|f| f.message)
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn edges_of_the_table_pass_and_others_do_not() {
+        let ir = package("cml-ir", &[("serde", false)]);
+        check(
+            &[ir.clone(), package("cml-quant", &[("cml-ir", false)])],
+            &[],
+            &[],
+        );
+        check(
+            &[ir.clone(), package("cml-data", &[("cml-ir", false)])],
+            &[],
+            &["`cml-data` depends on `cml-ir`; of its siblings it may use none"],
+        );
+        check(
+            &[package("extra", &[])],
+            &[],
+            &["`extra` is not in xtask's table of crates"],
+        );
+    }
+
+    #[test]
+    fn training_stays_optional_and_out_of_the_default() {
+        let nn = package("cml-nn", &[]);
+        check(&[nn.clone(), package("cml-cli", &[("cml-nn", true)])], &[], &[]);
+        check(
+            &[nn, package("cml-cli", &[("cml-nn", false)])],
+            &["path+file:///x/crates/cml-nn#0.1.0"],
+            &[
+                "`cml-cli` needs `cml-nn` without the feature `train`",
+                "`cml-nn` is a default member, but needs libtorch",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_table_has_no_cycles_and_no_strangers() {
+        for (at, (name, allowed)) in EDGES.iter().enumerate() {
+            for to in *allowed {
+                let target = EDGES.iter().position(|(known, _)| known == to);
+                assert!(target.is_some_and(|target| target < at), "{name} -> {to}");
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Rules of the house that are read off the text of the files.
+
+use crate::source::Source;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) path: String,
+    /// From 1.
+    pub(crate) line: usize,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path, self.line, self.message)
+    }
+}
+
+/// A rule over all files.
+pub(crate) type Rule = fn(&[Source]) -> Vec<Finding>;
+
+/// Every rule over files, in the order of the reports.
+pub(crate) const RULES: &[Rule] = &[
+    one_file_names_petgraph,
+    one_file_names_bincode,
+    tfhe_stays_inside,
+    files_are_short,
+    nothing_is_left_undone,
+    no_machine_paths,
+    no_registries,
+    readme_names_the_commands,
+    only_programs_print,
+];
+
+const MAX_LINES: usize = 500;
+
+fn one_file_names_petgraph(files: &[Source]) -> Vec<Finding> {
+    one_file_names("petgraph", files.iter(), "in the workspace")
+}
+
+fn one_file_names_bincode(files: &[Source]) -> Vec<Finding> {
+    let mut crates: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
+    for file in files {
+        crates.entry(package(&file.path)).or_default().push(file);
+    }
+    let each = crates.into_values();
+    each.flat_map(|files| one_file_names("bincode", files.into_iter(), "per crate"))
+        .collect()
+}
+
+fn one_file_names<'a>(name: &str, files: impl Iterator<Item = &'a Source>, scope: &str) -> Vec<Finding> {
+    let naming: Vec<(&Source, usize)> = files
+        .filter_map(|file| Some((file, lines_with(&file.code, name).next()?)))
+        .collect();
+    if naming.len() <= 1 {
+        return Vec::new();
+    }
+    let count = naming.len();
+    let finding = |(file, line): (&Source, usize)| {
+        found(
+            file,
+            line,
+            format!("{count} files name `{name}`, limit 1 {scope}"),
+        )
+    };
+    naming.into_iter().map(finding).collect()
+}
+
+fn tfhe_stays_inside(files: &[Source]) -> Vec<Finding> {
+    let inside = |path: &str| {
+        let Some(rest) = path.strip_prefix("crates/cml-tfhe/") else {
+            return false;
+        };
+        let module = rest.strip_prefix("src/").unwrap_or_default();
+        ["noise", "keys", "exec"]
+            .iter()
+            .any(|name| module.starts_with(name))
+            || ["tests/", "benches/", "examples/"]
+                .iter()
+                .any(|name| rest.starts_with(name))
+    };
+    let outside = files.iter().filter(|file| !inside(&file.path));
+    outside
+        .flat_map(|file| {
+            lines_with(&file.code, "tfhe::").map(|line| {
+                let place = "crates/cml-tfhe/src/{noise,keys,exec}";
+                found(file, line, format!("`tfhe::` is used outside of {place}"))
+            })
+        })
+        .collect()
+}
+
+fn files_are_short(files: &[Source]) -> Vec<Finding> {
+    let rust = files.iter().filter(|file| file.is_rust());
+    rust.map(|file| (file, file.text.lines().count()))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .map(|(file, lines)| {
+            let message = format!("the file has {lines} lines, limit {MAX_LINES}: find its second idea");
+            found(file, lines, message)
+        })
+        .collect()
+}
+
+fn nothing_is_left_undone(files: &[Source]) -> Vec<Finding> {
+    let marks = ["todo!", "unimplemented!", "#[ignore", "dbg!"];
+    in_code(files, &marks, |mark| format!("`{mark}` is left in"))
+}
+
+fn no_machine_paths(files: &[Source]) -> Vec<Finding> {
+    // In pieces, so that this file does not name one.
+    let marks = [
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/"),
+    ];
+    in_text(files, &marks, |mark| format!("a path of one machine: `{mark}`"))
+}
+
+fn no_registries(files: &[Source]) -> Vec<Finding> {
+    let marks = [
+        concat!("pypi", ".org"),
+        concat!("python", "hosted.org"),
+        concat!("index.", "crates.io"),
+        concat!("static.", "crates.io"),
+        concat!("download.", "pytorch.org"),
+        concat!("registry.", "npmjs"),
+        concat!("--index", "-url"),
+        concat!("--extra-index", "-url"),
+        concat!("replace", "-with"),
+        concat!("[regis", "tries"),
+        concat!("sparse", "+http"),
+    ];
+    let mut findings = in_text(files, &marks, |mark| {
+        format!("`{mark}`: registries belong to the user's settings")
+    });
+    let lock = files.iter().filter(|file| file.path.ends_with("Cargo.lock"));
+    let usual = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+    for file in lock {
+        for (at, line) in file.text.lines().enumerate() {
+            if line.starts_with("source = ") && line != usual {
+                findings.push(found(file, at + 1, "a source other than crates.io".to_owned()));
+            }
+        }
+    }
+    findings
+}
+
+fn readme_names_the_commands(files: &[Source]) -> Vec<Finding> {
+    let readme = files.iter().find(|file| file.path == "README.md");
+    let text = readme.map_or("", |file| &file.text);
+    let commands = ["cargo xtask demo", "cargo xtask test"];
+    let missing = commands.into_iter().filter(|command| !text.contains(command));
+    missing
+        .map(|command| {
+            let message = format!("the page does not name `{command}`");
+            Finding {
+                path: "README.md".to_owned(),
+                line: 1,
+                message,
+            }
+        })
+        .collect()
+}
+
+fn only_programs_print(files: &[Source]) -> Vec<Finding> {
+    let may = |path: &str| {
+        path.starts_with("crates/cml-cli/")
+            || path.starts_with("xtask/")
+            || path.ends_with("build.rs")
+            || ["tests/", "benches/", "examples/", "fuzz/"]
+                .iter()
+                .any(|name| path.starts_with(name) || path.contains(&format!("/{name}")))
+    };
+    let libraries: Vec<&Source> = files.iter().filter(|file| !may(&file.path)).collect();
+    let marks = ["println!", "print!", "eprintln!", "eprint!"];
+    in_code(libraries, &marks, |mark| {
+        format!("`{mark}` in a library: only cml-cli and xtask print")
+    })
+}
+
+/// The crate of a path, by its folder.
+fn package(path: &str) -> &str {
+    let depth = if path.starts_with("crates/") { 2 } else { 1 };
+    let end = path.match_indices('/').nth(depth - 1).map_or(0, |(at, _)| at);
+    &path[..end]
+}
+
+fn in_code<'a>(
+    files: impl IntoIterator<Item = &'a Source>,
+    marks: &[&str],
+    message: fn(&str) -> String,
+) -> Vec<Finding> {
+    find(files, |file| &file.code, marks, message)
+}
+
+fn in_text(files: &[Source], marks: &[&str], message: fn(&str) -> String) -> Vec<Finding> {
+    find(files, |file| &file.text, marks, message)
+}
+
+fn find<'a>(
+    files: impl IntoIterator<Item = &'a Source>,
+    part: fn(&Source) -> &str,
+    marks: &[&str],
+    message: fn(&str) -> String,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in files {
+        for mark in marks {
+            let lines = lines_with(part(file), mark);
+            findings.extend(lines.map(|line| found(file, line, message(mark))));
+        }
+    }
+    findings
+}
+
+fn found(file: &Source, line: usize, message: String) -> Finding {
+    Finding {
+        path: file.path.clone(),
+        line,
+        message,
+    }
+}
+
+/// Numbers of the lines that hold `mark`; a mark that begins with a letter begins a word, and one
+/// that ends with a letter ends it.
+fn lines_with<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let (first, last) = (word(mark.chars().next()), word(mark.chars().next_back()));
+    let holds = move |line: &str| {
+        line.match_indices(mark).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            let after = line[at + mark.len()..].chars().next();
+            !(first && word(before) || last && word(after))
+        })
+    };
+    text.lines()
+        .enumerate()
+        .filter(move |(_, line)| holds(line))
+        .map(|(at, _)| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Findings of `rule` over the files, as text.
+    fn check(rule: Rule, files: &[(&str, &str)], expected: &[&str]) {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| Source::new(*path, *text))
+            .collect();
+        let lines: Vec<_> = rule(&files).iter().map(Finding::to_string).collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn names_of_one_file() {
+        let (a, b) = ("use bincode::x;\n", "\nfn f() { bincode::y() }");
+        check(
+            one_file_names_bincode,
+            &[("crates/a/src/l.rs", a), ("crates/b/src/l.rs", b)],
+            &[],
+        );
+        check(
+            one_file_names_bincode,
+            &[("crates/a/src/l.rs", a), ("crates/a/src/m.rs", b)],
+            &[
+                "crates/a/src/l.rs:1: 2 files name `bincode`, limit 1 per crate",
+                "crates/a/src/m.rs:2: 2 files name `bincode`, limit 1 per crate",
+            ],
+        );
+        check(
+            one_file_names_petgraph,
+            &[("a.rs", "//! petgraph"), ("b.rs", "use petgraph;")],
+            &[],
+        );
+    }
+
+    #[test]
+    fn tfhe_outside() {
+        let code = "/// As `tfhe::shortint`.\nuse tfhe::shortint;";
+        let message = "`tfhe::` is used outside of crates/cml-tfhe/src/{noise,keys,exec}";
+        for path in ["crates/cml-tfhe/src/exec/run.rs", "crates/cml-tfhe/src/keys.rs"] {
+            check(tfhe_stays_inside, &[(path, code)], &[]);
+        }
+        for path in ["crates/cml-tfhe/src/lower.rs", "crates/cml-ir/src/keys.rs"] {
+            check(
+                tfhe_stays_inside,
+                &[(path, code)],
+                &[&format!("{path}:2: {message}")],
+            );
+        }
+        check(
+            tfhe_stays_inside,
+            &[("tests/it/a.rs", "use cml_tfhe::Circuit;")],
+            &[],
+        );
+    }
+
+    #[test]
+    fn lengths_and_marks() {
+        let message = "a.rs:501: the file has 501 lines, limit 500: find its second idea";
+        check(files_are_short, &[("a.rs", &"\n".repeat(501))], &[message]);
+        check(files_are_short, &[("a.rs", &"\n".repeat(500))], &[]);
+        let code = "fn f() {\n    todo!()\n}\n// dbg!\n#[ignore = \"slow\"]";
+        let marks = ["a.rs:2: `todo!` is left in", "a.rs:5: `#[ignore` is left in"];
+        check(nothing_is_left_undone, &[("a.rs", code)], &marks);
+    }
+
+    #[test]
+    fn printing() {
+        let code = "fn f() { eprintln!(); }";
+        let message = "`eprintln!` in a library: only cml-cli and xtask print";
+        check(
+            only_programs_print,
+            &[("crates/a/src/l.rs", code)],
+            &[&format!("crates/a/src/l.rs:1: {message}")],
+        );
+        for path in [
+            "crates/cml-cli/src/main.rs",
+            "crates/a/build.rs",
+            "crates/a/tests/t.rs",
+        ] {
+            check(only_programs_print, &[(path, code)], &[]);
+        }
+    }
+
+    #[test]
+    fn paths_and_registries() {
+        let path = concat!("see /ho", "me/me/x");
+        let message = concat!("a.md:1: a path of one machine: `/ho", "me/`");
+        check(no_machine_paths, &[("a.md", path)], &[message]);
+        let usual = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+        check(no_registries, &[("Cargo.lock", usual)], &[]);
+        let other = "[[package]]\nsource = \"registry+https://mirror/index\"";
+        check(
+            no_registries,
+            &[("Cargo.lock", other)],
+            &["Cargo.lock:2: a source other than crates.io"],
+        );
+    }
+
+    #[test]
+    fn the_front_page() {
+        let page = "cargo xtask demo\ncargo xtask test\n";
+        check(readme_names_the_commands, &[("README.md", page)], &[]);
+        let message = "README.md:1: the page does not name `cargo xtask test`";
+        check(
+            readme_names_the_commands,
+            &[("README.md", &page[..17])],
+            &[message],
+        );
+    }
+}
