@@ -1,4 +1,4 @@
-//! Command-line flags: no values, no abbreviations, unknown ones refused.
+//! Command-line flags: no abbreviations, unknown ones refused.
 
 use std::fmt;
 
@@ -23,6 +23,7 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 #[derive(Debug)]
 pub(crate) struct Args {
     given: Vec<String>,
+    values: Vec<(String, u64)>,
     /// What to pass on to another program; empty for a command that passes nothing on.
     pub(crate) rest: Vec<String>,
 }
@@ -32,22 +33,52 @@ impl Args {
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.given.iter().any(|given| given == flag)
     }
+
+    /// The number after the flag, if it was given; the last one counts.
+    pub(crate) fn number(&self, flag: &str) -> Option<u64> {
+        self.values
+            .iter()
+            .rev()
+            .find(|(given, _)| given == flag)
+            .map(|(_, value)| *value)
+    }
 }
 
 /// Reads `args`; every flag must be one of `known`, and only with `passes_on` may `--` follow.
 pub(crate) fn parse(args: &[String], known: &[&str], passes_on: bool) -> anyhow::Result<Args> {
+    parse_with_numbers(args, known, &[], passes_on)
+}
+
+/// As [`parse`], with flags that a whole number follows.
+pub(crate) fn parse_with_numbers(
+    args: &[String],
+    known: &[&str],
+    numbers: &[&str],
+    passes_on: bool,
+) -> anyhow::Result<Args> {
     let mut given = Vec::new();
-    for (at, arg) in args.iter().enumerate() {
+    let mut values = Vec::new();
+    let mut rest = args.iter().enumerate();
+    while let Some((at, arg)) = rest.next() {
         if arg == "--" && passes_on {
-            return Ok(Args {
-                given,
-                rest: args[at + 1..].to_vec(),
-            });
+            let rest = args[at + 1..].to_vec();
+            return Ok(Args { given, values, rest });
+        }
+        if numbers.contains(&arg.as_str()) {
+            let text = rest.next().map(|(_, value)| value.as_str());
+            let number = text.and_then(|value| value.parse().ok());
+            let Some(number) = number else {
+                let found = text.map_or("nothing".to_owned(), |value| format!("`{value}`"));
+                return Err(usage(format!("`{arg}` needs a whole number, has {found}")));
+            };
+            values.push((arg.clone(), number));
+            continue;
         }
         if !known.contains(&arg.as_str()) {
-            let expected = match known {
+            let flags: Vec<&str> = known.iter().chain(numbers).copied().collect();
+            let expected = match flags[..] {
                 [] => "there are no flags".to_owned(),
-                _ => format!("the flags are {}", known.join(", ")),
+                _ => format!("the flags are {}", flags.join(", ")),
             };
             let hint = if passes_on {
                 "; after `--` everything goes to cargo"
@@ -60,6 +91,7 @@ pub(crate) fn parse(args: &[String], known: &[&str], passes_on: bool) -> anyhow:
     }
     Ok(Args {
         given,
+        values,
         rest: Vec::new(),
     })
 }
@@ -84,6 +116,18 @@ mod tests {
         let args = parse(&strings(&["--no-train", "--", "--json"]), &["--no-train"], true).unwrap();
         assert!(args.has("--no-train") && !args.has("--json"));
         assert_eq!(args.rest, ["--json"]);
+    }
+
+    #[test]
+    fn numbers_follow_their_flag() {
+        let parse = |args: &[&str]| parse_with_numbers(&strings(args), &["--json"], &["--samples"], false);
+        let args = parse(&["--samples", "3", "--json"]).unwrap();
+        assert_eq!((args.number("--samples"), args.has("--json")), (Some(3), true));
+        assert_eq!(
+            parse(&["--samples", "x"]).unwrap_err().to_string(),
+            "`--samples` needs a whole number, has `x`"
+        );
+        assert!(parse(&["--samples"]).is_err());
     }
 
     #[test]

@@ -1,13 +1,237 @@
-//! `cargo xtask demo`: not written yet. A non-empty `HELP` lists it.
+//! `cargo xtask demo`: the whole line on one network, stage by stage, then one table.
 
-use anyhow::{Result, bail};
+use crate::tools::{Cml, root};
+use crate::{args, libtorch};
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use std::fs;
 use std::process::ExitCode;
+use std::time::Instant;
 
-/// Empty: the command is not listed.
-pub(crate) const HELP: &str = "";
+pub(crate) const HELP: &str = "\
+train a network, compile it, and classify encrypted points with it
+
+usage: cargo xtask demo [--samples N] [--seed S] [--json]
+
+  --samples N  encrypted points to classify [default: 5]
+  --seed S     seed of data, weights and training [default: 0]
+  --json       print one JSON object instead of the table
+
+Builds `cml` (with libtorch, which it provides if there is none), trains the
+2-100-100-2 network of the checkerboard at 3 bits, proves its accumulator
+widths, compiles it to TFHE, draws keys, and classifies encrypted test points.
+Exit code 1 if a decrypted result differs from the clear one.
+";
+
+const DEFAULT_SAMPLES: u64 = 5;
+
+/// What the stages said.
+struct Stages {
+    train: Value,
+    quantize: Value,
+    integer: Value,
+    widths: Value,
+    compile: Value,
+    noisy: Value,
+    predict: Value,
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    crate::args::parse(args, &[], false)?;
-    bail!("the demo is not written yet")
+    let args = args::parse_with_numbers(args, &["--json"], &["--samples", "--seed"], false)?;
+    let samples = args.number("--samples").unwrap_or(DEFAULT_SAMPLES);
+    if samples == 0 {
+        return Err(args::usage("`--samples` is 0, needs at least 1"));
+    }
+    let seed = args.number("--seed").unwrap_or(0);
+    let libtorch = libtorch::ensure()?;
+    let building = Instant::now();
+    let cml = Cml::build(Some(&libtorch))?;
+    eprintln!("built in {:.0} s", building.elapsed().as_secs_f64());
+
+    let start = Instant::now();
+    let (stages, same) = stages(&cml, samples, seed)?;
+    let seconds = start.elapsed().as_secs_f64();
+    if args.has("--json") {
+        println!("{}", as_json(&stages, seed, seconds, same));
+    } else {
+        print!("{}", table(&stages, seconds));
+    }
+    Ok(if same {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn stages(cml: &Cml, samples: u64, seed: u64) -> Result<(Stages, bool)> {
+    let folder = root()?.join("target").join("demo");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let (net, graph, circuit) = (file("net.safetensors"), file("net.cmlg"), file("net.cmlc"));
+    let (seed, samples) = (seed.to_string(), samples.to_string());
+    let data = ["--data", "checkerboard", "--data-seed", &seed];
+    let with =
+        |head: &[&str], tail: &[&str]| -> Result<(Value, bool)> { cml.json(&[head, &data, tail].concat()) };
+    let step = |(value, good): (Value, bool), what: &str| {
+        if good { Ok(value) } else { bail!("{what} failed") }
+    };
+    let train = step(with(&["train"], &["--seed", &seed, "-o", &net])?, "training")?;
+    let quantize = step(cml.json(&["quantize", &net, "-o", &graph])?, "quantization")?;
+    let integer = step(with(&["simulate", &graph], &[])?, "the integer graph")?;
+    let widths = step(
+        with(&["analyze", &graph], &["--max-bits", "8"])?,
+        "the proof of at most 8 bits",
+    )?;
+    let compile = step(cml.json(&["compile", &graph, "-o", &circuit])?, "compilation")?;
+    let noisy = step(with(&["simulate", &circuit], &["--noise", "1"])?, "simulation")?;
+    let (predict, same) = with(
+        &["predict", &circuit],
+        &["--graph", &graph, "--samples", &samples],
+    )?;
+    Ok((
+        Stages {
+            train,
+            quantize,
+            integer,
+            widths,
+            compile,
+            noisy,
+            predict,
+        },
+        same,
+    ))
+}
+
+fn as_json(stages: &Stages, seed: u64, seconds: f64, same: bool) -> Value {
+    json!({
+        "seed": seed,
+        "train": stages.train,
+        "quantize": stages.quantize,
+        "integer": stages.integer,
+        "widths": stages.widths,
+        "compile": stages.compile,
+        "simulate_with_noise": stages.noisy,
+        "predict": stages.predict,
+        "decrypted_equals_interpreter": same,
+        "seconds": seconds,
+    })
+}
+
+fn table(s: &Stages, seconds: f64) -> String {
+    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
+    let percent = |v: &Value| format!("{:.1}%", 100.0 * number(v));
+    let megabytes = |v: &Value| format!("{:.1} MB", number(v) / 1e6);
+    let time = |v: &Value| format!("{:.2} s", number(v));
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+
+    row(
+        "accuracy, fake-quantized float",
+        format!(
+            "{} of {} test points",
+            percent(&s.train["test_accuracy"]),
+            s.train["test_rows"]
+        ),
+    );
+    row(
+        "accuracy, integer graph",
+        format!(
+            "{} of {} test points",
+            percent(&s.integer["accuracy"]),
+            s.integer["samples"]
+        ),
+    );
+    row(
+        "accuracy, circuit with sampled noise",
+        format!(
+            "{} of {} test points",
+            percent(&s.noisy["accuracy"]),
+            s.noisy["samples"]
+        ),
+    );
+    row(
+        "accuracy, encrypted",
+        format!(
+            "{} of {} test points",
+            percent(&s.predict["accuracy"]),
+            s.predict["samples"]
+        ),
+    );
+    row(
+        "decrypted results that differ",
+        format!("{} of {}", s.predict["different"], s.predict["samples"]),
+    );
+    for layer in s.widths["layers"].as_array().into_iter().flatten() {
+        let proved = &layer["proved"];
+        let range = &proved["range"];
+        row(
+            &format!("width of {}", proved["layer"].as_str().unwrap_or("?")),
+            format!(
+                "{} bits proved: {} values, {}..{}",
+                proved["bits"], proved["values"], range["lo"], range["hi"]
+            ),
+        );
+    }
+    row(
+        "parameters",
+        s.compile["parameters_text"].as_str().unwrap_or("?").to_owned(),
+    );
+    row(
+        "failure odds",
+        format!(
+            "one inference in {}",
+            s.compile["inference_fails_once_in"].as_str().unwrap_or("?")
+        ),
+    );
+    row(
+        "bootstraps an inference",
+        format!(
+            "{} (by level: {})",
+            s.compile["lookups"], s.compile["lookups_by_level"]
+        ),
+    );
+    row(
+        "server key",
+        format!(
+            "{} to upload, {} expanded",
+            megabytes(&s.compile["server_key_bytes"]),
+            megabytes(&s.compile["evaluation_key_bytes"])
+        ),
+    );
+    row("client key", format!("{} B", s.compile["client_key_bytes"]));
+    row(
+        "ciphertexts",
+        format!(
+            "{} B up, {} B down",
+            s.compile["input_bytes"], s.compile["output_bytes"]
+        ),
+    );
+    row(
+        "time: training",
+        format!(
+            "{} ({} epochs)",
+            time(&s.train["seconds"]),
+            s.train["config"]["epochs"]
+        ),
+    );
+    row("time: choice of parameters", time(&s.compile["seconds"]));
+    row("time: key generation", time(&s.predict["keygen_seconds"]));
+    row(
+        "time: key expansion on the server",
+        time(&s.predict["expand_seconds"]),
+    );
+    row("time: encryption", time(&s.predict["encrypt_seconds"]));
+    row(
+        "time: first inference",
+        time(&s.predict["first_inference_seconds"]),
+    );
+    let mean = number(&s.predict["run_seconds"]) / number(&s.predict["samples"]);
+    row("time: mean inference", format!("{mean:.2} s"));
+    row("time: the whole demo", format!("{seconds:.1} s"));
+
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}\n"))
+        .collect()
 }

@@ -95,13 +95,11 @@ pub(crate) fn capture_json(command: &mut Command) -> Result<Value> {
 }
 
 /// The `cml` binary of this checkout.
-#[allow(dead_code, reason = "for the commands that drive cml: demo, seeds, bench")]
 #[derive(Debug, Clone)]
 pub(crate) struct Cml {
     program: PathBuf,
 }
 
-#[allow(dead_code, reason = "for the commands that drive cml: demo, seeds, bench")]
 impl Cml {
     /// Builds it in release mode: with training if there is a libtorch to link, else without.
     pub(crate) fn build(libtorch: Option<&Libtorch>) -> Result<Self> {
@@ -122,14 +120,26 @@ impl Cml {
         Ok(command)
     }
 
-    /// Runs `cml ARGS`; both streams go through.
-    pub(crate) fn run(&self, args: &[&str]) -> Result<()> {
-        run(&mut self.command(args)?)
-    }
-
-    /// Runs `cml ARGS --json` and returns the object; progress streams on standard error.
-    pub(crate) fn json(&self, args: &[&str]) -> Result<Value> {
-        capture_json(self.command(args)?.arg("--json"))
+    /// Runs `cml ARGS --json` and returns the object, and whether `cml` was content with it
+    /// (exit code 0); progress streams on standard error.
+    pub(crate) fn json(&self, args: &[&str]) -> Result<(Value, bool)> {
+        let mut command = self.command(args)?;
+        command
+            .arg("--json")
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        eprintln!("$ cml {}", args.join(" "));
+        let output = command
+            .output()
+            .with_context(|| format!("cannot start {}", shown(&command)))?;
+        let object = serde_json::from_slice(&output.stdout);
+        match (object, output.status.success()) {
+            (Ok(object), content) => Ok((object, content)),
+            (Err(_), false) => bail!("`cml {}` failed ({})", args.join(" "), output.status),
+            (Err(error), true) => {
+                Err(error).with_context(|| format!("`cml {}` did not print one JSON object", args.join(" ")))
+            }
+        }
     }
 }
 

@@ -42,14 +42,23 @@ impl Samples {
     }
 
     /// Quantized input tensors, in order.
-    pub(crate) fn quantize(&self, name: &str, shape: &[usize], spec: &InputSpec) -> anyhow::Result<Vec<Vec<Tensor>>> {
+    pub(crate) fn quantize(
+        &self,
+        name: &str,
+        shape: &[usize],
+        spec: &InputSpec,
+    ) -> anyhow::Result<Vec<Vec<Tensor>>> {
         let needs: usize = shape.iter().product();
         let quantize = |(i, row): (usize, &Vec<f32>)| {
             if row.len() != needs {
-                bail!("sample {i}: input {name} takes {needs} values, the data has {} columns", row.len());
+                bail!(
+                    "sample {i}: input {name} takes {needs} values, the data has {} columns",
+                    row.len()
+                );
             }
             let codes: Option<Vec<i64>> = row.iter().map(|&x| spec.quantize(x)).collect();
-            let codes = codes.with_context(|| format!("sample {i}: holds a value that is not a finite number"))?;
+            let codes =
+                codes.with_context(|| format!("sample {i}: holds a value that is not a finite number"))?;
             Ok(vec![Tensor::new(shape.to_vec(), codes)?])
         };
         self.rows.iter().enumerate().map(quantize).collect()
@@ -86,8 +95,17 @@ impl DataArgs {
             return read_csv(&path);
         }
         let split = cml_data::named(&self.data, self.data_seed)?;
-        let rows = split.test.features().rows().into_iter().map(|r| r.to_vec()).collect();
-        Ok(Samples { rows, labels: Some(split.test.labels().to_vec()) })
+        let rows = split
+            .test
+            .features()
+            .rows()
+            .into_iter()
+            .map(|r| r.to_vec())
+            .collect();
+        Ok(Samples {
+            rows,
+            labels: Some(split.test.labels().to_vec()),
+        })
     }
 
     /// The path, if the argument names a file rather than a built-in set.
@@ -97,7 +115,11 @@ impl DataArgs {
         }
         let path = Path::new(&self.data);
         if path.extension().is_none() && !path.exists() {
-            bail!("no data set named {:?} and no such file; built in are {}", self.data, NAMES.join(", "));
+            bail!(
+                "no data set named {:?} and no such file; built in are {}",
+                self.data,
+                NAMES.join(", ")
+            );
         }
         Ok(Some(path.to_owned()))
     }
@@ -112,15 +134,24 @@ fn read_csv(path: &Path) -> anyhow::Result<Samples> {
     if has("split") {
         let test = cml_data::read_split_csv(path, &options)?.test;
         let rows = test.features().rows().into_iter().map(|r| r.to_vec()).collect();
-        return Ok(Samples { rows, labels: Some(test.labels().to_vec()) });
+        return Ok(Samples {
+            rows,
+            labels: Some(test.labels().to_vec()),
+        });
     }
     if has("label") {
         let all = cml_data::read_csv(path, &options)?;
         let rows = all.features().rows().into_iter().map(|r| r.to_vec()).collect();
-        return Ok(Samples { rows, labels: Some(all.labels().to_vec()) });
+        return Ok(Samples {
+            rows,
+            labels: Some(all.labels().to_vec()),
+        });
     }
     let features = cml_data::read_features(path, &options)?;
-    Ok(Samples { rows: features.values().rows().into_iter().map(|r| r.to_vec()).collect(), labels: None })
+    Ok(Samples {
+        rows: features.values().rows().into_iter().map(|r| r.to_vec()).collect(),
+        labels: None,
+    })
 }
 
 /// Column names as far as they tell what kind of file it is; the reader checks
@@ -129,8 +160,15 @@ pub(crate) fn header(path: &Path) -> anyhow::Result<Vec<String>> {
     const LONGEST: u64 = 1 << 20;
     let mut start = Vec::new();
     let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-    BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut start).with_context(|| path.display().to_string())?;
+    BufReader::new(file.take(LONGEST))
+        .read_until(b'\n', &mut start)
+        .with_context(|| path.display().to_string())?;
     let text = String::from_utf8_lossy(&start);
-    let cell = |c: &str| c.trim().trim_start_matches('\u{feff}').trim_matches('"').to_owned();
+    let cell = |c: &str| {
+        c.trim()
+            .trim_start_matches('\u{feff}')
+            .trim_matches('"')
+            .to_owned()
+    };
     Ok(text.split(',').map(cell).collect())
 }

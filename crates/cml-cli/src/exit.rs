@@ -21,7 +21,26 @@ impl fmt::Display for WorkFailed {
 
 /// Exit code of an error: 2 unless something in its chain is [`WorkFailed`].
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<WorkFailed>().is_some() { FAILED } else { USAGE }
+    if error.downcast_ref::<WorkFailed>().is_some() {
+        FAILED
+    } else {
+        USAGE
+    }
+}
+
+/// The error with its causes on one line; a cause that its message already
+/// holds is not said twice.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let words = cause.to_string().replace('\n', " ");
+        if text.is_empty() {
+            text = words;
+        } else if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+    }
+    text
 }
 
 /// Marks the errors of steps that only fail when the machine does.
@@ -47,6 +66,8 @@ mod tests {
         let marked: Result<(), std::io::Error> = Err(std::io::Error::other("disk full"));
         let error = marked.or_failed().unwrap_err().context("writing x");
         assert_eq!(code(&error), FAILED);
-        assert_eq!(format!("{error:#}"), "writing x: the work failed: disk full");
+        assert_eq!(message(&error), "writing x: the work failed: disk full");
+        let twice = anyhow::anyhow!("disk full").context("x: disk full");
+        assert_eq!(message(&twice), "x: disk full");
     }
 }

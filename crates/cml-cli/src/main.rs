@@ -58,7 +58,11 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(report) => {
-            let code = if report.failed.is_some() { exit::FAILED } else { exit::DONE };
+            let code = if report.failed.is_some() {
+                exit::FAILED
+            } else {
+                exit::DONE
+            };
             if let Err(error) = show::print(&report, cli.json) {
                 eprintln!("error: cannot write to standard output: {error}");
                 return ExitCode::from(exit::FAILED);
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", exit::message(&error));
             ExitCode::from(exit::code(&error))
         }
     }

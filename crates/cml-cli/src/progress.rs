@@ -6,7 +6,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// A bar with elapsed time and time left.
 pub(crate) fn bar(total: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(total);
-    if let Ok(style) = ProgressStyle::with_template("{msg:<22} [{bar:30}] {pos}/{len}  {elapsed} gone, {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg:<22} [{bar:30}] {pos}/{len}  {elapsed} gone, {eta} left")
+    {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_message(what.to_owned());
@@ -17,13 +19,18 @@ pub(crate) fn bar(total: u64, what: &str) -> ProgressBar {
 pub(crate) fn key_bars(verb: &'static str) -> impl FnMut(Progress) {
     let mut current: Option<(Stage, ProgressBar)> = None;
     move |progress| {
-        let same = current.as_ref().is_some_and(|(stage, _)| *stage == progress.stage);
+        let same = current
+            .as_ref()
+            .is_some_and(|(stage, _)| *stage == progress.stage);
         if !same {
             let name = match progress.stage {
                 Stage::Keyswitch => "keyswitching key",
                 Stage::Bootstrap => "bootstrapping key",
             };
-            current = Some((progress.stage, bar(progress.total as u64, &format!("{verb} {name}"))));
+            current = Some((
+                progress.stage,
+                bar(progress.total as u64, &format!("{verb} {name}")),
+            ));
         }
         if let Some((_, bar)) = &current {
             bar.set_position(progress.done as u64);

@@ -30,5 +30,8 @@ pub(crate) fn argmax(scores: &[f32]) -> usize {
 
 /// Name of a class: its label, or its number.
 pub(crate) fn label(spec: &OutputSpec, class: usize) -> String {
-    spec.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
+    spec.labels
+        .get(class)
+        .cloned()
+        .unwrap_or_else(|| class.to_string())
 }

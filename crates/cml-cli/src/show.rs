@@ -18,14 +18,22 @@ pub(crate) struct Report {
 impl Report {
     /// A result.
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, failed: None }
+        Self {
+            text: text.into(),
+            json,
+            failed: None,
+        }
     }
 }
 
 /// Prints a report to standard output. A reader that went away (`| head`) is
 /// not an error.
 pub(crate) fn print(report: &Report, json: bool) -> io::Result<()> {
-    let text = if json { report.json.to_string() } else { report.text.trim_end().to_owned() };
+    let text = if json {
+        report.json.to_string()
+    } else {
+        report.text.trim_end().to_owned()
+    };
     match writeln!(io::stdout(), "{text}") {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -37,11 +45,21 @@ pub(crate) fn print(report: &Report, json: bool) -> io::Result<()> {
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header.iter().map(|&h| h.to_owned()).collect();
     let all = || std::iter::once(&header).chain(rows);
-    let width = |c: usize| all().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        all()
+            .filter_map(|r| r.get(c))
+            .map(|s| s.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(c, (text, &w))| {
-            if c == 0 { format!("{text:<w$}") } else { format!("{text:>w$}") }
+            if c == 0 {
+                format!("{text:<w$}")
+            } else {
+                format!("{text:>w$}")
+            }
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
@@ -81,8 +99,14 @@ mod tests {
 
     #[test]
     fn tables_align() {
-        let rows = vec![vec!["fc1".to_owned(), "37".to_owned()], vec!["output".to_owned(), "5".to_owned()]];
-        assert_eq!(table(&["layer", "values"], &rows), "layer   values\nfc1         37\noutput       5");
+        let rows = vec![
+            vec!["fc1".to_owned(), "37".to_owned()],
+            vec!["output".to_owned(), "5".to_owned()],
+        ];
+        assert_eq!(
+            table(&["layer", "values"], &rows),
+            "layer   values\nfc1         37\noutput       5"
+        );
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(1_234_567), "1.2 MB");
     }

@@ -1,1 +1,58 @@
-//! Lowering of integer graphs to TFHE table lookups: noise model, parameters, keys, executor.
+//! Lowering of integer graphs to TFHE table lookups, and their encrypted run.
+//!
+//! [`lower`] turns a [`cml_ir::Graph`] with its proved widths into a
+//! [`Circuit`]: rows of integer weights, tables, encodings and parameters at
+//! 132-bit security. A [`Client`] encrypts and decrypts; a [`Server`] computes.
+//!
+//! Invariants:
+//! - A circuit leaves nothing to decide: it can be dumped, simulated
+//!   ([`Simulator`]) and checked without any key.
+//! - In exact mode interpreter, simulator and decrypted result agree bit for
+//!   bit, but for the stated failure probability.
+//! - Server code cannot name a secret key.
+//! - `tfhe` is named only in `noise`, `keys` and `exec`.
+//!
+//! ```
+//! use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
+//! use cml_tfhe::{Noise, Options, Simulator, lower};
+//!
+//! let mut b = GraphBuilder::new("tiny");
+//! let x = b.input("x", vec![2], InputSpec::new(1.0, 0, Interval::new(-3, 3)))?;
+//! let acc = b.dot("fc", x, Tensor::new(vec![1, 2], vec![2, -1])?, vec![1])?;
+//! let relu = b.lut("relu", acc, Lut::from_fn(Interval::new(-8, 10), |v| v.max(0)))?;
+//! b.output("y", relu, OutputSpec::identity())?;
+//! let graph = b.finish()?;
+//!
+//! let circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &Options::default())?;
+//! println!("{circuit}");
+//! let x = vec![Tensor::new(vec![2], vec![3, 1])?];
+//! assert_eq!(Simulator::new(&circuit, Noise::Exact).run(&x)?, interpret(&graph, &x)?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod artifact;
+pub mod circuit;
+mod client;
+pub mod cost;
+mod dump;
+mod encode;
+pub mod exec;
+pub mod keys;
+mod lower;
+pub mod noise;
+pub mod optimizer;
+pub mod params;
+mod server;
+mod simulate;
+pub mod table;
+mod validate;
+
+pub use artifact::{ArtifactError, Binding, Bound};
+pub use circuit::Circuit;
+pub use client::{Client, ClientError};
+pub use dump::one_in;
+pub use lower::{LowerError, Options, lower};
+pub use params::Parameters;
+pub use server::{Server, ServerError};
+pub use simulate::{Noise, Simulator};
+pub use validate::CircuitError;

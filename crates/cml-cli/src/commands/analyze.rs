@@ -34,7 +34,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let observed = match args.data {
         None => None,
         Some(data) => {
-            let samples = DataArgs { data, samples: args.samples, data_seed: args.data_seed }.load(None)?;
+            let samples = DataArgs {
+                data,
+                samples: args.samples,
+                data_seed: args.data_seed,
+            }
+            .load(None)?;
             Some(observe(&graph, graph_inputs(&graph, &samples)?)?)
         }
     };

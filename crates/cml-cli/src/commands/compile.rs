@@ -29,7 +29,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let graph = cml_ir::read_graph(&args.graph)?;
     let budget_log2 = if args.strict { -128.0 } else { args.p_error };
     let widths = cml_bitwidth::analyze(&graph);
-    let options = Options { budget_log2, ..Options::default() };
+    let options = Options {
+        budget_log2,
+        ..Options::default()
+    };
     let (circuit, time) = timed(|| lower(&graph, &widths, &options));
     let circuit = circuit?;
     artifact::write_circuit(&args.output, &circuit).or_failed()?;

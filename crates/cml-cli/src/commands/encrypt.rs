@@ -37,7 +37,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let (encrypted, time) = timed(|| client.encrypt(&inputs));
     artifact::write_inputs(&args.output, &encrypted?).or_failed()?;
     let size = file_size(&args.output);
-    let text = format!("{} samples encrypted, {} in {}", samples.len(), bytes(size), args.output.display());
+    let text = format!(
+        "{} samples encrypted, {} in {}",
+        samples.len(),
+        bytes(size),
+        args.output.display()
+    );
     let json = json!({"samples": samples.len(), "output": args.output, "bytes": size, "seconds": time.as_secs_f64()});
     Ok(Report::new(text, json))
 }

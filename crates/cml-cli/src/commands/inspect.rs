@@ -26,19 +26,41 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let (kind, text) = match peek_tag(path) {
         Ok(tag) if tag == cml_ir::GRAPH.tag => {
             let graph = cml_ir::read_graph(path)?;
-            ("graph", if args.dot { cml_ir::to_dot(&graph) } else { graph.to_string() })
+            (
+                "graph",
+                if args.dot {
+                    cml_ir::to_dot(&graph)
+                } else {
+                    graph.to_string()
+                },
+            )
         }
         Ok(tag) if tag == artifact::CIRCUIT.tag => {
             let circuit = artifact::read_circuit(path)?;
-            ("circuit", format!("{circuit}{}", circuit.failure_lines().join("\n")))
+            (
+                "circuit",
+                format!("{circuit}{}", circuit.failure_lines().join("\n")),
+            )
         }
         Ok(tag) => {
-            let kinds = [artifact::CLIENT_KEY, artifact::SERVER_KEY, artifact::INPUTS, artifact::OUTPUTS];
+            let kinds = [
+                artifact::CLIENT_KEY,
+                artifact::SERVER_KEY,
+                artifact::INPUTS,
+                artifact::OUTPUTS,
+            ];
             let Some(kind) = kinds.into_iter().find(|k| k.tag == tag) else {
-                bail!("{}: unknown kind of file {:?}", path.display(), String::from_utf8_lossy(&tag));
+                bail!(
+                    "{}: unknown kind of file {:?}",
+                    path.display(),
+                    String::from_utf8_lossy(&tag)
+                );
             };
             let binding = artifact::read_binding(path, kind)?;
-            (kind.name, format!("{} of {}, {binding}", kind.name, bytes(file_size(path))))
+            (
+                kind.name,
+                format!("{} of {}, {binding}", kind.name, bytes(file_size(path))),
+            )
         }
         Err(_) if path.extension().is_some_and(|e| e == "safetensors") => {
             ("network", network(&cml_quant::read_network(path)?))
@@ -53,19 +75,42 @@ fn network(network: &Network) -> String {
     let lines = network.layers().iter().map(|node| {
         let what = match &node.layer {
             Layer::Input => "input".to_owned(),
-            Layer::Quantize(q) => format!("quantize to codes {} scale {} zero {}", q.codes(), q.scale, q.zero_point),
+            Layer::Quantize(q) => format!(
+                "quantize to codes {} scale {} zero {}",
+                q.codes(),
+                q.scale,
+                q.zero_point
+            ),
             Layer::Linear(l) => {
                 let codes = l.codes();
                 let rows = codes.rows().into_iter();
-                let most = rows.clone().map(|r| r.iter().filter(|&&c| c != 0).count()).max().unwrap_or(0);
-                let l1 = rows.map(|r| r.iter().map(|c| c.abs()).sum::<i64>()).max().unwrap_or(0);
+                let most = rows
+                    .clone()
+                    .map(|r| r.iter().filter(|&&c| c != 0).count())
+                    .max()
+                    .unwrap_or(0);
+                let l1 = rows
+                    .map(|r| r.iter().map(|c| c.abs()).sum::<i64>())
+                    .max()
+                    .unwrap_or(0);
                 let bias = if l.bias().is_some() { ", float bias" } else { "" };
-                format!("linear, {}-bit weights, at most {most} non-zero inputs and L1 norm {l1} a row{bias}", l.quantizer().bits)
+                format!(
+                    "linear, {}-bit weights, at most {most} non-zero inputs and L1 norm {l1} a row{bias}",
+                    l.quantizer().bits
+                )
             }
             Layer::Function(f) => f.name().to_owned(),
         };
         format!("{:<16} {:<10} {what}", node.name, format!("{:?}", node.shape))
     });
-    let labels = if network.labels().is_empty() { String::new() } else { format!("\nclasses {}", network.labels().join(", ")) };
-    format!("network {}\n{}{labels}", network.name(), lines.collect::<Vec<_>>().join("\n"))
+    let labels = if network.labels().is_empty() {
+        String::new()
+    } else {
+        format!("\nclasses {}", network.labels().join(", "))
+    };
+    format!(
+        "network {}\n{}{labels}",
+        network.name(),
+        lines.collect::<Vec<_>>().join("\n")
+    )
 }

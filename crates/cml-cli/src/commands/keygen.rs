@@ -31,7 +31,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let circuit = artifact::read_circuit(&args.circuit)?;
     for path in [&args.client_key, &args.server_key] {
         if path.exists() && !args.force {
-            bail!("{} exists: a lost secret key cannot be replaced, --force overwrites it", path.display());
+            bail!(
+                "{} exists: a lost secret key cannot be replaced, --force overwrites it",
+                path.display()
+            );
         }
         check_folder(path)?;
     }
@@ -56,7 +59,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 
 /// Long work should not end with a folder that is not there.
 pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     if !folder.is_dir() {
         bail!("{}: folder {} does not exist", path.display(), folder.display());
     }

@@ -48,7 +48,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let mut results = Vec::with_capacity(inputs.len());
     let mut seconds = Vec::with_capacity(inputs.len());
     for sample in encrypted.value {
-        let one = Bound { binding: encrypted.binding, value: vec![sample] };
+        let one = Bound {
+            binding: encrypted.binding,
+            value: vec![sample],
+        };
         let (output, time) = timed(|| server.run(&one, &mut |n| progress.inc(n as u64)));
         seconds.push(time.as_secs_f64());
         results.extend(client.decrypt(&output.or_failed()?).or_failed()?);
@@ -60,7 +63,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let classes: Vec<usize> = results.iter().map(|r| predict(spec, &r[0]).class).collect();
     let correct = samples.correct(&classes);
     let total: f64 = seconds.iter().sum();
-    let accuracy = correct.map_or(String::new(), |c| format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len())));
+    let accuracy = correct.map_or(String::new(), |c| {
+        format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len()))
+    });
     let text = format!(
         "{}\n\n{accuracy}{different} differ from the {oracle}\n\
          keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
@@ -88,7 +93,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     });
     let mut report = Report::new(text, json);
     if different > 0 {
-        report.failed = Some(format!("{different} of {} decrypted results differ from the {oracle}", results.len()));
+        report.failed = Some(format!(
+            "{different} of {} decrypted results differ from the {oracle}",
+            results.len()
+        ));
     }
     Ok(report)
 }
@@ -102,13 +110,19 @@ fn expected(
 ) -> anyhow::Result<(&'static str, Vec<Vec<Tensor>>)> {
     let Some(path) = graph else {
         let mut simulator = Simulator::new(circuit, Noise::Exact);
-        let results = inputs.iter().map(|i| simulator.run(i)).collect::<Result<_, _>>()?;
+        let results = inputs
+            .iter()
+            .map(|i| simulator.run(i))
+            .collect::<Result<_, _>>()?;
         return Ok(("simulator", results));
     };
     let graph = cml_ir::read_graph(path)?;
     if cml_ir::graph_hash(&graph)? != *circuit.graph_hash() {
         bail!("{} is not the graph that the circuit was made of", path.display());
     }
-    let results = inputs.iter().map(|i| cml_ir::interpret(&graph, i)).collect::<Result<_, _>>()?;
+    let results = inputs
+        .iter()
+        .map(|i| cml_ir::interpret(&graph, i))
+        .collect::<Result<_, _>>()?;
     Ok(("interpreter", results))
 }

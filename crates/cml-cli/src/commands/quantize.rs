@@ -40,16 +40,31 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         stages.push(stage(pass.name, &graph));
     }
     cml_ir::write_graph(&args.output, &graph).or_failed()?;
-    let rows: Vec<Vec<String>> =
-        stages.iter().map(|(name, nodes, luts, needed)| vec![name.clone(), nodes.to_string(), luts.to_string(), needed.to_string()]).collect();
+    let rows: Vec<Vec<String>> = stages
+        .iter()
+        .map(|(name, nodes, luts, needed)| {
+            vec![
+                name.clone(),
+                nodes.to_string(),
+                luts.to_string(),
+                needed.to_string(),
+            ]
+        })
+        .collect();
     let text = format!(
         "{graph}\n{}\nwrote {}",
-        table(&["after", "nodes", "lookup elements", "of these not constant"], &rows),
+        table(
+            &["after", "nodes", "lookup elements", "of these not constant"],
+            &rows
+        ),
         args.output.display()
     );
     let passes: Vec<_> = stages
         .iter()
         .map(|(name, nodes, luts, needed)| json!({"after": name, "nodes": nodes, "lookup_elements": luts, "lookups": needed}))
         .collect();
-    Ok(Report::new(text, json!({"graph": graph.name(), "output": args.output, "passes": passes})))
+    Ok(Report::new(
+        text,
+        json!({"graph": graph.name(), "output": args.output, "passes": passes}),
+    ))
 }

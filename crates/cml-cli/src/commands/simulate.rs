@@ -42,8 +42,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 
 fn run_graph(graph: &Graph, samples: &Samples) -> anyhow::Result<Report> {
     let inputs = graph_inputs(graph, samples)?;
-    let (results, time) = timed(|| inputs.iter().map(|i| interpret(graph, i)).collect::<Result<Vec<_>, _>>());
-    let Some((_, _, spec)) = graph.outputs().next() else { bail!("graph {} has no output", graph.name()) };
+    let (results, time) = timed(|| {
+        inputs
+            .iter()
+            .map(|i| interpret(graph, i))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let Some((_, _, spec)) = graph.outputs().next() else {
+        bail!("graph {} has no output", graph.name())
+    };
     let classes: Vec<usize> = results?.iter().map(|r| predict(spec, &r[0]).class).collect();
     Ok(report(samples, classes, "integer graph", time, json!({})))
 }
@@ -57,7 +64,9 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
         let run = |input: &Vec<Tensor>| {
             progress.inc(1);
             let clear = exact.run(input)?;
-            let noise = noisy.as_mut().map_or_else(|| Ok(clear.clone()), |s| s.run(input))?;
+            let noise = noisy
+                .as_mut()
+                .map_or_else(|| Ok(clear.clone()), |s| s.run(input))?;
             Ok((clear, noise))
         };
         inputs.iter().map(run).collect::<anyhow::Result<Vec<_>>>()
@@ -67,8 +76,18 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     let spec = &circuit.outputs()[0].spec;
     let classes: Vec<usize> = results.iter().map(|(_, r)| predict(spec, &r[0]).class).collect();
     let differing = results.iter().filter(|(clear, noise)| clear != noise).count();
-    let what = if seed.is_some() { "circuit with sampled noise" } else { "circuit, exact" };
-    let mut report = report(samples, classes, what, time, json!({"noise_seed": seed, "differ_from_exact": differing}));
+    let what = if seed.is_some() {
+        "circuit with sampled noise"
+    } else {
+        "circuit, exact"
+    };
+    let mut report = report(
+        samples,
+        classes,
+        what,
+        time,
+        json!({"noise_seed": seed, "differ_from_exact": differing}),
+    );
     if seed.is_some() {
         report.text += &format!("\n{differing} samples differ from the exact result");
     }
@@ -77,7 +96,9 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
 
 fn report(samples: &Samples, classes: Vec<usize>, what: &str, time: Duration, mut json: Value) -> Report {
     let correct = samples.correct(&classes);
-    let shown = correct.map_or("no labels".to_owned(), |c| format!("accuracy {}", percent(c, classes.len())));
+    let shown = correct.map_or("no labels".to_owned(), |c| {
+        format!("accuracy {}", percent(c, classes.len()))
+    });
     let text = format!("{} samples, {what}: {shown}", classes.len());
     json["samples"] = json!(classes.len());
     json["correct"] = json!(correct);
@@ -99,7 +120,13 @@ pub(crate) fn graph_inputs(graph: &Graph, samples: &Samples) -> anyhow::Result<V
 /// Samples as the input tensors of a circuit with a single input.
 pub(crate) fn circuit_inputs(circuit: &Circuit, samples: &Samples) -> anyhow::Result<Vec<Vec<Tensor>>> {
     let [input] = circuit.inputs() else {
-        bail!("circuit {} has {} inputs: a data set serves one", circuit.name(), circuit.inputs().len());
+        bail!(
+            "circuit {} has {} inputs: a data set serves one",
+            circuit.name(),
+            circuit.inputs().len()
+        );
     };
-    samples.quantize(&input.name, &input.shape, &input.spec).context(circuit.name().to_owned())
+    samples
+        .quantize(&input.name, &input.shape, &input.spec)
+        .context(circuit.name().to_owned())
 }

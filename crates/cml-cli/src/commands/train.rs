@@ -5,7 +5,7 @@ use crate::data::DataArgs;
 use crate::exit::OrFailed;
 use crate::progress::bar;
 use crate::show::{Report, timed};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use cml_data::{CsvOptions, Split};
 use cml_nn::{Control, NnError, Pruning, TrainConfig};
 use serde_json::json;
@@ -115,7 +115,11 @@ fn configuration(args: &Args) -> anyhow::Result<TrainConfig> {
         (config.input_bits, config.weight_bits, config.activation_bits) = (bits, bits, bits);
     }
     if let Some(n) = args.nonzeros {
-        config.pruning = if n == 0 { Pruning::None } else { Pruning::PerNeuron(n) };
+        config.pruning = if n == 0 {
+            Pruning::None
+        } else {
+            Pruning::PerNeuron(n)
+        };
     }
     if let Some(values) = args.max_accumulator_values {
         config.max_accumulator_values = (values > 0).then_some(values);
@@ -128,14 +132,24 @@ fn read_config(path: &Path) -> anyhow::Result<TrainConfig> {
     const LONGEST: u64 = 1 << 20;
     let name = || path.display().to_string();
     if std::fs::metadata(path).with_context(name)?.len() > LONGEST {
-        bail!("{}: longer than {LONGEST} bytes: not a training configuration", name());
+        bail!(
+            "{}: longer than {LONGEST} bytes: not a training configuration",
+            name()
+        );
     }
     let text = std::fs::read_to_string(path).with_context(name)?;
-    toml::from_str(&text).with_context(name)
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        anyhow!("{}: line {line}: {}", name(), error.message().replace('\n', " "))
+    })
 }
 
 fn load(data: &str, seed: u64) -> anyhow::Result<Split> {
-    let choice = DataArgs { data: data.to_owned(), samples: None, data_seed: seed };
+    let choice = DataArgs {
+        data: data.to_owned(),
+        samples: None,
+        data_seed: seed,
+    };
     let Some(path) = choice.csv_path()? else {
         return Ok(cml_data::named(data, seed)?);
     };

@@ -1,0 +1,80 @@
+//! Bad input: one clear message, exit code 2, no partial file.
+
+use crate::world::{World, network};
+use cml_quant::write_network;
+
+#[test]
+fn data_files() {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    let check = |csv: &str, says: &[&str]| {
+        world.write("bad.csv", csv);
+        world.refused("simulate net.cmlg --data bad.csv", says);
+    };
+    check("x,y,label\n0.1,NaN,0\n", &["bad.csv", "NaN"]);
+    check("x,y,label\n0.1,inf,0\n", &["bad.csv", "inf"]);
+    check("x,y,label\n0.1,0.2,0\n0.1,hello,0\n", &["bad.csv", "3", "hello"]);
+    check("x,y,label\n0.1,0.2,0\n0.1,0.2\n", &["bad.csv", "3"]);
+    check("x,y,label\n", &["bad.csv"]);
+    check("", &["bad.csv"]);
+    check("x,y,z,label\n1,2,3,0\n", &["takes 2 values", "3 columns"]);
+    check("x,y,label\n0.1,0.2,-1\n", &["bad.csv", "-1"]);
+    world.refused("simulate net.cmlg --data nothing.csv", &["nothing.csv"]);
+    world.refused("simulate net.cmlg --data chessboard", &["chessboard", "checkerboard"]);
+    world.refused("simulate net.cmlg --data points.csv --samples 0", &["--samples is 0"]);
+    world.refused("simulate net.cmlg --data points.csv --samples 5", &["5", "4"]);
+}
+
+#[test]
+fn artifacts() {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.refused("quantize missing.safetensors", &["missing.safetensors"]);
+    world.refused("quantize points.csv", &["points.csv", "safetensors"]);
+    world.refused("compile net.safetensors", &["net.safetensors", "not a cml file"]);
+    world.refused("simulate net.safetensors --data points.csv", &["net.safetensors"]);
+    world.refused("inspect points.csv", &["points.csv", "not a cml file"]);
+    for (name, length) in [("short.cmlg", 40), ("shorter.cmlg", 5), ("cut.cmlg", 200)] {
+        let bytes = std::fs::read(world.path("net.cmlg")).unwrap();
+        std::fs::write(world.path(name), &bytes[..length]).unwrap();
+        world.refused(&format!("compile {name}"), &[name]);
+    }
+    let mut network = std::fs::read(world.path("net.safetensors")).unwrap();
+    let last = network.len() - 1;
+    network[last] ^= 1;
+    std::fs::write(world.path("flipped.safetensors"), network).unwrap();
+    world.refused("quantize flipped.safetensors", &["flipped.safetensors", "damaged"]);
+    world.refused("keygen net.cmlg", &["net.cmlg", "GRPH"]);
+}
+
+#[test]
+fn accumulators_that_no_parameters_serve() {
+    let world = World::new();
+    write_network(&world.path("wide.safetensors"), &network(40, 7)).unwrap();
+    world.json("quantize wide.safetensors -o wide.cmlg");
+    world.refused("compile wide.cmlg", &["fc1/quant", "9577 values", "14 bits", "the most are"]);
+    let output = world.cml("analyze wide.cmlg --max-bits 5");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("limit 5"), "{output:?}");
+}
+
+#[test]
+fn usage() {
+    let world = World::new();
+    for line in ["", "fly", "compile", "compile net.cmlg --p-error maybe", "quantize net.safetensors --frobnicate"] {
+        assert_eq!(world.cml(line).status.code(), Some(2), "cml {line}");
+    }
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.refused("compile net.cmlg --p-error 3", &["budget"]);
+    world.refused("keygen net.cmlg", &["net.cmlg"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_a_failure_and_leaves_nothing() {
+    let world = World::new();
+    let before = world.files();
+    let output = world.cml("quantize net.safetensors -o /dev/full/net.cmlg");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(world.files(), before);
+}

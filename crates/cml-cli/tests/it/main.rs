@@ -1,0 +1,7 @@
+//! The command as users run it: a real process, real files, exit codes.
+
+mod bad_input;
+mod line;
+#[cfg(feature = "train")]
+mod train;
+mod world;

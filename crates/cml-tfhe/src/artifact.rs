@@ -1,0 +1,432 @@
+//! Files: circuits, keys and ciphertexts, each bound to the circuit that it
+//! belongs to. The only file here that knows bincode.
+
+use crate::circuit::Circuit;
+use crate::keys::{self, Ciphertext, ClientKey, KeyError, SeededCiphertexts, ServerKey};
+use crate::params::{MAX_EVALUATION_KEY_BYTES, Parameters};
+use crate::validate::CircuitError;
+use cml_ir::IrError;
+use cml_ir::container::{self, Access, Kind};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+const MAX_CIRCUIT: usize = 1 << 29;
+/// Most samples of a ciphertext file.
+pub const MAX_SAMPLES: u32 = 1 << 20;
+
+/// `*.cmlc`.
+pub const CIRCUIT: Kind = Kind {
+    tag: *b"CIRC",
+    name: "circuit",
+    version: 1,
+    max_payload: MAX_CIRCUIT as u64,
+};
+/// `client.key`.
+pub const CLIENT_KEY: Kind = Kind {
+    tag: *b"CKEY",
+    name: "client key",
+    version: 1,
+    max_payload: 1 << 20,
+};
+/// `server.key`.
+pub const SERVER_KEY: Kind = Kind {
+    tag: *b"SKEY",
+    name: "server key",
+    version: 1,
+    max_payload: MAX_EVALUATION_KEY_BYTES,
+};
+/// `*.ct` as the client writes it.
+pub const INPUTS: Kind = Kind {
+    tag: *b"CTIN",
+    name: "encrypted input",
+    version: 1,
+    max_payload: 1 << 34,
+};
+/// `*.ct` as the server writes it.
+pub const OUTPUTS: Kind = Kind {
+    tag: *b"CTOU",
+    name: "encrypted output",
+    version: 1,
+    max_payload: 1 << 34,
+};
+
+/// What ties keys and ciphertexts together: a circuit and one key pair for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// SHA-256 of the circuit.
+    pub circuit: [u8; 32],
+    /// Drawn at key generation.
+    pub keys: [u8; 16],
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "circuit {} keys {}",
+            short_hex(&self.circuit),
+            short_hex(&self.keys)
+        )
+    }
+}
+
+/// What is wrong with an artifact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArtifactError {
+    /// The file or its frame.
+    #[error(transparent)]
+    File(#[from] IrError),
+    /// A payload that does not decode.
+    #[error("{name}: malformed {what}: {why}")]
+    Malformed {
+        /// File.
+        name: String,
+        /// Kind.
+        what: &'static str,
+        /// Reason.
+        why: String,
+    },
+    /// A circuit that does not hold together.
+    #[error("{name}: {source}")]
+    Circuit {
+        /// File.
+        name: String,
+        /// Reason.
+        source: CircuitError,
+    },
+    /// Keys or ciphertexts that do not fit the parameters.
+    #[error("{name}: {source}")]
+    Key {
+        /// File.
+        name: String,
+        /// Reason.
+        source: KeyError,
+    },
+    /// A key or ciphertext of another circuit.
+    #[error("{name} belongs to another circuit: made for {has}, given {needs}")]
+    OtherCircuit {
+        /// File.
+        name: String,
+        /// Start of the hash in the file.
+        has: String,
+        /// Start of the hash of the circuit.
+        needs: String,
+    },
+}
+
+/// A value with the circuit and keys that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Bound<T> {
+    /// What it belongs to.
+    pub binding: Binding,
+    /// The value.
+    pub value: T,
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard()
+        .with_little_endian()
+        .with_fixed_int_encoding()
+        .with_limit::<MAX_CIRCUIT>()
+}
+
+/// Payload of a circuit file.
+fn circuit_payload(circuit: &Circuit) -> Result<Vec<u8>, ArtifactError> {
+    bincode::serde::encode_to_vec(circuit, config()).map_err(|e| ArtifactError::Malformed {
+        name: circuit.name().to_owned(),
+        what: CIRCUIT.name,
+        why: e.to_string(),
+    })
+}
+
+/// SHA-256 of a circuit: what keys and ciphertexts are bound to.
+///
+/// # Errors
+/// If the circuit is larger than its file format allows.
+pub fn circuit_hash(circuit: &Circuit) -> Result<[u8; 32], ArtifactError> {
+    Ok(Sha256::digest(circuit_payload(circuit)?).into())
+}
+
+/// A circuit as the bytes of a `.cmlc` file.
+///
+/// # Errors
+/// As [`circuit_hash`].
+pub fn circuit_to_bytes(circuit: &Circuit) -> Result<Vec<u8>, ArtifactError> {
+    Ok(container::encode(CIRCUIT, &circuit_payload(circuit)?))
+}
+
+/// Writes a `.cmlc` file, at once.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_circuit(path: &Path, circuit: &Circuit) -> Result<(), ArtifactError> {
+    Ok(container::write_file(
+        CIRCUIT,
+        path,
+        &circuit_payload(circuit)?,
+        Access::Shared,
+    )?)
+}
+
+/// Reads a `.cmlc` file and validates the circuit: references, ranges,
+/// security of the parameters, failure budget.
+///
+/// # Errors
+/// If the file is missing, damaged or of another kind, or the circuit is not
+/// valid.
+pub fn read_circuit(path: &Path) -> Result<Circuit, ArtifactError> {
+    circuit_from_payload(&path.display().to_string(), &container::read_file(CIRCUIT, path)?)
+}
+
+/// The circuit in the bytes of a `.cmlc` file; `name` says in errors which.
+///
+/// # Errors
+/// As [`read_circuit`].
+pub fn circuit_from_bytes(name: &str, bytes: &[u8]) -> Result<Circuit, ArtifactError> {
+    circuit_from_payload(name, container::decode(CIRCUIT, name, bytes)?)
+}
+
+fn circuit_from_payload(name: &str, payload: &[u8]) -> Result<Circuit, ArtifactError> {
+    let malformed = |why| ArtifactError::Malformed {
+        name: name.to_owned(),
+        what: CIRCUIT.name,
+        why,
+    };
+    let (circuit, used): (Circuit, usize) =
+        bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(e.to_string()))?;
+    if used != payload.len() {
+        return Err(malformed(format!("{} bytes left over", payload.len() - used)));
+    }
+    circuit.validate().map_err(|source| ArtifactError::Circuit {
+        name: name.to_owned(),
+        source,
+    })?;
+    Ok(circuit)
+}
+
+/// Writes a secret key, readable by its owner only.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_client_key(path: &Path, key: &Bound<ClientKey>) -> Result<(), ArtifactError> {
+    let payload = Zeroizing::new([&prefix(&key.binding)[..], &key.value.to_bytes()].concat());
+    Ok(container::write_file(
+        CLIENT_KEY,
+        path,
+        &payload,
+        Access::Private,
+    )?)
+}
+
+/// Reads the secret key of a circuit.
+///
+/// # Errors
+/// If the file is missing, damaged, of another kind or of another circuit.
+pub fn read_client_key(path: &Path, circuit: &Circuit) -> Result<Bound<ClientKey>, ArtifactError> {
+    let payload = Zeroizing::new(container::read_file(CLIENT_KEY, path)?);
+    let (name, (binding, rest)) = (
+        path.display().to_string(),
+        split(path, CLIENT_KEY, circuit, &payload)?,
+    );
+    let value = ClientKey::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
+    Ok(Bound { binding, value })
+}
+
+/// Writes the server's keys.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_server_key(path: &Path, key: &Bound<ServerKey>) -> Result<(), ArtifactError> {
+    let payload = [&prefix(&key.binding)[..], &key.value.to_bytes()].concat();
+    Ok(container::write_file(SERVER_KEY, path, &payload, Access::Shared)?)
+}
+
+/// Reads the server's keys for a circuit.
+///
+/// # Errors
+/// As [`read_client_key`].
+pub fn read_server_key(path: &Path, circuit: &Circuit) -> Result<Bound<ServerKey>, ArtifactError> {
+    // The circuit's own parameters bound what is read, not the file's header.
+    let kind = Kind {
+        max_payload: circuit.parameters().server_key_bytes() + PREFIX as u64,
+        ..SERVER_KEY
+    };
+    let payload = container::read_file(kind, path)?;
+    let (name, (binding, rest)) = (
+        path.display().to_string(),
+        split(path, SERVER_KEY, circuit, &payload)?,
+    );
+    let value = ServerKey::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
+    Ok(Bound { binding, value })
+}
+
+/// Writes encrypted samples.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_inputs(path: &Path, inputs: &Bound<Vec<SeededCiphertexts>>) -> Result<(), ArtifactError> {
+    let mut payload = prefix(&inputs.binding).to_vec();
+    payload.extend((inputs.value.len() as u32).to_le_bytes());
+    inputs
+        .value
+        .iter()
+        .for_each(|sample| payload.extend(sample.to_bytes()));
+    Ok(container::write_file(INPUTS, path, &payload, Access::Shared)?)
+}
+
+/// Reads encrypted samples for a circuit.
+///
+/// # Errors
+/// As [`read_client_key`].
+pub fn read_inputs(path: &Path, circuit: &Circuit) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
+    let payload = container::read_file(INPUTS, path)?;
+    let (binding, rest) = split(path, INPUTS, circuit, &payload)?;
+    let count = circuit.input_count();
+    let each = Parameters::seeded_ciphertext_bytes(count as u64) as usize;
+    let samples =
+        samples(path, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
+    let name = path.display().to_string();
+    Ok(Bound {
+        binding,
+        value: samples
+            .collect::<Result<_, _>>()
+            .map_err(|e| key_error(&name, e))?,
+    })
+}
+
+/// Writes encrypted results: for each sample, each element of each output.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_outputs(path: &Path, outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Result<(), ArtifactError> {
+    let mut payload = prefix(&outputs.binding).to_vec();
+    payload.extend((outputs.value.len() as u32).to_le_bytes());
+    outputs
+        .value
+        .iter()
+        .for_each(|sample| payload.extend(keys::ciphertexts_to_bytes(sample)));
+    Ok(container::write_file(OUTPUTS, path, &payload, Access::Shared)?)
+}
+
+/// Reads encrypted results of a circuit.
+///
+/// # Errors
+/// As [`read_client_key`].
+pub fn read_outputs(path: &Path, circuit: &Circuit) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
+    let payload = container::read_file(OUTPUTS, path)?;
+    let (binding, rest) = split(path, OUTPUTS, circuit, &payload)?;
+    let count = circuit.output_count();
+    let each = circuit.parameters().ciphertext_bytes() as usize * count;
+    let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters(), count);
+    let samples = samples(path, OUTPUTS, rest, each)?.map(read);
+    let name = path.display().to_string();
+    Ok(Bound {
+        binding,
+        value: samples
+            .collect::<Result<_, _>>()
+            .map_err(|e| key_error(&name, e))?,
+    })
+}
+
+const PREFIX: usize = 48;
+
+fn prefix(binding: &Binding) -> [u8; PREFIX] {
+    let mut prefix = [0; PREFIX];
+    prefix[..32].copy_from_slice(&binding.circuit);
+    prefix[32..].copy_from_slice(&binding.keys);
+    prefix
+}
+
+fn short_hex(bytes: &[u8]) -> String {
+    bytes.iter().take(4).map(|b| format!("{b:02x}")).collect()
+}
+
+/// Binding and rest of a payload.
+fn split_binding<'p>(
+    path: &Path,
+    kind: Kind,
+    payload: &'p [u8],
+) -> Result<(Binding, &'p [u8]), ArtifactError> {
+    let Some((prefix, rest)) = payload.split_at_checked(PREFIX) else {
+        let why = format!("{} bytes, needs {PREFIX} or more", payload.len());
+        return Err(ArtifactError::Malformed {
+            name: path.display().to_string(),
+            what: kind.name,
+            why,
+        });
+    };
+    let mut binding = Binding {
+        circuit: [0; 32],
+        keys: [0; 16],
+    };
+    binding.circuit.copy_from_slice(&prefix[..32]);
+    binding.keys.copy_from_slice(&prefix[32..]);
+    Ok((binding, rest))
+}
+
+/// Binding and rest of a payload, if it belongs to the circuit.
+fn split<'p>(
+    path: &Path,
+    kind: Kind,
+    circuit: &Circuit,
+    payload: &'p [u8],
+) -> Result<(Binding, &'p [u8]), ArtifactError> {
+    let (binding, rest) = split_binding(path, kind, payload)?;
+    let needs = circuit_hash(circuit)?;
+    if binding.circuit != needs {
+        return Err(ArtifactError::OtherCircuit {
+            name: path.display().to_string(),
+            has: short_hex(&binding.circuit),
+            needs: short_hex(&needs),
+        });
+    }
+    Ok((binding, rest))
+}
+
+/// The samples of a ciphertext payload, each of exactly `each` bytes.
+fn samples<'p>(
+    path: &Path,
+    kind: Kind,
+    rest: &'p [u8],
+    each: usize,
+) -> Result<std::slice::ChunksExact<'p, u8>, ArtifactError> {
+    let fail = |why| ArtifactError::Malformed {
+        name: path.display().to_string(),
+        what: kind.name,
+        why,
+    };
+    let Some((count, rest)) = rest.split_at_checked(4) else {
+        return Err(fail("no number of samples".to_owned()));
+    };
+    let count = u32::from_le_bytes([count[0], count[1], count[2], count[3]]);
+    if count == 0 || count > MAX_SAMPLES {
+        return Err(fail(format!("{count} samples, needs 1 to {MAX_SAMPLES}")));
+    }
+    let needs = u128::from(count) * each as u128;
+    if rest.len() as u128 != needs {
+        return Err(fail(format!(
+            "{count} samples take {needs} bytes, has {}",
+            rest.len()
+        )));
+    }
+    Ok(rest.chunks_exact(each.max(1)))
+}
+
+fn key_error(name: &str, source: KeyError) -> ArtifactError {
+    ArtifactError::Key {
+        name: name.to_owned(),
+        source,
+    }
+}
+
+/// What a key or ciphertext file is bound to, without the circuit.
+///
+/// # Errors
+/// If the file is missing, damaged or of another kind.
+pub fn read_binding(path: &Path, kind: Kind) -> Result<Binding, ArtifactError> {
+    let payload = Zeroizing::new(container::read_file(kind, path)?);
+    Ok(split_binding(path, kind, &payload)?.0)
+}

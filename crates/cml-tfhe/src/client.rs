@@ -1,0 +1,170 @@
+//! The client: holds the secret key, encrypts and decrypts.
+
+use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
+use crate::circuit::Circuit;
+use crate::keys::{Ciphertext, ClientKey, KeyError, Progress, SeededCiphertexts, ServerKey};
+use crate::simulate::input_codes;
+use cml_ir::{IrError, Tensor};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+
+/// Why the client cannot do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Inputs that do not fit the circuit.
+    #[error("sample {sample}: {source}")]
+    Input {
+        /// Number of the sample, from 0.
+        sample: usize,
+        /// What is wrong with it.
+        source: IrError,
+    },
+    /// Keys or ciphertexts that do not fit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A circuit that cannot be hashed.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// Results under other keys.
+    #[error("encrypted output belongs to {has}, this client has {needs}")]
+    Foreign {
+        /// Binding of the results.
+        has: Binding,
+        /// Binding of the client.
+        needs: Binding,
+    },
+    /// Results of another circuit.
+    #[error("sample {sample} has {has} encrypted values, the circuit puts out {needs}")]
+    Count {
+        /// Number of the sample, from 0.
+        sample: usize,
+        /// Values found.
+        has: usize,
+        /// Values of the circuit.
+        needs: usize,
+    },
+    /// The system's randomness.
+    #[error("no randomness from the operating system: {0}")]
+    Randomness(String),
+}
+
+/// A circuit's client: the only one who can encrypt and decrypt.
+pub struct Client<'c> {
+    circuit: &'c Circuit,
+    key: Bound<ClientKey>,
+}
+
+impl<'c> Client<'c> {
+    /// Draws a key pair for a circuit: the client, and what it sends to the
+    /// server. `report` is called as the work goes on.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness.
+    pub fn generate(
+        circuit: &'c Circuit,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(Self, Bound<ServerKey>), ClientError> {
+        let mut keys = [0; 16];
+        OsRng
+            .try_fill_bytes(&mut keys)
+            .map_err(|e| ClientError::Randomness(e.to_string()))?;
+        let binding = Binding {
+            circuit: circuit_hash(circuit)?,
+            keys,
+        };
+        let key = ClientKey::generate(circuit.parameters())?;
+        let server = Bound {
+            binding,
+            value: ServerKey::generate(&key, report),
+        };
+        Ok((
+            Self {
+                circuit,
+                key: Bound { binding, value: key },
+            },
+            server,
+        ))
+    }
+
+    /// A client from a key that was read from a file.
+    pub fn new(circuit: &'c Circuit, key: Bound<ClientKey>) -> Self {
+        Self { circuit, key }
+    }
+
+    /// The secret key.
+    pub fn key(&self) -> &Bound<ClientKey> {
+        &self.key
+    }
+
+    /// Encrypts samples of integer codes: for each, one tensor for each input.
+    ///
+    /// # Errors
+    /// If a sample does not fit the circuit's inputs.
+    pub fn encrypt(&self, samples: &[Vec<Tensor>]) -> Result<Bound<Vec<SeededCiphertexts>>, ClientError> {
+        let encrypt = |(sample, inputs): (usize, &Vec<Tensor>)| {
+            let codes =
+                input_codes(self.circuit, inputs).map_err(|source| ClientError::Input { sample, source })?;
+            Ok(self.key.value.encrypt(&codes))
+        };
+        let value = samples
+            .iter()
+            .enumerate()
+            .map(encrypt)
+            .collect::<Result<_, ClientError>>()?;
+        Ok(Bound {
+            binding: self.key.binding,
+            value,
+        })
+    }
+
+    /// Decrypts results to integer codes: for each sample, one tensor for each
+    /// output.
+    ///
+    /// # Errors
+    /// If the results are of another circuit or under other keys.
+    pub fn decrypt(&self, outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Result<Vec<Vec<Tensor>>, ClientError> {
+        if outputs.binding != self.key.binding {
+            return Err(ClientError::Foreign {
+                has: outputs.binding,
+                needs: self.key.binding,
+            });
+        }
+        outputs
+            .value
+            .iter()
+            .enumerate()
+            .map(|(i, sample)| self.decrypt_sample(i, sample))
+            .collect()
+    }
+
+    fn decrypt_sample(&self, number: usize, sample: &[Ciphertext]) -> Result<Vec<Tensor>, ClientError> {
+        let needs = self.circuit.output_count();
+        if sample.len() != needs {
+            return Err(ClientError::Count {
+                sample: number,
+                has: sample.len(),
+                needs,
+            });
+        }
+        let mut rest = sample.iter();
+        let mut tensors = Vec::with_capacity(self.circuit.outputs().len());
+        for output in self.circuit.outputs() {
+            let rows = output.rows.iter().zip(&output.shifts).zip(rest.by_ref());
+            let values = rows.map(|((row, shift), ciphertext)| {
+                Ok(self
+                    .key
+                    .value
+                    .decrypt(ciphertext, self.circuit.step(row.encoding))?
+                    + shift)
+            });
+            let data = values.collect::<Result<Vec<i64>, KeyError>>()?;
+            let tensor = Tensor::new(output.shape.clone(), data);
+            tensors.push(tensor.map_err(|source| ClientError::Input {
+                sample: number,
+                source,
+            })?);
+        }
+        Ok(tensors)
+    }
+}

@@ -1,0 +1,323 @@
+use tfhe::core_crypto::prelude::{
+    ModulusSwitchedLweCiphertext, PlaintextCount, PlaintextListOwned, decrypt_glwe_ciphertext,
+    decrypt_lwe_ciphertext,
+};
+
+use super::*;
+use crate::keys::{ClientKey, ServerKey};
+use crate::noise::{self, Reader, Requirement, Source};
+use crate::optimizer;
+use crate::table::lookup_polynomial;
+
+/// The model averages over keys: a key with close to half its bits set represents them.
+fn balanced_client(parameters: &Parameters) -> ClientKey {
+    (1..10_000)
+        .map(|seed| ClientKey::insecure_from_seed(parameters, seed))
+        .find(|client| {
+            let balanced = |ones: u64, bits: u32| ones.abs_diff(u64::from(bits / 2)) <= u64::from(bits / 128);
+            balanced(client.big_lwe().as_ref().iter().sum(), parameters.big_dimension())
+                && balanced(
+                    client
+                        .small_lwe()
+                        .as_ref()
+                        .iter()
+                        .map(|&bit| u64::from(bit))
+                        .sum(),
+                    parameters.lwe_dimension,
+                )
+        })
+        .expect("a balanced key among ten thousand")
+}
+
+fn evaluator(client: &ClientKey) -> Evaluator {
+    let server = ServerKey::insecure_from_seed(client, 1);
+    Evaluator::new(EvaluationKey::expand(&server, &mut |_| {}))
+}
+
+/// The next word of a fixed stream.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Checks the mean square of torus errors, signed 64-bit fractions, against a modelled variance.
+///
+/// The errors come in groups, independent of each other but not within. The
+/// standard deviation of the estimate is taken from the spread over the groups;
+/// there must be enough of them that the tolerance of 5% is three of it.
+fn check(what: &str, groups: &[Vec<u64>], subtract: f64, model: f64) {
+    let square = |&error: &u64| (error as i64 as f64 / 64.0_f64.exp2()).powi(2);
+    let means: Vec<f64> = groups
+        .iter()
+        .map(|group| group.iter().map(square).sum::<f64>() / group.len() as f64)
+        .collect();
+    let count = means.len() as f64;
+    let mean = means.iter().sum::<f64>() / count;
+    let spread = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let (ratio, deviation) = ((mean - subtract) / model, (spread / count).sqrt() / model);
+    println!("{what}: measured / model = {ratio:.4} +- {deviation:.4}");
+    assert!(
+        3.0 * deviation <= 0.05,
+        "too few samples to tell 5%: {what}, {deviation}"
+    );
+    assert!(
+        (ratio - 1.0).abs() < 0.05,
+        "{what}: measured / model = {ratio} +- {deviation}"
+    );
+}
+
+/// The smallest set that still does something: a key of 1536 bits, two or three bits of message.
+fn small_parameters() -> Parameters {
+    Parameters::new(879, (3, 512), (17, 1), (5, 3)).expect("valid set")
+}
+
+#[test]
+fn keyswitch_variance_is_as_modelled() {
+    let parameters = small_parameters();
+    let client = balanced_client(&parameters);
+    let evaluator = evaluator(&client);
+    let inputs = client.insecure_encrypt(&vec![(1, 1 << 60); 8000], 2);
+    let errors: Vec<Vec<u64>> = inputs
+        .par_iter()
+        .map_init(
+            || evaluator.scratch(),
+            |scratch, input| {
+                evaluator.keyswitch(input, scratch);
+                let after = decrypt_lwe_ciphertext(&client.small_lwe(), &scratch.small).0;
+                let before = client.phase(input).expect("own ciphertext");
+                vec![(u64::from(after) << 32).wrapping_sub(before)]
+            },
+        )
+        .collect();
+    check("keyswitch", &errors, 0.0, noise::keyswitch_variance(&parameters));
+}
+
+#[test]
+fn modulus_switch_variance_is_as_modelled() {
+    let parameters = small_parameters();
+    let client = balanced_client(&parameters);
+    let log = Dimensions::of(&parameters)
+        .polynomial
+        .to_blind_rotation_input_modulus_log();
+    let mut state = 0;
+    let errors: Vec<Vec<u64>> = (0..20_000)
+        .map(|_| {
+            let words = (0..=parameters.lwe_dimension)
+                .map(|_| next(&mut state) as u32)
+                .collect();
+            let input = LweCiphertextOwned::from_container(words, modulus32());
+            let phase = decrypt_lwe_ciphertext(&client.small_lwe(), &input).0;
+            let switched =
+                lwe_ciphertext_centered_binary_modulus_switch::<u32, usize, _>(input.as_view(), log);
+            let key = client.small_lwe();
+            let mask = switched.mask().zip(key.as_ref());
+            let sum: usize = mask.map(|(word, &bit)| word * bit as usize).sum();
+            // Coefficient j stands for the phases in [j, j + 1): its middle is half a coefficient up.
+            let index = switched.body().wrapping_sub(sum) as u64;
+            let middle = (2 * index + 1) << (63 - log.0);
+            vec![middle.wrapping_sub(u64::from(phase) << 32)]
+        })
+        .collect();
+    // Rounding to a coefficient is what the boxes of a table are for; it is no part of the model.
+    let rounding = (-2.0 * log.0 as f64).exp2() / 12.0;
+    check(
+        "modulus switch",
+        &errors,
+        rounding,
+        noise::modulus_switch_variance(&parameters),
+    );
+}
+
+/// Errors at every eighth coefficient of rotations of a constant polynomial.
+///
+/// Coefficients of one rotation are not independent: what the decomposition
+/// rounds off is multiplied by a key whose mean is 1/2, not 0.
+fn check_blind_rotation(parameters: &Parameters, rotations: usize) {
+    let client = balanced_client(parameters);
+    let evaluator = evaluator(&client);
+    let constant = 0x1234_5678_9abc_def0;
+    let table = vec![constant; parameters.polynomial_size as usize];
+    let inputs = client.insecure_encrypt(&vec![(1, 1 << 60); rotations], 3);
+    let errors: Vec<Vec<u64>> = inputs
+        .par_iter()
+        .map_init(
+            || evaluator.scratch(),
+            |scratch, input| {
+                evaluator.keyswitch(input, scratch);
+                evaluator.blind_rotate(&table, scratch);
+                let count = PlaintextCount(table.len());
+                let mut phases = PlaintextListOwned::new(0, count);
+                decrypt_glwe_ciphertext(&client.glwe(), &scratch.accumulator, &mut phases);
+                let error = |phase: &u64| {
+                    let both = [phase.wrapping_sub(constant), phase.wrapping_add(constant)];
+                    both.into_iter()
+                        .min_by_key(|&error| (error as i64).unsigned_abs())
+                };
+                phases.as_ref().iter().step_by(8).filter_map(error).collect()
+            },
+        )
+        .collect();
+    let model = noise::lookup_variance(parameters);
+    check(&format!("blind rotation {parameters}"), &errors, 0.0, model);
+}
+
+#[test]
+fn blind_rotation_variance_is_as_modelled() {
+    // Rounding, key noise and Fourier noise in about equal parts.
+    let set = |ring, pbs| Parameters::new(600, ring, pbs, (5, 3)).expect("valid set");
+    check_blind_rotation(&set((4, 512), (23, 1)), 420);
+    // Key noise and Fourier noise at two levels.
+    check_blind_rotation(&set((1, 2048), (18, 2)), 140);
+}
+
+/// Computes `f(g(x) - h(y) + offset)` with a layer of lookups, a dot product, another lookup.
+fn check_end_to_end(values: u64) {
+    let requirement = Requirement {
+        values,
+        nu2: 2,
+        source: Source::Lookup,
+        reader: Reader::Lookup,
+    };
+    let parameters = optimizer::search(&[requirement], 1, -40.0).expect("servable");
+    let client = ClientKey::insecure_from_seed(&parameters, 4);
+    let evaluator = evaluator(&client);
+    let (count, step, size) = (values as i64, u64::MAX / (2 * values), parameters.polynomial_size);
+
+    // All values of x, and a few of y.
+    let inputs: Vec<i64> = (0..count).chain([0, count / 2, count - 1]).collect();
+    let encoded: Vec<(i64, u64)> = inputs.iter().map(|&value| (value, step)).collect();
+    let wires = client.insecure_encrypt(&encoded, 5);
+    let g: Vec<i64> = (0..count).map(|x| (x * x + 1) % count / 2).collect();
+    let h: Vec<i64> = (0..count).map(|y| y / 2 - 3).collect();
+    let offset = count / 2 - 3;
+    let f: Vec<i64> = (0..count).map(|a| (3 * a) % count - count / 2).collect();
+    let [g_table, h_table, f_table] = [&g, &h, &f].map(|t| lookup_polynomial(t, size, step));
+
+    let table = |index| {
+        if index < g.len() {
+            g_table.as_slice()
+        } else {
+            h_table.as_slice()
+        }
+    };
+    let jobs: Vec<_> = wires
+        .iter()
+        .enumerate()
+        .map(|(i, wire)| (wire, table(i)))
+        .collect();
+    let hidden = evaluator.lookup_many(&jobs).expect("own ciphertexts");
+
+    let constant = (offset as u64).wrapping_mul(step);
+    let y_wire = |x: usize| g.len() + x % 3;
+    let sums: Vec<Ciphertext> = (0..g.len())
+        .map(|x| evaluator.linear(&[(x, 1), (y_wire(x), -1)], constant, &hidden))
+        .collect::<Result<_, _>>()
+        .expect("own ciphertexts");
+    let jobs: Vec<_> = sums.iter().map(|sum| (sum, f_table.as_slice())).collect();
+    let outputs = evaluator.lookup_many(&jobs).expect("own ciphertexts");
+    for (x, (sum, output)) in sums.iter().zip(&outputs).enumerate() {
+        let expected = g[x] - h[inputs[y_wire(x)] as usize] + offset;
+        assert_eq!(
+            client.decrypt(sum, step),
+            Ok(expected),
+            "sum at x = {x} of {count}"
+        );
+        let expected = f[expected as usize];
+        assert_eq!(
+            client.decrypt(output, step),
+            Ok(expected),
+            "output at x = {x} of {count}"
+        );
+    }
+}
+
+#[test]
+fn lookups_of_odd_domains_are_exact() {
+    for values in [5, 37, 61] {
+        check_end_to_end(values);
+    }
+}
+
+/// Counts wrong lookups on a set with far too little room.
+fn check_failures(values: u64, lookups: usize, at_least: f64) {
+    let parameters = small_parameters();
+    let requirement = Requirement {
+        values,
+        nu2: 1,
+        source: Source::Fresh,
+        reader: Reader::Lookup,
+    };
+    let expected = lookups as f64 * noise::log2_p_fail(&parameters, &requirement).exp2();
+    let client = balanced_client(&parameters);
+    let evaluator = evaluator(&client);
+    let step = u64::MAX / (2 * values);
+    let inputs: Vec<i64> = (0..lookups).map(|i| (i as u64 % values) as i64).collect();
+    let pairs: Vec<(i64, u64)> = inputs.iter().map(|&value| (value, step)).collect();
+    let wires = client.insecure_encrypt(&pairs, 6);
+    // The outputs must be told apart reliably: neighbours differ by an eighth of the torus.
+    let mark = |value: i64| value % 2;
+    let marks: Vec<i64> = (0..values as i64).map(mark).collect();
+    let table = lookup_polynomial(&marks, parameters.polynomial_size, 1 << 61);
+    let jobs: Vec<_> = wires.iter().map(|wire| (wire, table.as_slice())).collect();
+    let outputs = evaluator.lookup_many(&jobs).expect("own ciphertexts");
+    let wrong = outputs
+        .iter()
+        .zip(&inputs)
+        .filter(|(output, input)| client.decrypt(output, 1 << 61) != Ok(mark(**input)))
+        .count() as f64;
+    println!("{values} values: {wrong} of {lookups} wrong, predicted {expected:.1}");
+    let slack = 4.0 * expected.sqrt();
+    let range = at_least * expected - slack..=expected + slack;
+    assert!(
+        range.contains(&wrong),
+        "{wrong} wrong, predicted {expected} +- {slack}"
+    );
+}
+
+#[test]
+fn failures_are_as_frequent_as_predicted() {
+    // Powers of two lose no margin, so the prediction is exact; for the others
+    // it takes the worst value on both sides.
+    check_failures(32, 1200, 1.0);
+    check_failures(27, 600, 0.5);
+}
+
+#[test]
+fn operands_of_other_parameters_are_refused() {
+    let parameters = Parameters::new(639, (1, 1024), (23, 1), (4, 3)).expect("valid set");
+    let client = ClientKey::insecure_from_seed(&parameters, 7);
+    let evaluator = evaluator(&client);
+    let (small, own) = (Ciphertext::trivial(1023, 0), Ciphertext::trivial(1024, 0));
+    let table = vec![0; 1024];
+    let dimension = ExecError::Dimension {
+        has: 1023,
+        needs: 1024,
+    };
+    assert_eq!(evaluator.lookup(&small, &table), Err(dimension.clone()));
+    assert_eq!(
+        evaluator.lookup(&own, &table[1..]),
+        Err(ExecError::TableSize {
+            has: 1023,
+            needs: 1024
+        })
+    );
+    let wires = [own, small];
+    assert_eq!(evaluator.linear(&[(1, 1)], 0, &wires), Err(dimension));
+    assert_eq!(
+        evaluator.linear(&[(2, 1)], 0, &wires),
+        Err(ExecError::NoSuchWire { wire: 2, wires: 2 })
+    );
+    assert_eq!(evaluator.linear(&[], 9, &wires), Ok(Ciphertext::trivial(1024, 9)));
+}
+
+#[test]
+fn tmp_blind() {
+    let set = |ring, pbs| Parameters::new(600, ring, pbs, (5, 3)).expect("valid set");
+    for seed in [1u64, 2] { let _ = seed;
+    check_blind_rotation(&set((1, 2048), (15, 2)), 1200);
+    }
+    check_blind_rotation(&set((1, 8192), (15, 2)), 500);
+    check_blind_rotation(&set((1, 4096), (23, 1)), 500);
+}

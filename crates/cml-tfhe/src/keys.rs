@@ -1,0 +1,126 @@
+//! Keys and ciphertexts, and their byte layouts.
+//!
+//! The client holds a [`ClientKey`]; the server gets a [`ServerKey`], which it
+//! expands to an [`EvaluationKey`]. Nothing but the client key can encrypt or
+//! decrypt, and only `keys/client.rs` and the generation of the server key can
+//! see its bits.
+//!
+//! **Byte layouts** hold no lengths and no dimensions: all are computed from the
+//! [`Parameters`] of the circuit, given by the reader, and compared with the
+//! length of the bytes before anything is allocated. Magic, version and
+//! checksum belong to the file around them. Integers are little-endian.
+//!
+//! | type | bytes |
+//! |---|---|
+//! | [`ClientKey`] | big key, one bit each, padded to a byte; small key likewise |
+//! | [`ServerKey`] | seed (16), bootstrap bodies (u64 each), seed (16), keyswitch bodies (u32 each) |
+//! | [`SeededCiphertexts`] | seed (16), bodies (u64 each) |
+//! | list of [`Ciphertext`] | for each: mask and body (u64 each) |
+
+mod bytes;
+mod ciphertext;
+mod client;
+mod evaluation;
+mod server;
+
+use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed};
+use tfhe::core_crypto::prelude::{
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweDimension, GlweSize, LweDimension,
+    PolynomialSize,
+};
+
+use crate::params::{ParameterError, Parameters};
+
+pub use ciphertext::{Ciphertext, SeededCiphertexts, ciphertexts_from_bytes, ciphertexts_to_bytes};
+pub use client::ClientKey;
+pub use evaluation::EvaluationKey;
+pub use server::{Progress, ServerKey, Stage};
+
+/// Why a key or a ciphertext is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The parameters themselves are refused.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
+    /// Bytes do not have the length that the parameters ask for.
+    #[error("{what} has {has} bytes, the parameters ask for {needs}")]
+    Length {
+        /// What was read.
+        what: &'static str,
+        /// Bytes found.
+        has: u64,
+        /// Bytes that the parameters ask for.
+        needs: u64,
+    },
+    /// A padding bit of a packed secret key is set.
+    #[error("{what} has bits beyond its {bits}")]
+    Padding {
+        /// Which key.
+        what: &'static str,
+        /// Bits of that key.
+        bits: u32,
+    },
+    /// A ciphertext does not belong to keys of these parameters.
+    #[error("ciphertext has dimension {has}, the key has {needs}")]
+    Dimension {
+        /// Mask elements of the ciphertext.
+        has: usize,
+        /// Bits of the big key.
+        needs: usize,
+    },
+    /// A value cannot be read at a step of zero.
+    #[error("step of an encoding is 0, at least 1 is needed")]
+    ZeroStep,
+}
+
+/// The dimensions of a parameter set in the types of the `tfhe` crate.
+#[derive(Clone, Copy)]
+pub(crate) struct Dimensions {
+    pub(crate) lwe: LweDimension,
+    pub(crate) glwe: GlweDimension,
+    pub(crate) polynomial: PolynomialSize,
+    pub(crate) big: LweDimension,
+    pub(crate) pbs: (DecompositionBaseLog, DecompositionLevelCount),
+    pub(crate) ks: (DecompositionBaseLog, DecompositionLevelCount),
+}
+
+impl Dimensions {
+    pub(crate) fn of(parameters: &Parameters) -> Self {
+        Self {
+            lwe: LweDimension(parameters.lwe_dimension as usize),
+            glwe: GlweDimension(parameters.glwe_dimension as usize),
+            polynomial: PolynomialSize(parameters.polynomial_size as usize),
+            big: LweDimension(parameters.big_dimension() as usize),
+            pbs: (
+                DecompositionBaseLog(parameters.pbs_base_log as usize),
+                DecompositionLevelCount(parameters.pbs_level as usize),
+            ),
+            ks: (
+                DecompositionBaseLog(parameters.ks_base_log as usize),
+                DecompositionLevelCount(parameters.ks_level as usize),
+            ),
+        }
+    }
+
+    pub(crate) fn glwe_size(&self) -> GlweSize {
+        self.glwe.to_glwe_size()
+    }
+}
+
+/// The modulus 2^64 of everything under the big key.
+pub(crate) fn modulus64() -> CiphertextModulus<u64> {
+    CiphertextModulus::new_native()
+}
+
+/// The modulus 2^32 of everything under the small key.
+pub(crate) fn modulus32() -> CiphertextModulus<u32> {
+    CiphertextModulus::new_native()
+}
+
+fn compression_seed(seed: u128) -> CompressionSeed {
+    CompressionSeed::from(Seed(seed))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! The secret key.
+
+use std::fmt;
+
+use tfhe::core_crypto::commons::math::random::{Seeder, TUniform};
+use tfhe::core_crypto::prelude::{
+    DefaultRandomGenerator, GlweSecretKey, LweSecretKey, PlaintextList, SecretRandomGenerator,
+    SeededLweCiphertextList, decrypt_lwe_ciphertext, generate_binary_glwe_secret_key,
+    generate_binary_lwe_secret_key, new_seeder, par_encrypt_seeded_lwe_ciphertext_list,
+};
+use zeroize::Zeroizing;
+
+use super::{Ciphertext, Dimensions, KeyError, SeededCiphertexts, bytes, compression_seed, modulus64};
+use crate::params::Parameters;
+
+/// The client's secret: the big (GLWE) key and the small (LWE) key, both binary.
+///
+/// Zeroed when dropped. Neither printable nor comparable.
+pub struct ClientKey {
+    parameters: Parameters,
+    big: Zeroizing<Vec<u64>>,
+    small: Zeroizing<Vec<u32>>,
+}
+
+impl ClientKey {
+    /// Draws a key from the randomness of the hardware or the operating system.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Parameters`] for parameters that [`Parameters::validate`] refuses.
+    ///
+    /// # Panics
+    ///
+    /// On a machine that offers no source of randomness.
+    pub fn generate(parameters: &Parameters) -> Result<Self, KeyError> {
+        Self::generate_from(parameters, new_seeder().as_mut())
+    }
+
+    pub(super) fn generate_from(parameters: &Parameters, seeder: &mut dyn Seeder) -> Result<Self, KeyError> {
+        parameters.validate()?;
+        let dimensions = Dimensions::of(parameters);
+        let mut generator = SecretRandomGenerator::<DefaultRandomGenerator>::new(seeder.seed());
+        let mut big = Zeroizing::new(vec![0_u64; dimensions.big.0]);
+        let mut small = Zeroizing::new(vec![0_u32; dimensions.lwe.0]);
+        generate_binary_glwe_secret_key(
+            &mut GlweSecretKey::from_container(big.as_mut_slice(), dimensions.polynomial),
+            &mut generator,
+        );
+        generate_binary_lwe_secret_key(
+            &mut LweSecretKey::from_container(small.as_mut_slice()),
+            &mut generator,
+        );
+        Ok(Self {
+            parameters: *parameters,
+            big,
+            small,
+        })
+    }
+
+    /// Parameters of the key.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Encrypts `(value, step)` pairs: each value at its step of the torus modulo 2^64.
+    ///
+    /// The product wraps, so a negative value is the negative of its torus point.
+    ///
+    /// # Panics
+    ///
+    /// On a machine that offers no source of randomness.
+    pub fn encrypt(&self, values: &[(i64, u64)]) -> SeededCiphertexts {
+        self.encrypt_from(values, new_seeder().as_mut())
+    }
+
+    pub(super) fn encrypt_from(&self, values: &[(i64, u64)], seeder: &mut dyn Seeder) -> SeededCiphertexts {
+        let seed = seeder.seed().0;
+        let mut bodies = vec![0; values.len()];
+        let messages = values
+            .iter()
+            .map(|&(value, step)| (value as u64).wrapping_mul(step));
+        let messages = Zeroizing::new(messages.collect::<Vec<_>>());
+        if !values.is_empty() {
+            par_encrypt_seeded_lwe_ciphertext_list(
+                &self.big_lwe(),
+                &mut SeededLweCiphertextList::from_container(
+                    bodies.as_mut_slice(),
+                    Dimensions::of(&self.parameters).big.to_lwe_size(),
+                    compression_seed(seed),
+                    modulus64(),
+                ),
+                &PlaintextList::from_container(messages.as_slice()),
+                TUniform::<u64>::new(self.parameters.glwe_noise_bound),
+                seeder,
+            );
+        }
+        SeededCiphertexts { seed, bodies }
+    }
+
+    /// Decrypts to the nearest multiple of `step`, as a signed number of steps.
+    ///
+    /// The torus is read from -1/2 to 1/2: at `step = floor(2^64 / 2R)` the
+    /// values from `1 - R` to `R - 1` come back. `R` and `-R` are one point, and
+    /// noise decides between them.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Dimension`] for a ciphertext of other parameters,
+    /// [`KeyError::ZeroStep`] for a step of 0.
+    pub fn decrypt(&self, ciphertext: &Ciphertext, step: u64) -> Result<i64, KeyError> {
+        if step == 0 {
+            return Err(KeyError::ZeroStep);
+        }
+        let (phase, step) = (i128::from(self.phase(ciphertext)? as i64), i128::from(step));
+        Ok((2 * phase + step).div_euclid(2 * step) as i64)
+    }
+
+    /// Message plus noise.
+    pub(crate) fn phase(&self, ciphertext: &Ciphertext) -> Result<u64, KeyError> {
+        let (has, needs) = (ciphertext.dimension(), self.big.len());
+        if has != needs {
+            return Err(KeyError::Dimension { has, needs });
+        }
+        Ok(decrypt_lwe_ciphertext(&self.big_lwe(), ciphertext.inner()).0)
+    }
+
+    pub(crate) fn big_lwe(&self) -> LweSecretKey<&[u64]> {
+        LweSecretKey::from_container(self.big.as_slice())
+    }
+
+    pub(crate) fn glwe(&self) -> GlweSecretKey<&[u64]> {
+        let size = Dimensions::of(&self.parameters).polynomial;
+        GlweSecretKey::from_container(self.big.as_slice(), size)
+    }
+
+    pub(crate) fn small_lwe(&self) -> LweSecretKey<&[u32]> {
+        LweSecretKey::from_container(self.small.as_slice())
+    }
+
+    /// The small key in the words of the bootstrapping key.
+    pub(super) fn small_in_u64(&self) -> Zeroizing<Vec<u64>> {
+        Zeroizing::new(self.small.iter().map(|&bit| u64::from(bit)).collect())
+    }
+
+    /// Writes both keys, one bit for each key bit. The bytes are as secret as the key.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Vec::with_capacity(self.parameters.client_key_bytes() as usize);
+        bytes::put_bits(&mut out, self.big.iter().map(|&bit| bit == 1));
+        bytes::put_bits(&mut out, self.small.iter().map(|&bit| bit == 1));
+        Zeroizing::new(out)
+    }
+
+    /// Reads a key of exactly these parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Parameters`] for parameters that are refused, [`KeyError::Length`]
+    /// for bytes of another length, [`KeyError::Padding`] for set padding bits.
+    pub fn from_bytes(bytes: &[u8], parameters: &Parameters) -> Result<Self, KeyError> {
+        parameters.validate()?;
+        bytes::check_length("client key", bytes, parameters.client_key_bytes())?;
+        let (big, small) = bytes.split_at(parameters.big_dimension().div_ceil(8) as usize);
+        let big = bytes::get_bits("big key", big, parameters.big_dimension())?;
+        let small = bytes::get_bits("small key", small, parameters.lwe_dimension)?;
+        let mut key = Self {
+            parameters: *parameters,
+            big: Zeroizing::new(Vec::with_capacity(parameters.big_dimension() as usize)),
+            small: Zeroizing::new(Vec::with_capacity(parameters.lwe_dimension as usize)),
+        };
+        key.big.extend(big.map(u64::from));
+        key.small.extend(small.map(u32::from));
+        Ok(key)
+    }
+}
+
+/// Prints the parameters only.
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientKey")
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl ClientKey {
+    /// A key that anyone can draw again from the seed.
+    pub(crate) fn insecure_from_seed(parameters: &Parameters, seed: u128) -> Self {
+        Self::generate_from(parameters, &mut super::tests::seeder(seed)).expect("valid parameters")
+    }
+
+    /// Ciphertexts that anyone can draw again from the seed.
+    pub(crate) fn insecure_encrypt(&self, values: &[(i64, u64)], seed: u128) -> Vec<Ciphertext> {
+        self.encrypt_from(values, &mut super::tests::seeder(seed))
+            .expand(&self.parameters)
+    }
+}

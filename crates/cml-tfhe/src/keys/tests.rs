@@ -1,0 +1,203 @@
+use tfhe::core_crypto::commons::generators::DeterministicSeeder;
+use tfhe::core_crypto::prelude::DefaultRandomGenerator;
+
+use super::*;
+
+/// A source of seeds that anyone can draw again.
+pub(super) fn seeder(seed: u128) -> DeterministicSeeder<DefaultRandomGenerator> {
+    DeterministicSeeder::new(Seed(seed))
+}
+
+fn parameters() -> Parameters {
+    Parameters::new(639, (1, 1024), (23, 1), (4, 3)).expect("valid set")
+}
+
+fn message<T>(result: Result<T, KeyError>) -> String {
+    result.err().expect("refused").to_string()
+}
+
+#[test]
+fn values_come_back() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let step = u64::MAX / 74;
+    let values: Vec<i64> = (-36..37).collect();
+    let pairs: Vec<(i64, u64)> = values.iter().map(|&value| (value, step)).collect();
+    let sent = client.encrypt(&pairs);
+    let sent = SeededCiphertexts::from_bytes(&sent.to_bytes(), values.len()).expect("own bytes");
+    let bytes = ciphertexts_to_bytes(&sent.expand(&parameters()));
+    let received = ciphertexts_from_bytes(&bytes, &parameters(), values.len()).expect("own bytes");
+    let found: Vec<i64> = received
+        .iter()
+        .map(|c| client.decrypt(c, step).expect("own ciphertext"))
+        .collect();
+    assert_eq!(found, values);
+    assert!(client.encrypt(&[]).expand(&parameters()).is_empty());
+}
+
+#[test]
+fn fresh_noise_is_as_modelled() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let samples = 20_000;
+    let square =
+        |c: &Ciphertext| (client.phase(c).expect("own ciphertext") as i64 as f64 / 64.0_f64.exp2()).powi(2);
+    let sum: f64 = client
+        .insecure_encrypt(&vec![(0, 0); samples], 2)
+        .iter()
+        .map(square)
+        .sum();
+    let ratio = sum / samples as f64 / crate::noise::fresh_variance(&parameters());
+    // TUniform has flat tails: the relative deviation of the estimate is sqrt(4/5 / samples) < 1%.
+    assert!((ratio - 1.0).abs() < 0.03, "measured / model = {ratio}");
+}
+
+#[test]
+fn every_encryption_has_its_own_masks() {
+    let client = ClientKey::generate(&parameters()).expect("valid parameters");
+    let [first, second] = [0, 1].map(|_| client.encrypt(&[(0, 1)]));
+    assert_ne!(first.seed, second.seed);
+}
+
+#[test]
+fn client_key_round_trips_and_bad_bytes_are_refused() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let bytes = client.to_bytes();
+    assert_eq!(bytes.len() as u64, parameters().client_key_bytes());
+    let again = ClientKey::from_bytes(&bytes, &parameters()).expect("own bytes");
+    assert_eq!(again.to_bytes(), bytes);
+    assert_eq!(again.big_lwe().as_ref(), client.big_lwe().as_ref());
+    assert_eq!(again.small_lwe().as_ref(), client.small_lwe().as_ref());
+
+    let short = ClientKey::from_bytes(&bytes[1..], &parameters());
+    assert_eq!(
+        message(short),
+        "client key has 207 bytes, the parameters ask for 208"
+    );
+    let mut padded = bytes.to_vec();
+    *padded.last_mut().expect("not empty") |= 0x80;
+    let padded = ClientKey::from_bytes(&padded, &parameters());
+    assert_eq!(message(padded), "small key has bits beyond its 639");
+    let foreign = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
+    let foreign = ClientKey::from_bytes(&bytes, &foreign);
+    assert_eq!(
+        message(foreign),
+        "client key has 208 bytes, the parameters ask for 336"
+    );
+    let invalid = Parameters {
+        lwe_dimension: 0,
+        ..parameters()
+    };
+    let invalid = ClientKey::from_bytes(&[], &invalid);
+    assert_eq!(
+        message(invalid),
+        "parameter lwe_dimension is 0, supported are 512 to 2048"
+    );
+    assert!(
+        !format!("{client:?}").contains('['),
+        "no key bits in the debug output"
+    );
+}
+
+#[test]
+fn server_key_round_trips_and_bad_bytes_are_refused() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let mut reports = Vec::new();
+    let server = ServerKey::generate(&client, &mut |progress| reports.push(progress));
+    let stages = [(Stage::Keyswitch, 1024), (Stage::Bootstrap, 639)];
+    for (stage, total) in stages {
+        assert!(reports.contains(&Progress {
+            stage,
+            done: 0,
+            total
+        }));
+        assert!(reports.contains(&Progress {
+            stage,
+            done: total,
+            total
+        }));
+    }
+    let bytes = server.to_bytes();
+    assert_eq!(bytes.len() as u64, parameters().server_key_bytes());
+    assert_eq!(ServerKey::from_bytes(&bytes, &parameters()), Ok(server));
+
+    let needs = bytes.len();
+    for length in [0, 15, needs - 1] {
+        let error = message(ServerKey::from_bytes(&bytes[..length], &parameters()));
+        let expected = format!("server key has {length} bytes, the parameters ask for {needs}");
+        assert_eq!(error, expected);
+    }
+    let foreign = Parameters::new(600, (1, 1024), (23, 1), (4, 3)).expect("valid set");
+    assert!(matches!(
+        ServerKey::from_bytes(&bytes, &foreign),
+        Err(KeyError::Length {
+            what: "server key",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn expansion_in_parts_is_expansion_as_a_whole() {
+    use tfhe::core_crypto::prelude::{
+        Fft, FourierLweBootstrapKey, SeededLweBootstrapKey, par_convert_standard_lwe_bootstrap_key_to_fourier,
+    };
+    // 1.5 MiB for each of 639 key bits: more than ten parts.
+    let parameters = Parameters::new(639, (2, 4096), (15, 1), (4, 3)).expect("valid set");
+    let server = ServerKey {
+        parameters,
+        bootstrap_seed: 1,
+        bootstrap_bodies: (0..parameters.bootstrap_key_bodies()).collect(),
+        keyswitch_seed: 2,
+        keyswitch_bodies: vec![3; parameters.keyswitch_key_bodies() as usize],
+    };
+    let dimensions = Dimensions::of(&parameters);
+    let (glwe_size, size) = (dimensions.glwe_size(), dimensions.polynomial);
+    let (base_log, level) = dimensions.pbs;
+    let whole = SeededLweBootstrapKey::from_container(
+        server.bootstrap_bodies.clone(),
+        glwe_size,
+        size,
+        base_log,
+        level,
+        compression_seed(1),
+        modulus64(),
+    )
+    .par_decompress_into_lwe_bootstrap_key();
+    let mut fourier = FourierLweBootstrapKey::new(dimensions.lwe, glwe_size, size, base_log, level);
+    let _same_plan = Fft::new(size);
+    par_convert_standard_lwe_bootstrap_key_to_fourier(&whole, &mut fourier);
+    let expanded = EvaluationKey::expand(&server, &mut |_| {});
+    assert!(expanded.bootstrap().as_view().data() == fourier.as_view().data());
+}
+
+#[test]
+fn bad_ciphertexts_are_refused() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let sent = client.encrypt(&[(1, 1 << 60), (2, 1 << 60)]);
+    let bytes = sent.to_bytes();
+    let error = message(SeededCiphertexts::from_bytes(&bytes, 3));
+    assert_eq!(error, "encrypted input has 32 bytes, the parameters ask for 40");
+    let error = message(SeededCiphertexts::from_bytes(&bytes, usize::MAX));
+    assert_eq!(
+        error,
+        "encrypted input has 32 bytes, the parameters ask for 18446744073709551615"
+    );
+    let plain = ciphertexts_to_bytes(&sent.expand(&parameters()));
+    let error = message(ciphertexts_from_bytes(&plain[8..], &parameters(), 2));
+    assert_eq!(
+        error,
+        "encrypted output has 16392 bytes, the parameters ask for 16400"
+    );
+    assert!(ciphertexts_from_bytes(&plain, &parameters(), usize::MAX).is_err());
+
+    let other = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
+    let foreign = &sent.expand(&other)[0];
+    assert_eq!(
+        message(client.decrypt(foreign, 1)),
+        "ciphertext has dimension 2048, the key has 1024"
+    );
+    let own = &sent.expand(&parameters())[0];
+    assert_eq!(
+        message(client.decrypt(own, 0)),
+        "step of an encoding is 0, at least 1 is needed"
+    );
+}

@@ -1,0 +1,241 @@
+//! Noise model: how often a lookup goes wrong.
+//!
+//! Variances come from the formulas of the `tfhe` crate (132-bit security,
+//! TUniform noise, binary keys); this module puts them together for the
+//! execution order linear, keyswitch, centred modulus switch, blind rotation,
+//! and adds what the crate lacks: the failure probability.
+//!
+//! All variances are relative to the torus of length 1.
+
+use serde::{Deserialize, Serialize};
+use tfhe::core_crypto::commons::noise_formulas::centered_mean_shifted_modulus_switch::centered_binary_shifted_modulus_switch_additive_variance;
+use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additive_variance_132_bits_security_tuniform;
+use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
+use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
+use tfhe::core_crypto::prelude::{
+    DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize, TUniform,
+};
+
+use crate::params::Parameters;
+
+/// log2 of the modulus of the small key.
+pub const LWE_MODULUS_LOG: u32 = 32;
+/// log2 of the modulus of the big key.
+pub const GLWE_MODULUS_LOG: u32 = 64;
+/// Significant bits of the floating point numbers in the Fourier transform.
+const FFT_MANTISSA_BITS: f64 = 53.0;
+/// Smallest TUniform bound (log2) that the published sets use, however large the key.
+const SMALLEST_NOISE_BOUND: u32 = 3;
+
+/// Where the values of a linear combination come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Source {
+    /// Encrypted by the client under the big key.
+    Fresh,
+    /// Put out by a lookup.
+    Lookup,
+}
+
+/// What reads a linear combination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reader {
+    /// A lookup: keyswitch, modulus switch and the boxes of the table add to the error.
+    Lookup,
+    /// The client, who decrypts it as it is.
+    Client,
+}
+
+/// What the linear combinations with one number of values ask of the parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Requirement {
+    /// `R`, the true number of values of the combination, spaced by `1 / (2R)` of the torus. At least 1.
+    pub values: u64,
+    /// Largest sum of squared weights among the combinations with that `R`.
+    ///
+    /// The noises of the wires must be independent: weights of one wire, or of
+    /// wires read off one blind rotation, are to be merged first.
+    pub nu2: u64,
+    /// Where the combined values come from; `Lookup` if from both, since its noise is the larger.
+    pub source: Source,
+    /// What reads the combination.
+    pub reader: Reader,
+}
+
+/// log2 of the smallest TUniform bound with 132-bit security, in units of `2^-modulus_log` of the torus.
+///
+/// Never below 2^3, the bound of the published sets with large keys.
+pub fn minimal_noise_bound(lwe_dimension: u32, modulus_log: u32) -> u32 {
+    minimal_lwe_bound_for_132_bits_security_tuniform(
+        LweDimension(lwe_dimension as usize),
+        modulus(modulus_log),
+    )
+    .max(SMALLEST_NOISE_BOUND)
+}
+
+/// Variance of a fresh encryption under the big key.
+pub fn fresh_variance(parameters: &Parameters) -> f64 {
+    TUniform::<u64>::new(parameters.glwe_noise_bound)
+        .variance(modulus(GLWE_MODULUS_LOG))
+        .0
+}
+
+/// Variance of what a blind rotation puts out; that of its input does not enter.
+pub fn lookup_variance(parameters: &Parameters) -> f64 {
+    pbs_variance_132_bits_security_tuniform_fft_mul(
+        LweDimension(parameters.lwe_dimension as usize),
+        GlweDimension(parameters.glwe_dimension as usize),
+        PolynomialSize(parameters.polynomial_size as usize),
+        DecompositionBaseLog(parameters.pbs_base_log as usize),
+        DecompositionLevelCount(parameters.pbs_level as usize),
+        FFT_MANTISSA_BITS,
+        modulus(GLWE_MODULUS_LOG),
+    )
+    .0
+}
+
+/// Variance added by the keyswitch from the big key modulo 2^64 to the small one modulo 2^32.
+pub fn keyswitch_variance(parameters: &Parameters) -> f64 {
+    keyswitch_variance_to(parameters, LWE_MODULUS_LOG)
+}
+
+/// [`keyswitch_variance`] to any modulus: published sets keyswitch modulo 2^64 too.
+fn keyswitch_variance_to(parameters: &Parameters, modulus_log: u32) -> f64 {
+    keyswitch_additive_variance_132_bits_security_tuniform(
+        LweDimension(parameters.big_dimension() as usize),
+        LweDimension(parameters.lwe_dimension as usize),
+        DecompositionBaseLog(parameters.ks_base_log as usize),
+        DecompositionLevelCount(parameters.ks_level as usize),
+        modulus(GLWE_MODULUS_LOG),
+        modulus(modulus_log),
+    )
+    .0
+}
+
+/// Variance added by the centred modulus switch from 2^32 to `2N`.
+pub fn modulus_switch_variance(parameters: &Parameters) -> f64 {
+    modulus_switch_variance_from(parameters, LWE_MODULUS_LOG)
+}
+
+/// [`modulus_switch_variance`] from any modulus.
+fn modulus_switch_variance_from(parameters: &Parameters, modulus_log: u32) -> f64 {
+    centered_binary_shifted_modulus_switch_additive_variance(
+        LweDimension(parameters.lwe_dimension as usize),
+        modulus(modulus_log),
+        2.0 * f64::from(parameters.polynomial_size),
+    )
+    .0
+}
+
+/// Variance of the error with which the reader of a combination sees it.
+pub fn variance(parameters: &Parameters, requirement: &Requirement) -> f64 {
+    variance_through(parameters, requirement, LWE_MODULUS_LOG)
+}
+
+/// [`variance`] with a keyswitch to any modulus.
+fn variance_through(parameters: &Parameters, requirement: &Requirement, modulus_log: u32) -> f64 {
+    let wire = match requirement.source {
+        Source::Fresh => fresh_variance(parameters),
+        Source::Lookup => lookup_variance(parameters),
+    };
+    let linear = requirement.nu2 as f64 * wire;
+    match requirement.reader {
+        Reader::Client => linear,
+        Reader::Lookup => {
+            linear
+                + keyswitch_variance_to(parameters, modulus_log)
+                + modulus_switch_variance_from(parameters, modulus_log)
+        }
+    }
+}
+
+/// Smallest distance, on the torus, from the exact point of a value to the end of its box.
+///
+/// For the client the box is the half step `1 / (4R)`. In a table of `N`
+/// coefficients the box of `v` ends at the integer nearest to
+/// `(v + 1/2) N / R`, so an end may come nearer by up to half a coefficient.
+/// With `r` the odd part of `R`, the fractions `(2v + 1) N / 2R` run through
+/// all multiples of `1/r`: the largest distance to an integer is
+/// `(r - 1) / 2r`, nothing for a power of two. Zero or less when the boxes
+/// are too narrow: `2R > N`.
+///
+/// The centred modulus switch of the `tfhe` crate takes half a coefficient off
+/// the body, so that coefficient `j` serves the phases in `[j, j + 1)`: ends at
+/// integers are exact, and no other margin is lost.
+pub fn margin(polynomial_size: u32, values: u64, reader: Reader) -> f64 {
+    let half_step = 0.25 / values as f64;
+    match reader {
+        Reader::Client => half_step,
+        Reader::Lookup if values == 0 || 2 * u128::from(values) > polynomial_size.into() => 0.0,
+        Reader::Lookup => {
+            let odd = (values >> values.trailing_zeros()) as f64;
+            let lost = (odd - 1.0) / (2.0 * odd);
+            half_step - lost / (2.0 * f64::from(polynomial_size))
+        }
+    }
+}
+
+/// log2 of the probability that one reading of a combination gives a wrong value.
+///
+/// Gaussian tails beyond the smallest margin on both sides:
+/// `erfc(margin / sqrt(2 variance))`, at most twice the true value for the
+/// worst of the `R` values. Zero, that is certain failure, when the table has
+/// no room for that many values.
+pub fn log2_p_fail(parameters: &Parameters, requirement: &Requirement) -> f64 {
+    let margin = margin(parameters.polynomial_size, requirement.values, requirement.reader);
+    log2_tails(margin, variance(parameters, requirement))
+}
+
+/// log2 of the probability that a centred Gaussian leaves `[-margin, margin]`.
+fn log2_tails(margin: f64, variance: f64) -> f64 {
+    if margin > 0.0 {
+        log2_erfc(margin / (2.0 * variance).sqrt())
+    } else {
+        0.0
+    }
+}
+
+/// Standard deviations that must fit in a margin for a failure probability of `2^budget_log2`.
+///
+/// The inverse of the Gaussian tails, rounded up: `budget_log2` below 0.
+pub(crate) fn deviations(budget_log2: f64) -> f64 {
+    let (mut low, mut high) = (0.0_f64, 1.0_f64);
+    while log2_erfc(high) > budget_log2 && high < 1e6 {
+        high *= 2.0;
+    }
+    for _ in 0..100 {
+        let middle = 0.5 * (low + high);
+        if log2_erfc(middle) > budget_log2 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high * std::f64::consts::SQRT_2
+}
+
+/// log2 of the complementary error function, for any `x >= 0`.
+///
+/// From `x = 6` on by the asymptotic series of `erfc(x) x sqrt(pi) exp(x^2)`
+/// (Abramowitz and Stegun, 7.1.23), whose terms there shrink below one unit in
+/// the last place before they grow; `erfc` itself underflows at 27.
+fn log2_erfc(x: f64) -> f64 {
+    if x < 6.0 {
+        return libm::erfc(x).log2();
+    }
+    let step = -0.5 / (x * x);
+    let (mut term, mut sum) = (1.0, 1.0);
+    for m in 0..18 {
+        term *= f64::from(2 * m + 1) * step;
+        sum += term;
+    }
+    let log = -x * x - (x * std::f64::consts::PI.sqrt()).ln() + sum.ln();
+    log * std::f64::consts::LOG2_E
+}
+
+/// `2^log` as the formulas take it.
+fn modulus(log: u32) -> f64 {
+    f64::from(log).exp2()
+}
+
+#[cfg(test)]
+mod tests;

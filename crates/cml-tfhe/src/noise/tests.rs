@@ -1,0 +1,184 @@
+use tfhe::shortint::parameters::v1_4::*;
+use tfhe::shortint::parameters::{
+    ClassicPBSParameters, DynamicDistribution, KeySwitch32PBSParameters, ModulusSwitchType,
+};
+
+use super::*;
+
+/// The padding bit, message and carry bits of a published set as our `R` and `nu2`.
+fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
+    Requirement {
+        values: plaintexts,
+        nu2: max_noise_level * max_noise_level,
+        source: Source::Lookup,
+        reader: Reader::Lookup,
+    }
+}
+
+fn bound<T: tfhe::core_crypto::prelude::UnsignedInteger>(noise: DynamicDistribution<T>) -> u32 {
+    match noise {
+        DynamicDistribution::TUniform(noise) => noise.bound_log2(),
+        DynamicDistribution::Gaussian(_) => panic!("not a TUniform set"),
+    }
+}
+
+/// Compares the model with the published failure probability of a 64-bit keyswitch set.
+fn check_published(set: &ClassicPBSParameters) {
+    assert!(matches!(
+        set.modulus_switch_noise_reduction_params,
+        ModulusSwitchType::CenteredMeanNoiseReduction
+    ));
+    let parameters = Parameters {
+        lwe_dimension: set.lwe_dimension.0 as u32,
+        glwe_dimension: set.glwe_dimension.0 as u32,
+        polynomial_size: set.polynomial_size.0 as u32,
+        pbs_base_log: set.pbs_base_log.0 as u32,
+        pbs_level: set.pbs_level.0 as u32,
+        ks_base_log: set.ks_base_log.0 as u32,
+        ks_level: set.ks_level.0 as u32,
+        lwe_noise_bound: bound(set.lwe_noise_distribution),
+        glwe_noise_bound: bound(set.glwe_noise_distribution),
+    };
+    let needed = [
+        minimal_noise_bound(parameters.lwe_dimension, 64),
+        minimal_noise_bound(parameters.big_dimension(), 64),
+    ];
+    assert_eq!(
+        [parameters.lwe_noise_bound, parameters.glwe_noise_bound],
+        needed,
+        "{set:?}"
+    );
+    let requirement = requirement(
+        set.message_modulus.0 * set.carry_modulus.0,
+        set.max_noise_level.get(),
+    );
+    let found = log2_tails(
+        margin(parameters.polynomial_size, requirement.values, Reader::Lookup),
+        variance_through(&parameters, &requirement, 64),
+    );
+    let published = set.log2_p_fail;
+    assert!(
+        (found - published).abs() < 0.05,
+        "{found} for {published} in {parameters}"
+    );
+}
+
+#[test]
+fn published_failure_probabilities_are_reproduced() {
+    for set in [
+        V1_4_PARAM_MESSAGE_1_CARRY_1_KS_PBS_TUNIFORM_2M128,
+        V1_4_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128,
+        V1_4_PARAM_MESSAGE_3_CARRY_3_KS_PBS_TUNIFORM_2M128,
+        V1_4_PARAM_MESSAGE_4_CARRY_4_KS_PBS_TUNIFORM_2M128,
+    ] {
+        check_published(&set);
+    }
+}
+
+#[test]
+fn published_32_bit_keyswitch_set_is_reproduced() {
+    let set: KeySwitch32PBSParameters = V1_4_PARAM_MESSAGE_2_CARRY_2_KS32_PBS_TUNIFORM_2M128;
+    let parameters = Parameters::new(
+        set.lwe_dimension.0 as u32,
+        (set.glwe_dimension.0 as u32, set.polynomial_size.0 as u32),
+        (set.pbs_base_log.0 as u32, set.pbs_level.0 as u32),
+        (set.ks_base_log.0 as u32, set.ks_level.0 as u32),
+    )
+    .expect("published set");
+    assert_eq!(parameters.lwe_noise_bound, bound(set.lwe_noise_distribution));
+    assert_eq!(parameters.glwe_noise_bound, bound(set.glwe_noise_distribution));
+    let requirement = requirement(
+        set.message_modulus.0 * set.carry_modulus.0,
+        set.max_noise_level.get(),
+    );
+    let found = log2_p_fail(&parameters, &requirement);
+    assert!(
+        (found - set.log2_p_fail).abs() < 0.05,
+        "{found} for {}",
+        set.log2_p_fail
+    );
+}
+
+#[test]
+fn log2_erfc_matches_known_values() {
+    // Values of erfc from the C library.
+    for (x, expected) in [
+        (0.0, 0.0),
+        (0.5, 0.479_500_122_186_953_5_f64.log2()),
+        (2.0, 0.004_677_734_981_047_266_f64.log2()),
+        (5.0, 1.537_459_794_428_034_8e-12_f64.log2()),
+        (10.0, 2.088_487_583_762_545e-45_f64.log2()),
+        (26.0, 5.663_192_408_856_143e-296_f64.log2()),
+    ] {
+        let found = log2_erfc(x);
+        assert!(
+            (found - expected).abs() < 1e-9,
+            "log2 erfc({x}) = {found}, not {expected}"
+        );
+    }
+    // Both branches agree where they meet, and the far tail follows -x^2.
+    assert!((log2_erfc(6.0) - libm::erfc(6.0_f64.next_down()).log2()).abs() < 1e-9);
+    assert!((log2_erfc(1000.0) * std::f64::consts::LN_2 + 1e6 + 7.480_120_6).abs() < 1e-5);
+}
+
+#[test]
+fn deviations_invert_the_tails() {
+    for budget in [-1.0, -10.0, -40.0, -128.0, -1000.0] {
+        let deviations = deviations(budget);
+        assert!(
+            (log2_tails(deviations, 1.0) - budget).abs() < 1e-6,
+            "{budget}: {deviations}"
+        );
+    }
+}
+
+#[test]
+fn margin_is_the_smallest_distance_to_a_rounded_boundary() {
+    let polynomial_size = 1024_u32;
+    for values in 1..=512_u64 {
+        let n = u64::from(polynomial_size);
+        // Boundaries T_v = round((v + 1/2) N / R), centres v N / R, all times 2R.
+        let boundary = |v: u64| 2 * values * (((2 * v + 1) * n + values) / (2 * values));
+        let smallest = (0..values)
+            .flat_map(|v| {
+                let centre = 2 * v * n;
+                let below = match v {
+                    0 => 2 * values * n - boundary(values - 1),
+                    _ => centre - boundary(v - 1),
+                };
+                [below, boundary(v) - centre]
+            })
+            .min()
+            .expect("at least one value");
+        let expected = smallest as f64 / (2 * values) as f64 / (2.0 * n as f64);
+        let found = margin(polynomial_size, values, Reader::Lookup);
+        assert!(
+            (found - expected).abs() < 1e-15,
+            "R = {values}: {found}, not {expected}"
+        );
+    }
+    assert_eq!(margin(polynomial_size, 513, Reader::Lookup), 0.0);
+    assert_eq!(margin(polynomial_size, 4, Reader::Lookup), 1.0 / 16.0);
+    assert_eq!(margin(polynomial_size, 5, Reader::Client), 1.0 / 20.0);
+}
+
+#[test]
+fn sources_and_readers_differ_as_they_should() {
+    let parameters = Parameters::new(918, (1, 2048), (23, 1), (4, 4)).expect("published set");
+    let lookup = requirement(16, 5);
+    let fresh = Requirement {
+        source: Source::Fresh,
+        ..lookup
+    };
+    let client = Requirement {
+        reader: Reader::Client,
+        ..lookup
+    };
+    assert!(log2_p_fail(&parameters, &fresh) < log2_p_fail(&parameters, &lookup));
+    assert!(log2_p_fail(&parameters, &client) < log2_p_fail(&parameters, &lookup));
+    let wide = Requirement {
+        values: 1025,
+        ..lookup
+    };
+    assert_eq!(log2_p_fail(&parameters, &wide), 0.0);
+}
