@@ -1,1 +1,25 @@
-//! Cross-crate tests.
+//! Cross-crate tests: one network through every stage, and every artifact
+//! between them.
+//!
+//! | module | claim |
+//! |---|---|
+//! | `differential` | interpreter == optimized interpreter == simulated circuit |
+//! | `encrypted` | decrypted == interpreter, through files |
+//! | `artifacts` | a damaged, foreign or misplaced file is refused with its name and the reason |
+//! | `lies` | a circuit file that contradicts itself is refused, whatever its checksum |
+//! | `noise` | lookups fail as often as the noise model says |
+//! | `snapshots` | graph, widths and circuit of small networks, as dumped |
+//!
+//! `networks` holds the hand-made networks, `random` the generator, `forge` the
+//! open copy of a circuit's wire form, `keys` the key pairs that tests share.
+
+mod artifacts;
+mod differential;
+mod encrypted;
+mod forge;
+mod keys;
+mod lies;
+mod networks;
+mod noise;
+mod random;
+mod snapshots;

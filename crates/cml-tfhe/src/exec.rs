@@ -7,7 +7,7 @@ mod measure;
 
 use rayon::prelude::*;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, Fft, GlweCiphertextOwned, LweCiphertextOwned, MonomialDegree,
+    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, MonomialDegree,
     blind_rotate_assign_mem_optimized, blind_rotate_assign_mem_optimized_requirement,
     extract_lwe_sample_from_glwe_ciphertext, keyswitch_lwe_ciphertext_with_scalar_change,
     lwe_ciphertext_centered_binary_modulus_switch,
@@ -50,7 +50,6 @@ pub enum ExecError {
 pub struct Evaluator {
     key: EvaluationKey,
     dimensions: Dimensions,
-    fft: Fft,
 }
 
 /// Buffers of one thread.
@@ -61,14 +60,10 @@ struct Scratch {
 }
 
 impl Evaluator {
-    /// Plans the Fourier transform for an expanded key.
+    /// An evaluator with an expanded key.
     pub fn new(key: EvaluationKey) -> Self {
         let dimensions = Dimensions::of(key.parameters());
-        Self {
-            fft: Fft::new(dimensions.polynomial),
-            dimensions,
-            key,
-        }
+        Self { dimensions, key }
     }
 
     /// Parameters of the key.
@@ -156,7 +151,7 @@ impl Evaluator {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let mut buffers = ComputationBuffers::new();
         let needed =
-            blind_rotate_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial, self.fft.as_view());
+            blind_rotate_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial, self.key.fft());
         buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
@@ -182,7 +177,7 @@ impl Evaluator {
             &switched,
             &mut scratch.accumulator,
             self.key.bootstrap(),
-            self.fft.as_view(),
+            self.key.fft(),
             scratch.buffers.stack(),
         );
         let size = self.dimensions.big.to_lwe_size();

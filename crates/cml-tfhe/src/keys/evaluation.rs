@@ -2,8 +2,8 @@
 
 use tfhe::core_crypto::commons::generators::MaskRandomGenerator;
 use tfhe::core_crypto::prelude::{
-    DefaultRandomGenerator, Fft, FourierLweBootstrapKey, FourierLweBootstrapKeyOwned, LweBootstrapKey,
-    LweDimension, LweKeyswitchKeyOwned, SeededLweBootstrapKey, SeededLweKeyswitchKey,
+    DefaultRandomGenerator, Fft, FftView, FourierLweBootstrapKey, FourierLweBootstrapKeyOwned,
+    LweBootstrapKey, LweDimension, LweKeyswitchKeyOwned, SeededLweBootstrapKey, SeededLweKeyswitchKey,
     par_decompress_seeded_lwe_bootstrap_key_with_pre_seeded_generator,
     par_decompress_seeded_lwe_keyswitch_key,
 };
@@ -21,6 +21,7 @@ pub struct EvaluationKey {
     parameters: Parameters,
     bootstrap: FourierLweBootstrapKeyOwned,
     keyswitch: LweKeyswitchKeyOwned<u32>,
+    fft: Fft,
 }
 
 impl EvaluationKey {
@@ -30,10 +31,13 @@ impl EvaluationKey {
     /// never exists as a whole: it is made and transformed in parts of 64 MiB
     /// (one key bit at least for each thread).
     pub fn expand(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Self {
+        // The order of Fourier coefficients depends on the plan: key and executor share one.
+        let fft = Fft::new(Dimensions::of(&server.parameters).polynomial);
         Self {
             parameters: server.parameters,
             keyswitch: expand_keyswitch(server, report),
-            bootstrap: expand_bootstrap(server, report),
+            bootstrap: expand_bootstrap(server, &fft, report),
+            fft,
         }
     }
 
@@ -44,6 +48,10 @@ impl EvaluationKey {
 
     pub(crate) fn bootstrap(&self) -> &FourierLweBootstrapKeyOwned {
         &self.bootstrap
+    }
+
+    pub(crate) fn fft(&self) -> FftView<'_> {
+        self.fft.as_view()
     }
 
     pub(crate) fn keyswitch(&self) -> &LweKeyswitchKeyOwned<u32> {
@@ -87,7 +95,11 @@ fn expand_keyswitch(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Lwe
     key
 }
 
-fn expand_bootstrap(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> FourierLweBootstrapKeyOwned {
+fn expand_bootstrap(
+    server: &ServerKey,
+    fft: &Fft,
+    report: &mut dyn FnMut(Progress),
+) -> FourierLweBootstrapKeyOwned {
     let dimensions = Dimensions::of(&server.parameters);
     let (stage, total) = (Stage::Bootstrap, dimensions.lwe.0);
     report(Progress {
@@ -106,7 +118,6 @@ fn expand_bootstrap(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Fou
         .max(rayon::current_num_threads())
         .min(total);
     let mut standard = vec![0_u64; bits * words];
-    let fft = Fft::new(polynomial);
     let mut masks =
         MaskRandomGenerator::<DefaultRandomGenerator>::new(compression_seed(server.bootstrap_seed));
     let mut done = 0;

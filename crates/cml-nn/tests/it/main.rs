@@ -1,0 +1,8 @@
+//! Tests of training.
+
+mod bound;
+mod checkerboard;
+mod config;
+mod exact;
+mod golden;
+mod support;

@@ -1,0 +1,7 @@
+//! Tests of the public interface.
+
+mod exact;
+mod files;
+mod golden;
+mod random;
+mod refusals;

@@ -1,0 +1,103 @@
+//! Real keys: what comes back is what the interpreter computes, and everything
+//! goes through files.
+
+use crate::networks::{lowered, mlp, sample};
+use crate::random::{fixed, recipes};
+use cml_ir::{Graph, Op, Tensor, interpret, optimize};
+use cml_quant::to_graph;
+use cml_tfhe::artifact::{
+    read_circuit, read_client_key, read_inputs, read_outputs, read_server_key, write_circuit,
+    write_client_key, write_inputs, write_outputs, write_server_key,
+};
+use cml_tfhe::{Client, Server};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use std::path::Path;
+
+/// The client's first step: keys and encrypted samples. Returns nothing but
+/// files.
+fn client_encrypts(folder: &Path, samples: &[Vec<Tensor>]) {
+    let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
+    let (client, server_key) = Client::generate(&circuit, &mut |_| {}).unwrap();
+    write_client_key(&folder.join("client.key"), client.key()).unwrap();
+    write_server_key(&folder.join("server.key"), &server_key).unwrap();
+    write_inputs(&folder.join("in.ct"), &client.encrypt(samples).unwrap()).unwrap();
+}
+
+/// The server's step: sees circuit, server key and inputs only. Returns the
+/// lookups that it reported.
+fn server_runs(folder: &Path) -> usize {
+    let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
+    let key = read_server_key(&folder.join("server.key"), &circuit).unwrap();
+    let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
+    let inputs = read_inputs(&folder.join("in.ct"), &circuit).unwrap();
+    let mut done = 0;
+    let outputs = server.run(&inputs, &mut |lookups| done += lookups).unwrap();
+    write_outputs(&folder.join("out.ct"), &outputs).unwrap();
+    done
+}
+
+/// The client's second step, with its key from the file.
+fn client_decrypts(folder: &Path) -> Vec<Vec<Tensor>> {
+    let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
+    let key = read_client_key(&folder.join("client.key"), &circuit).unwrap();
+    let client = Client::new(&circuit, key);
+    client
+        .decrypt(&read_outputs(&folder.join("out.ct"), &circuit).unwrap())
+        .unwrap()
+}
+
+/// Runs distinct samples of a graph encrypted and compares with `original`.
+fn check(original: &Graph, compiled: &Graph, count: usize) {
+    let samples: Vec<Vec<Tensor>> = (0..count).map(|at| sample(original, at)).collect();
+    let distinct: std::collections::BTreeSet<String> = samples.iter().map(|s| format!("{s:?}")).collect();
+    assert!(distinct.len() >= 20, "{} distinct inputs", distinct.len());
+    let circuit = lowered(compiled);
+    let folder = tempfile::tempdir().unwrap();
+    write_circuit(&folder.path().join("net.cmlc"), &circuit).unwrap();
+    client_encrypts(folder.path(), &samples);
+    let done = server_runs(folder.path());
+    assert_eq!(done, count * circuit.lookup_count());
+    let expected: Vec<Vec<Tensor>> = samples.iter().map(|s| interpret(original, s).unwrap()).collect();
+    let varied: std::collections::BTreeSet<String> = expected.iter().map(|t| format!("{t:?}")).collect();
+    assert!(
+        varied.len() >= 5,
+        "{} distinct results would prove little",
+        varied.len()
+    );
+    assert_eq!(client_decrypts(folder.path()), expected, "{circuit}");
+}
+
+#[test]
+fn an_encrypted_mlp_computes_what_the_interpreter_does() {
+    let graph = to_graph(&mlp()).unwrap();
+    check(&graph, &optimize(&graph).unwrap(), 30);
+}
+
+/// The first random graph with a sum of two values, a concatenation, two
+/// levels and few lookups.
+#[test]
+fn an_encrypted_random_graph_computes_what_the_interpreter_does() {
+    let mut runner = TestRunner::new(fixed(1, 5));
+    let fits = |graph: &Graph| {
+        let has = |wanted: fn(&Op) -> bool| graph.nodes().any(|(_, n)| wanted(&n.op));
+        let sums = has(|op| matches!(op, Op::Add | Op::Sub));
+        let concats = has(|op| matches!(op, Op::Concat { .. }));
+        let inputs: usize = graph
+            .inputs()
+            .map(|(_, n, _)| n.ty.shape.iter().product::<usize>())
+            .sum();
+        sums && concats && inputs >= 3 && {
+            let circuit = lowered(graph);
+            circuit.levels().len() >= 2 && (4..=8).contains(&circuit.lookup_count())
+        }
+    };
+    for _ in 0..500 {
+        let graph = recipes().new_tree(&mut runner).unwrap().current().build();
+        let optimized = optimize(&graph).unwrap();
+        if fits(&optimized) {
+            return check(&graph, &optimized, 24);
+        }
+    }
+    panic!("no random graph fits");
+}

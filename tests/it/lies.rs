@@ -1,0 +1,253 @@
+//! Circuit files with a valid checksum and invalid content.
+
+use crate::forge::OpenCircuit;
+use crate::networks::{conv_residual, lowered};
+use crate::random::fixed;
+use cml_ir::{Interval, Tensor, container};
+use cml_tfhe::artifact::{CIRCUIT, circuit_from_bytes};
+use cml_tfhe::{Circuit, Noise, Simulator};
+use proptest::prelude::*;
+use std::sync::OnceLock;
+
+fn honest() -> &'static Circuit {
+    static HONEST: OnceLock<Circuit> = OnceLock::new();
+    HONEST.get_or_init(|| lowered(&conv_residual()))
+}
+
+/// The reason for which a changed circuit is refused.
+fn reason(change: impl FnOnce(&mut OpenCircuit)) -> Result<(), String> {
+    let mut open = OpenCircuit::of(honest());
+    change(&mut open);
+    match circuit_from_bytes("lie.cmlc", &open.file()) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn refused(expected: &str, change: impl FnOnce(&mut OpenCircuit)) {
+    let message = reason(change).expect_err(&format!("accepted, should say {expected:?}"));
+    assert!(
+        message.starts_with("lie.cmlc: ") && message.contains(expected),
+        "{message:?} does not say {expected:?}"
+    );
+}
+
+#[test]
+fn the_truth_is_accepted() {
+    reason(|_| {}).unwrap();
+}
+
+#[test]
+fn domains_that_are_too_small_are_refused() {
+    // A row that its own domain does not hold, with tables cut to fit.
+    refused("row reaches 0..", |c| {
+        let encoding = c.levels[0].lookups[0].row.encoding;
+        c.encodings[encoding as usize].values -= 1;
+        for lookup in c.levels[0].lookups.iter().filter(|l| l.row.encoding == encoding) {
+            let values = c.encodings[encoding as usize].values as usize;
+            c.tables[lookup.table as usize].truncate(values);
+        }
+    });
+    refused("row reaches", |c| c.levels[0].lookups[0].row.constant -= 1);
+    refused("row reaches", |c| c.levels[0].lookups[0].row.terms[0].1 *= 2);
+    refused("row reaches", |c| c.inputs[0].spec.range.hi += 1);
+    refused("row reaches", |c| c.outputs[0].rows[0].constant -= 1);
+    // A table that puts out more than the next row takes.
+    refused("row reaches", |c| {
+        let table = c.levels[0].lookups[0].table as usize;
+        *c.tables[table].last_mut().unwrap() += 1;
+    });
+    refused("encoding 0: number of values out of range", |c| {
+        c.encodings[0].values = 0
+    });
+    refused("number of values out of range", |c| {
+        c.encodings[0].values = u64::MAX
+    });
+}
+
+#[test]
+fn references_that_lead_nowhere_are_refused() {
+    refused("reads wire 4000000000", |c| {
+        c.levels[0].lookups[0].row.terms[0].0 = 4_000_000_000
+    });
+    // A lookup of the same level: its result is not there yet.
+    refused("reads wire 9, 9 are defined before it", |c| {
+        c.levels[0].lookups[1].row.terms[0].0 = 9
+    });
+    refused("reads wire", |c| {
+        let last = c.outputs[0].rows[0].terms.len() - 1;
+        c.outputs[0].rows[0].terms[last].0 = 1_000_000;
+    });
+    refused("names an encoding or a layer that is not there", |c| {
+        c.levels[0].lookups[0].encoding = 99
+    });
+    refused("names an encoding that is not there", |c| {
+        c.levels[0].lookups[0].row.encoding = 99
+    });
+    refused("names an encoding that is not there", |c| {
+        c.inputs[0].encodings[0] = 99
+    });
+    refused("names an encoding or a layer that is not there", |c| {
+        c.levels[0].lookups[0].layer = 99
+    });
+    refused("table does not have one entry for each value", |c| {
+        c.levels[0].lookups[0].table = u32::MAX
+    });
+    refused("of encoding", |c| {
+        let values = c.encodings[0];
+        c.encodings.push(values);
+        c.inputs[0].encodings[0] = c.encodings.len() as u32 - 1;
+    });
+}
+
+#[test]
+fn tables_of_the_wrong_size_are_refused() {
+    let table = |c: &OpenCircuit| c.levels[0].lookups[0].table as usize;
+    let expected = "table does not have one entry for each value";
+    refused(expected, |c| {
+        let t = table(c);
+        c.tables[t].pop();
+    });
+    refused(expected, |c| {
+        let t = table(c);
+        c.tables[t].push(0);
+    });
+    refused(expected, |c| {
+        let t = table(c);
+        c.tables[t].clear();
+    });
+    refused("table holds values beyond 2^40", |c| {
+        let t = table(c);
+        c.tables[t][0] = i64::MIN;
+    });
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    refused("needs an input and an output", |c| c.outputs.clear());
+    refused("needs an input and an output", |c| c.inputs.clear());
+    refused("encodings do not fill its shape", |c| c.inputs[0].shape[0] = 2);
+    refused("encodings do not fill its shape", |c| {
+        c.inputs[0].shape = vec![usize::MAX, 9]
+    });
+    refused("encodings do not fill its shape", |c| {
+        c.inputs[0].shape = vec![0];
+        c.inputs[0].encodings.clear();
+    });
+    refused("rows do not fill its shape", |c| c.outputs[0].shape = vec![3]);
+    refused("rows do not fill its shape", |c| {
+        c.outputs[0].shifts.pop();
+    });
+    refused("scales do not fit its channels", |c| {
+        c.outputs[0].spec.offset.push(0.0)
+    });
+    refused("scales do not fit its channels", |c| {
+        c.outputs[0].spec.scale.clear()
+    });
+    for scale in [0.0, -1.0, f32::NAN] {
+        refused("quantizer is not valid", |c| c.inputs[0].spec.scale = scale);
+    }
+    refused("quantizer is not valid", |c| {
+        c.inputs[0].spec.range = Interval { lo: 1, hi: 0 }
+    });
+}
+
+#[test]
+fn weak_parameters_are_refused() {
+    refused("132-bit security at this dimension takes", |c| {
+        c.parameters.lwe_noise_bound -= 1
+    });
+    refused("132-bit security at this dimension takes", |c| {
+        c.parameters.glwe_noise_bound -= 1
+    });
+    refused("132-bit security at this dimension takes", |c| {
+        c.parameters.lwe_dimension -= 100
+    });
+    refused("parameter lwe_dimension is 1", |c| c.parameters.lwe_dimension = 1);
+    refused("parameter polynomial_size", |c| {
+        c.parameters.polynomial_size = 1 << 31
+    });
+}
+
+#[test]
+fn budgets_that_are_not_met_are_refused() {
+    let worst = honest().worst_log2_p_fail();
+    refused("fails with probability 2^", |c| c.budget_log2 = worst - 0.001);
+    reason(|c| c.budget_log2 = worst + 0.001).unwrap();
+    refused("fails with probability 2^", |c| c.budget_log2 = -999.0);
+    for budget in [0.0, -0.5, -1001.0, f64::NAN, f64::NEG_INFINITY] {
+        refused("is not a failure probability", |c| c.budget_log2 = budget);
+    }
+    // More noise than the parameters carry: the same range from larger
+    // weights on narrower wires.
+    refused("fails with probability 2^", |c| {
+        c.parameters.pbs_base_log = 1;
+        c.parameters.pbs_level = 1;
+    });
+}
+
+#[test]
+fn trailing_bytes_are_refused() {
+    let open = OpenCircuit::of(honest()).file();
+    let payload = container::decode(CIRCUIT, "open", &open).unwrap();
+    let longer = [payload, &[0, 0]].concat();
+    let error = circuit_from_bytes("lie.cmlc", &container::encode(CIRCUIT, &longer)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "lie.cmlc: malformed circuit: 2 bytes left over"
+    );
+}
+
+/// Every length field, and every other word, replaced by the largest number.
+#[test]
+fn huge_numbers_anywhere_never_panic_or_exhaust_memory() {
+    let open = OpenCircuit::of(honest()).file();
+    let payload = container::decode(CIRCUIT, "open", &open).unwrap();
+    let mut refused = 0;
+    for at in 0..payload.len() - 8 {
+        let mut lie = payload.to_vec();
+        lie[at..at + 8].fill(0xff);
+        match circuit_from_bytes("lie.cmlc", &container::encode(CIRCUIT, &lie)) {
+            Ok(circuit) => circuit.validate().unwrap(),
+            Err(_) => refused += 1,
+        }
+    }
+    // What is left is text and hashes, and numbers that may be anything.
+    assert!(refused > payload.len() / 2, "{refused} of {}", payload.len());
+}
+
+/// What a reader accepts can be simulated.
+fn simulate(circuit: &Circuit) {
+    let tensor = |input: &cml_tfhe::circuit::CircuitInput| {
+        let count: usize = input.shape.iter().product();
+        Tensor::new(input.shape.clone(), vec![input.spec.range.lo; count]).unwrap()
+    };
+    let inputs: Vec<Tensor> = circuit.inputs().iter().map(tensor).collect();
+    Simulator::new(circuit, Noise::Exact).run(&inputs).unwrap();
+    let _ = circuit.to_string();
+}
+
+proptest! {
+    #![proptest_config(fixed(3000, 7))]
+
+    #[test]
+    fn random_payloads_with_a_valid_frame_never_panic(payload in prop::collection::vec(any::<u8>(), 0..400)) {
+        let file = container::encode(CIRCUIT, &payload);
+        prop_assert!(circuit_from_bytes("noise", &file).is_err());
+    }
+
+    #[test]
+    fn changed_circuits_are_refused_or_run(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let open = OpenCircuit::of(honest()).file();
+        let mut payload = container::decode(CIRCUIT, "open", &open).unwrap().to_vec();
+        for (at, byte) in changes {
+            let at = at.index(payload.len());
+            payload[at] ^= byte;
+        }
+        if let Ok(circuit) = circuit_from_bytes("changed", &container::encode(CIRCUIT, &payload)) {
+            simulate(&circuit);
+        }
+    }
+}
