@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{NnError, Schedule};
 
+/// Most that libtorch's `f32` takes without an error of its own.
+const MAX_RATE: f64 = 1e30;
+const MAX_DECAY: f64 = 1e3;
+
 /// A multilayer perceptron with quantizers, and how to train it. The default is the network of the
 /// checkerboard demo, 2-100-100-2 at 3 bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,15 +127,15 @@ impl TrainConfig {
         check(
             "learning_rate",
             rate,
-            rate.is_finite() && rate > 0.0,
-            "a finite number above 0",
+            rate > 0.0 && rate <= MAX_RATE,
+            "a number above 0, at most 1e30",
         )?;
         let decay = self.weight_decay;
         check(
             "weight_decay",
             decay,
-            decay.is_finite() && decay >= 0.0,
-            "a finite number from 0",
+            (0.0..=MAX_DECAY).contains(&decay),
+            "0 to 1000",
         )?;
         if let Some(has) = self.max_accumulator_values {
             // One weight of code 1 must fit: a step over the widest input range.

@@ -46,3 +46,37 @@ pub(crate) fn linear(
         None => y,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes of the 3-bit constant quantizer, and the gradient of their sum.
+    fn codes_and_gradient(x: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let quantizer = ActQuantizer::constant(3).unwrap();
+        let x = Tensor::from_slice(x).set_requires_grad(true);
+        let codes = activation(&x, &quantizer).unwrap();
+        codes.sum(None).backward();
+        let list = |t: &Tensor| Vec::<f32>::try_from(t.detach()).unwrap();
+        (list(&codes), list(&x.grad()))
+    }
+
+    #[test]
+    fn codes_are_whole_and_gradients_stop_outside() {
+        // What rounds to a code is inside.
+        let (codes, gradient) = codes_and_gradient(&[-2.0, -1.1, -0.4, 0.0, 0.1, 1.0, 1.1, 1.2]);
+        assert_eq!(codes, [-3.0, -3.0, -1.0, 0.0, 0.0, 3.0, 3.0, 3.0]);
+        let inside = [0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
+        let scale = 1.0f32 / 3.0;
+        assert_eq!(gradient, inside.map(|i| i / scale));
+    }
+
+    #[test]
+    fn straight_through_values_are_exact() {
+        // `x + (q - x)` would give 0.99999994 or the like for some of these.
+        let x: Vec<f32> = (0..1_000).map(|i| i as f32 / 7.0 - 50.0).collect();
+        let codes: Vec<f32> = (0..1_000).map(|i| (i % 7) as f32 - 3.0).collect();
+        let through = straight_through(&Tensor::from_slice(&codes), &Tensor::from_slice(&x)).unwrap();
+        assert_eq!(Vec::<f32>::try_from(through).unwrap(), codes);
+    }
+}

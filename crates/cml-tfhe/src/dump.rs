@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// log2 of a probability below which the number says no more.
+const NEVER: f64 = -1000.0;
+
 impl fmt::Display for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -100,7 +103,8 @@ impl Circuit {
                 "output"
             };
             let p = crate::noise::log2_p_fail(self.parameters(), &r);
-            format!("{reader} on {} values, nu2 {}: 2^{p:.1}", r.values, r.nu2)
+            let p = if p < NEVER { format!("under 2^{NEVER}") } else { format!("2^{p:.1}") };
+            format!("{reader} on {} values, nu2 {}: {p}", r.values, r.nu2)
         };
         self.requirements().into_iter().map(line).collect()
     }

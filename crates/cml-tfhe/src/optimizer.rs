@@ -217,7 +217,7 @@ fn candidates() -> Vec<Candidate> {
                         found.push(Candidate {
                             parameters,
                             fresh: noise::fresh_variance(&parameters),
-                            lookup: noise::lookup_variance(&parameters),
+                            lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
                             switches: noise::keyswitch_variance(&parameters)
                                 + noise::modulus_switch_variance(&parameters),
                         });

@@ -66,7 +66,7 @@ fn progress_is_reported_and_can_stop() {
 
 #[test]
 fn an_absurd_learning_rate_is_an_error() {
-    for learning_rate in [1e30, 1e38, f64::MAX] {
+    for learning_rate in [1e20, 1e30] {
         let config = TrainConfig {
             learning_rate,
             ..small_config()

@@ -33,13 +33,11 @@ pub(crate) fn run(data: &Split, config: &TrainConfig) -> Trained {
 }
 
 pub(crate) fn linears(network: &Network) -> Vec<&Linear> {
-    let linear = |layer| match layer {
-        Layer::Linear(linear) => Some(linear),
-        _ => None,
-    };
-    network
-        .layers()
-        .iter()
-        .filter_map(|node| linear(&node.layer))
-        .collect()
+    let mut linears = Vec::new();
+    for node in network.layers() {
+        if let Layer::Linear(linear) = &node.layer {
+            linears.push(linear);
+        }
+    }
+    linears
 }

@@ -250,7 +250,7 @@ fn check_failures(values: u64, lookups: usize, at_least: f64) {
         source: Source::Fresh,
         reader: Reader::Lookup,
     };
-    let expected = lookups as f64 * noise::log2_p_fail(&parameters, &requirement).exp2();
+    let expected = lookups as f64 * noise::expected_log2_p_fail(&parameters, &requirement).exp2();
     let client = balanced_client(&parameters);
     let evaluator = evaluator(&client);
     let step = u64::MAX / (2 * values);
