@@ -332,7 +332,8 @@ fn party(which: usize) -> Party {
         client: Client::new(
             circuit,
             read_client_key(&path("client.key", &files.client_key), circuit).unwrap(),
-        ),
+        )
+        .unwrap(),
         server: Server::new(circuit, &server_key, &mut |_| {}).unwrap(),
         inputs: read_inputs(&path("in.ct", &files.inputs), circuit).unwrap(),
         outputs: read_outputs(&path("out.ct", &files.outputs), circuit).unwrap(),

@@ -41,7 +41,7 @@ fn server_runs(folder: &Path) -> usize {
 fn client_decrypts(folder: &Path) -> Vec<Vec<Tensor>> {
     let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
     let key = read_client_key(&folder.join("client.key"), &circuit).unwrap();
-    let client = Client::new(&circuit, key);
+    let client = Client::new(&circuit, key).unwrap();
     client
         .decrypt(&read_outputs(&folder.join("out.ct"), &circuit).unwrap())
         .unwrap()

@@ -22,4 +22,5 @@ mod lies;
 mod networks;
 mod noise;
 mod random;
+mod regressions;
 mod snapshots;

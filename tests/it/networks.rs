@@ -82,6 +82,7 @@ pub(crate) fn conv_residual() -> Graph {
         )
         .unwrap();
     let spec = OutputSpec {
+        zero_point: 0,
         scale: vec![0.5],
         offset: vec![0.0, 0.25],
         labels: vec![],

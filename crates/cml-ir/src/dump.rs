@@ -129,7 +129,16 @@ pub(crate) fn attributes(op: &Op) -> String {
             } else {
                 format!(" labels {}", o.labels.join(","))
             };
-            format!("scale {} offset {}{labels}", floats(&o.scale), floats(&o.offset))
+            let zero = if o.zero_point == 0 {
+                String::new()
+            } else {
+                format!(" zero {}", o.zero_point)
+            };
+            format!(
+                "scale {} offset {}{zero}{labels}",
+                floats(&o.scale),
+                floats(&o.offset)
+            )
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::linear::{Source, for_each_term};
 use crate::tensor::element_count;
-use crate::{Conv2d, Graph, Interval, IrError, Op, OutputSpec, Type};
+use crate::{Conv2d, Graph, Interval, IrError, Op, Type};
 
 /// Bound on the magnitude of any value or partial sum, 2^40: far above what
 /// encryption can carry, far below what `i64` can.
@@ -39,7 +39,7 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
     };
     match op {
         Op::Input { shape, spec } => {
-            check_scale(node, "scale", spec.scale)?;
+            spec.check(node)?;
             element_count(shape)?;
             Ok(shape.clone())
         }
@@ -162,7 +162,7 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
             )
         }
         Op::Output(spec) => {
-            check_output(node, spec, &operands[0].shape)?;
+            spec.check(node, operands[0].shape.first().copied().unwrap_or(1))?;
             Ok(operands[0].shape.clone())
         }
     }
@@ -237,44 +237,6 @@ fn concat_shape(node: &str, axis: usize, operands: &[&Type]) -> Result<Vec<usize
         shape[axis] = shape[axis].saturating_add(other.shape[axis]);
     }
     Ok(shape)
-}
-
-fn check_output(node: &str, spec: &OutputSpec, shape: &[usize]) -> Result<(), IrError> {
-    let channels = shape.first().copied().unwrap_or(1);
-    let fail = |what, has: usize| {
-        Err(IrError::Shape {
-            node: node.to_owned(),
-            what,
-            needs: format!("1 or {channels}"),
-            has: has.to_string(),
-        })
-    };
-    if spec.scale.len() != 1 && spec.scale.len() != channels {
-        return fail("output scales", spec.scale.len());
-    }
-    if spec.offset.len() != 1 && spec.offset.len() != channels {
-        return fail("output offsets", spec.offset.len());
-    }
-    if !spec.labels.is_empty() && spec.labels.len() != channels {
-        return fail("output labels", spec.labels.len());
-    }
-    spec.scale
-        .iter()
-        .try_for_each(|&s| check_scale(node, "scale", s))?;
-    spec.offset
-        .iter()
-        .try_for_each(|&o| check_scale(node, "offset", o))
-}
-
-fn check_scale(node: &str, what: &'static str, has: f32) -> Result<(), IrError> {
-    if has.is_finite() && (what == "offset" || has > 0.0) {
-        return Ok(());
-    }
-    Err(IrError::Scale {
-        node: node.to_owned(),
-        what,
-        has,
-    })
 }
 
 /// Sum of `weight * interval`, with the magnitude of all partial sums.

@@ -1,6 +1,6 @@
 //! The closed set of operations.
 
-use crate::{Interval, IrError, Lut, Tensor};
+use crate::{Interval, IrError, LIMIT, Lut, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// How a client turns floats into the integers of an input.
@@ -26,6 +26,25 @@ impl InputSpec {
         }
     }
 
+    /// Refuses what cannot quantize; `node` is named in the error.
+    ///
+    /// # Errors
+    /// If the scale is not finite and positive, the range is empty, or a
+    /// number is beyond [`crate::LIMIT`].
+    pub fn check(&self, node: &str) -> Result<(), IrError> {
+        check_float(node, "scale", self.scale)?;
+        self.range.check()?;
+        let has = self.range.magnitude().max(self.zero_point.unsigned_abs());
+        if has >= LIMIT as u64 {
+            return Err(IrError::Range {
+                node: node.to_owned(),
+                has: has.into(),
+                limit: LIMIT,
+            });
+        }
+        Ok(())
+    }
+
     /// Integer code of one float; `None` if it is not finite.
     pub fn quantize(&self, x: f32) -> Option<i64> {
         if !x.is_finite() {
@@ -39,9 +58,12 @@ impl InputSpec {
 /// How a client turns the integers of an output into floats, and what the
 /// channels (axis 0) mean.
 ///
-/// `y = q * scale[c] + offset[c]`, in `f32`; one entry serves every channel.
+/// `y = (q - zero_point) * scale[c] + offset[c]`, in `f32`; one entry serves
+/// every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputSpec {
+    /// Code that stands for the offset.
+    pub zero_point: i64,
     /// Factor of each channel, or one for all.
     pub scale: Vec<f32>,
     /// Offset of each channel, or one for all.
@@ -54,6 +76,7 @@ impl OutputSpec {
     /// Integers as they are.
     pub fn identity() -> Self {
         Self {
+            zero_point: 0,
             scale: vec![1.0],
             offset: vec![0.0],
             labels: Vec::new(),
@@ -63,7 +86,47 @@ impl OutputSpec {
     /// Float value of code `q` in channel `c`.
     pub fn dequantize(&self, c: usize, q: i64) -> f32 {
         let pick = |v: &[f32]| if v.len() == 1 { v[0] } else { v[c] };
-        q as f32 * pick(&self.scale) + pick(&self.offset)
+        q.wrapping_sub(self.zero_point) as f32 * pick(&self.scale) + pick(&self.offset)
+    }
+
+    /// Refuses what cannot dequantize a tensor of so many channels; `node` is
+    /// named in the error.
+    ///
+    /// # Errors
+    /// If there are neither one nor `channels` scales or offsets, one is not
+    /// finite or a scale not positive, the labels do not fit, or the zero
+    /// point is beyond [`crate::LIMIT`].
+    pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
+        let fits = |what, has: usize, other: usize| {
+            if has == channels || has == other {
+                return Ok(());
+            }
+            let needs = format!("{other} or {channels}");
+            Err(IrError::Shape {
+                node: node.to_owned(),
+                what,
+                needs,
+                has: has.to_string(),
+            })
+        };
+        fits("output scales", self.scale.len(), 1)?;
+        fits("output offsets", self.offset.len(), 1)?;
+        fits("output labels", self.labels.len(), 0)?;
+        self.scale
+            .iter()
+            .try_for_each(|&s| check_float(node, "scale", s))?;
+        self.offset
+            .iter()
+            .try_for_each(|&o| check_float(node, "offset", o))?;
+        if self.zero_point.unsigned_abs() >= LIMIT as u64 {
+            let has = self.zero_point.unsigned_abs().into();
+            return Err(IrError::Range {
+                node: node.to_owned(),
+                has,
+                limit: LIMIT,
+            });
+        }
+        Ok(())
     }
 
     /// Float values of a tensor of codes.
@@ -219,7 +282,8 @@ impl Op {
     /// Checks tensors and tables that were deserialized.
     pub(crate) fn check_parts(&self) -> Result<(), IrError> {
         match self {
-            Op::Input { spec, .. } => spec.range.check().map(|_| ()),
+            // Their specs are checked with the shapes.
+            Op::Input { .. } | Op::Output(_) => Ok(()),
             Op::Dot(d) => d.weights.check(),
             Op::Conv2d(c) => c.weights.check(),
             Op::Lut(l) => l.check(),
@@ -230,8 +294,18 @@ impl Op {
             | Op::Transpose { .. }
             | Op::Concat { .. }
             | Op::Slice { .. }
-            | Op::Pad(_)
-            | Op::Output(_) => Ok(()),
+            | Op::Pad(_) => Ok(()),
         }
     }
+}
+
+fn check_float(node: &str, what: &'static str, has: f32) -> Result<(), IrError> {
+    if has.is_finite() && (what == "offset" || has > 0.0) {
+        return Ok(());
+    }
+    Err(IrError::Scale {
+        node: node.to_owned(),
+        what,
+        has,
+    })
 }

@@ -73,10 +73,12 @@ mod tests {
 
     #[test]
     fn straight_through_values_are_exact() {
-        // `x + (q - x)` would give 0.99999994 or the like for some of these.
         let x: Vec<f32> = (0..1_000).map(|i| i as f32 / 7.0 - 50.0).collect();
         let codes: Vec<f32> = (0..1_000).map(|i| (i % 7) as f32 - 3.0).collect();
-        let through = straight_through(&Tensor::from_slice(&codes), &Tensor::from_slice(&x)).unwrap();
-        assert_eq!(Vec::<f32>::try_from(through).unwrap(), codes);
+        let (q, t) = (Tensor::from_slice(&codes), Tensor::from_slice(&x));
+        let list = |t: Tensor| Vec::<f32>::try_from(t).unwrap();
+        assert_eq!(list(straight_through(&q, &t).unwrap()), codes);
+        // The usual form is not.
+        assert_ne!(list(&t + (&q - &t)), codes);
     }
 }

@@ -1,8 +1,9 @@
 //! Networks as safetensors files.
 //!
 //! Tensors `LAYER.weight` `[out, in]` and `LAYER.bias` `[out]`, `F32`. The
-//! metadata entry `cml.network` is JSON: format version, layers, quantizers.
-//! `cml.sha256` covers it and every tensor, so damage is found.
+//! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
+//! version, layers, quantizers. The digits are a SHA-256 of the JSON and every
+//! tensor, so damage is found. (One entry: the order of several is random.)
 
 use crate::{
     ActQuantizer, Layer, LayerId, LayerNode, Linear, Network, QuantError, Univariate, WeightQuantizer,
@@ -18,7 +19,6 @@ use std::path::Path;
 const VERSION: u32 = 1;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
-const CHECKSUM: &str = "cml.sha256";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,7 @@ struct FileLayer {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum FileOp {
     Quantize(ActQuantizer),
     Linear { weights: WeightQuantizer, bias: bool },
@@ -77,7 +77,7 @@ pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
         .collect();
     let views = views.map_err(|e: safetensors::SafeTensorError| fail(e.to_string()))?;
     let sum = checksum(&structure, views.iter().map(|(n, v)| (*n, v.shape(), v.data())));
-    let metadata = HashMap::from([(STRUCTURE.to_owned(), structure), (CHECKSUM.to_owned(), sum)]);
+    let metadata = HashMap::from([(STRUCTURE.to_owned(), format!("{sum} {structure}"))]);
     safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
 }
 
@@ -95,21 +95,22 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
     let (_, header) =
         SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
-    let entry = |key: &str| {
-        let value = header.metadata().as_ref().and_then(|m| m.get(key)).cloned();
-        value.ok_or_else(|| fail(format!("has no {key} entry: not a network that cml wrote")))
+    let Some(entry) = header.metadata().as_ref().and_then(|m| m.get(STRUCTURE)) else {
+        return Err(fail(format!(
+            "has no {STRUCTURE} entry: not a network that cml wrote"
+        )));
     };
-    let (structure, expected) = (entry(STRUCTURE)?, entry(CHECKSUM)?);
+    let (expected, structure) = entry.split_once(' ').unwrap_or(("", entry));
     let tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
     if checksum(
-        &structure,
+        structure,
         tensors.iter().map(|(n, v)| (n.as_str(), v.shape(), v.data())),
     ) != expected
     {
         return Err(fail("checksum mismatch: the file is damaged".to_owned()));
     }
     let parsed: FileNetwork =
-        serde_json::from_str(&structure).map_err(|e| fail(format!("malformed {STRUCTURE} entry: {e}")))?;
+        serde_json::from_str(structure).map_err(|e| fail(format!("malformed {STRUCTURE} entry: {e}")))?;
     if parsed.version != VERSION {
         return Err(fail(format!(
             "network format version {}, this program reads {VERSION}",
@@ -224,7 +225,12 @@ fn rebuild(parsed: FileNetwork, tensors: &BTreeMap<String, TensorView<'_>>) -> R
                 } else {
                     None
                 };
-                Layer::Linear(Linear::new(weights, bias, quantizer)?)
+                Layer::Linear(
+                    Linear::new(weights, bias, quantizer).map_err(|e| QuantError::File {
+                        name: format!("layer {name}"),
+                        why: e.to_string(),
+                    })?,
+                )
             }
         };
         let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();

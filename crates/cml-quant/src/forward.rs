@@ -32,8 +32,9 @@ impl Network {
         let mut values: Vec<Value> = Vec::with_capacity(self.layers().len());
         for node in self.layers() {
             let operand = node.operands.first().map(|o| &values[o.index()]);
-            let width =
-                (node.shape.iter().product::<usize>() / node.shape.first().copied().unwrap_or(1)).max(1);
+            let width = (node.shape.iter().product::<usize>()
+                / node.shape.first().copied().unwrap_or(1).max(1))
+            .max(1);
             let value = match (&node.layer, operand) {
                 (Layer::Input, _) | (_, None) => Value::Float(sample.to_vec()),
                 (Layer::Quantize(q), Some(x)) => Value::Integer {
@@ -75,7 +76,7 @@ impl Network {
         }
         let output = self.output()?;
         let shape = &self.layer(output).shape;
-        let width = (shape.iter().product::<usize>() / shape.first().copied().unwrap_or(1)).max(1);
+        let width = (shape.iter().product::<usize>() / shape.first().copied().unwrap_or(1).max(1)).max(1);
         Ok(floats(&values[output.index()], width))
     }
 

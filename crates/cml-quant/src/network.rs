@@ -4,6 +4,9 @@ use crate::error::check_number;
 use crate::{ActQuantizer, QuantError, Univariate, WeightQuantizer};
 use ndarray::Array2;
 
+/// Most elements of an input.
+const MAX_INPUT: usize = 1 << 22;
+
 /// Number of a layer; layers read only layers with smaller numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LayerId(pub(crate) usize);
@@ -188,7 +191,10 @@ impl Network {
 
     /// Number of floats in one sample.
     pub fn input_len(&self) -> usize {
-        self.layers[0].shape.iter().product()
+        self.layers[0]
+            .shape
+            .iter()
+            .fold(1, |n: usize, &d| n.saturating_mul(d))
     }
 
     /// Adds a quantizer.
@@ -201,7 +207,7 @@ impl Network {
         x: LayerId,
         quantizer: ActQuantizer,
     ) -> Result<LayerId, QuantError> {
-        self.push(name, Layer::Quantize(quantizer.checked()?), &[x])
+        self.push(name, Layer::Quantize(quantizer), &[x])
     }
 
     /// Adds a dense layer.
@@ -223,8 +229,8 @@ impl Network {
     /// Adds any layer.
     ///
     /// # Errors
-    /// If the name is taken or empty, an operand is not there, or shapes do
-    /// not fit.
+    /// If the name is taken or empty, an operand is not there, shapes do not
+    /// fit, a quantizer is not valid, or the input has no or too many elements.
     pub fn push(&mut self, name: &str, layer: Layer, operands: &[LayerId]) -> Result<LayerId, QuantError> {
         if name.is_empty() || self.layers.iter().any(|l| l.name == name) {
             return Err(QuantError::Name(name.to_owned()));
@@ -243,6 +249,13 @@ impl Network {
                 has,
             })
         };
+        if !(1..=MAX_INPUT).contains(&self.input_len()) {
+            let has = format!("{:?}", self.layers[0].shape);
+            return fail("input shape", format!("1 to {MAX_INPUT} elements"), has);
+        }
+        if let Layer::Quantize(quantizer) = &layer {
+            quantizer.checked()?;
+        }
         let arity = if matches!(layer, Layer::Input) { 0 } else { 1 };
         if operands.len() != arity || arity == 0 {
             return fail(

@@ -15,7 +15,8 @@ type Value = Option<(NodeId, Dequantizer)>;
 /// can reach.
 ///
 /// # Errors
-/// If a linear layer or a function reads a value without quantizer, the input
+/// If a linear layer reads a value that is not plain codes (no quantizer, or a
+/// bias, a function or several scales since), a function reads the input, the input
 /// has no or several quantizers, the output ends with a function, or an
 /// accumulator is too wide for exact `f32` arithmetic.
 pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
@@ -71,7 +72,7 @@ pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
         });
     }
     let spec = output_spec(&meaning, network.labels());
-    builder.output("y", y, spec)?;
+    builder.output(&output_name(network), y, spec)?;
     Ok(builder.finish()?)
 }
 
@@ -101,25 +102,21 @@ fn quantized(q: &ActQuantizer) -> Dequantizer {
 }
 
 fn output_spec(meaning: &Dequantizer, labels: &[String]) -> OutputSpec {
-    // `(q - zero) * scale` is `q * scale - zero * scale`; a dense layer has
-    // zero point 0, so nothing is rounded twice there.
-    let shift = |(c, &s): (usize, &f32)| {
-        let bias = meaning.bias.as_ref().map_or(0.0, |b| b[c]);
-        if meaning.zero_point == 0 {
-            bias
-        } else {
-            bias - meaning.zero_point as f32 * s
-        }
-    };
-    let scale = match &meaning.bias {
-        Some(bias) if meaning.scale.len() == 1 => vec![meaning.scale[0]; bias.len()],
-        _ => meaning.scale.clone(),
-    };
     OutputSpec {
-        offset: scale.iter().enumerate().map(shift).collect(),
-        scale,
+        zero_point: meaning.zero_point,
+        scale: meaning.scale.clone(),
+        offset: meaning.bias.clone().unwrap_or_else(|| vec![0.0]),
         labels: labels.to_vec(),
     }
+}
+
+/// `y`, or the first of `y_`, `y__`, ... that no layer has.
+fn output_name(network: &Network) -> String {
+    let mut name = "y".to_owned();
+    while network.layers().iter().any(|l| l.name == name) {
+        name.push('_');
+    }
+    name
 }
 
 /// The table from accumulator to code: one for each channel, or one for all.

@@ -212,6 +212,21 @@ impl Circuit {
         )
     }
 
+    /// The polynomials of all lookups, equal ones once, and for each lookup the
+    /// number of its own.
+    pub(crate) fn polynomials(&self) -> (Vec<Vec<u64>>, Vec<usize>) {
+        let mut list = Vec::new();
+        let mut known: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+        let number = |lookup: &Lookup| {
+            *known.entry((lookup.table, lookup.encoding)).or_insert_with(|| {
+                list.push(self.polynomial(lookup));
+                list.len() - 1
+            })
+        };
+        let numbers = self.lookups().map(number).collect();
+        (list, numbers)
+    }
+
     /// What the rows ask of the parameters, each kind once.
     pub fn requirements(&self) -> Vec<Requirement> {
         self.body.requirements()

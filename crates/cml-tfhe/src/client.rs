@@ -26,10 +26,12 @@ pub enum ClientError {
     /// A circuit that cannot be hashed.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// Results under other keys.
-    #[error("encrypted output belongs to {has}, this client has {needs}")]
+    /// A key of another circuit, or results under other keys.
+    #[error("{what} belongs to {has}, this client has {needs}")]
     Foreign {
-        /// Binding of the results.
+        /// What was given.
+        what: &'static str,
+        /// Its binding.
         has: Binding,
         /// Binding of the client.
         needs: Binding,
@@ -88,8 +90,22 @@ impl<'c> Client<'c> {
     }
 
     /// A client from a key that was read from a file.
-    pub fn new(circuit: &'c Circuit, key: Bound<ClientKey>) -> Self {
-        Self { circuit, key }
+    ///
+    /// # Errors
+    /// If the key belongs to another circuit.
+    pub fn new(circuit: &'c Circuit, key: Bound<ClientKey>) -> Result<Self, ClientError> {
+        let needs = Binding {
+            circuit: circuit_hash(circuit)?,
+            ..key.binding
+        };
+        if key.binding != needs || key.value.parameters() != circuit.parameters() {
+            return Err(ClientError::Foreign {
+                what: "client key",
+                has: key.binding,
+                needs,
+            });
+        }
+        Ok(Self { circuit, key })
     }
 
     /// The secret key.
@@ -126,6 +142,7 @@ impl<'c> Client<'c> {
     pub fn decrypt(&self, outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Result<Vec<Vec<Tensor>>, ClientError> {
         if outputs.binding != self.key.binding {
             return Err(ClientError::Foreign {
+                what: "encrypted output",
                 has: outputs.binding,
                 needs: self.key.binding,
             });

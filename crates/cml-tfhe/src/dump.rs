@@ -1,7 +1,7 @@
 //! Text form of circuits: one line for each layer of each level, stable.
 
 use crate::circuit::{Circuit, Lookup};
-use crate::noise::Reader;
+use crate::noise::{Reader, Source};
 use cml_ir::Interval;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -103,8 +103,17 @@ impl Circuit {
                 "output"
             };
             let p = crate::noise::log2_p_fail(self.parameters(), &r);
-            let p = if p < NEVER { format!("under 2^{NEVER}") } else { format!("2^{p:.1}") };
-            format!("{reader} on {} values, nu2 {}: {p}", r.values, r.nu2)
+            let p = if p < NEVER {
+                format!("under 2^{NEVER}")
+            } else {
+                format!("2^{p:.1}")
+            };
+            let source = if r.source == Source::Fresh {
+                "inputs"
+            } else {
+                "lookups"
+            };
+            format!("{reader} of {source} on {} values, nu2 {}: {p}", r.values, r.nu2)
         };
         self.requirements().into_iter().map(line).collect()
     }

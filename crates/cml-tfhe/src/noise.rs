@@ -144,7 +144,12 @@ pub fn variance(parameters: &Parameters, requirement: &Requirement) -> f64 {
 }
 
 /// [`variance`] with a keyswitch to any modulus and any allowance.
-fn variance_through(parameters: &Parameters, requirement: &Requirement, modulus_log: u32, allowance: f64) -> f64 {
+fn variance_through(
+    parameters: &Parameters,
+    requirement: &Requirement,
+    modulus_log: u32,
+    allowance: f64,
+) -> f64 {
     let wire = match requirement.source {
         Source::Fresh => fresh_variance(parameters),
         Source::Lookup => allowance * lookup_variance(parameters),
@@ -201,7 +206,10 @@ pub fn log2_p_fail(parameters: &Parameters, requirement: &Requirement) -> f64 {
 /// expected of measured failures, not what may be promised.
 pub fn expected_log2_p_fail(parameters: &Parameters, requirement: &Requirement) -> f64 {
     let margin = margin(parameters.polynomial_size, requirement.values, requirement.reader);
-    log2_tails(margin, variance_through(parameters, requirement, LWE_MODULUS_LOG, 1.0))
+    log2_tails(
+        margin,
+        variance_through(parameters, requirement, LWE_MODULUS_LOG, 1.0),
+    )
 }
 
 /// log2 of the probability that a centred Gaussian leaves `[-margin, margin]`.

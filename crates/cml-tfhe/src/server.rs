@@ -43,7 +43,7 @@ pub struct Server<'c> {
     circuit: &'c Circuit,
     binding: Binding,
     evaluator: Evaluator,
-    polynomials: Vec<Vec<u64>>,
+    polynomials: (Vec<Vec<u64>>, Vec<usize>),
 }
 
 impl<'c> Server<'c> {
@@ -70,7 +70,7 @@ impl<'c> Server<'c> {
             });
         }
         let evaluator = Evaluator::new(EvaluationKey::expand(&key.value, report));
-        let polynomials = circuit.lookups().map(|l| circuit.polynomial(l)).collect();
+        let polynomials = circuit.polynomials();
         Ok(Self {
             circuit,
             binding: key.binding,
@@ -119,7 +119,11 @@ impl<'c> Server<'c> {
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Ciphertext>, ServerError> {
         let mut wires = sample.expand(self.circuit.parameters());
-        let mut polynomials = self.polynomials.iter();
+        let mut polynomials = self
+            .polynomials
+            .1
+            .iter()
+            .map(|&number| self.polynomials.0[number].as_slice());
         // Small enough for frequent reports, large enough to keep all threads busy.
         let chunk = 8 * rayon::current_num_threads();
         for level in self.circuit.levels() {
@@ -128,8 +132,7 @@ impl<'c> Server<'c> {
                 let rows: Vec<&Row> = lookups.iter().map(|l| &l.row).collect();
                 let accumulators = self.rows(&rows, &wires)?;
                 let tables = polynomials.by_ref().take(lookups.len());
-                let jobs: Vec<(&Ciphertext, &[u64])> =
-                    accumulators.iter().zip(tables.map(Vec::as_slice)).collect();
+                let jobs: Vec<(&Ciphertext, &[u64])> = accumulators.iter().zip(tables).collect();
                 results.extend(self.evaluator.lookup_many(&jobs)?);
                 done(lookups.len());
             }

@@ -22,7 +22,7 @@ pub enum Noise {
 #[derive(Debug)]
 pub struct Simulator<'c> {
     circuit: &'c Circuit,
-    polynomials: Vec<Vec<u64>>,
+    polynomials: (Vec<Vec<u64>>, Vec<usize>),
     noise: Option<Sampler>,
 }
 
@@ -61,7 +61,7 @@ impl Sampler {
 impl<'c> Simulator<'c> {
     /// Prepares the tables.
     pub fn new(circuit: &'c Circuit, noise: Noise) -> Self {
-        let polynomials = circuit.lookups().map(|l| circuit.polynomial(l)).collect();
+        let polynomials = circuit.polynomials();
         let noise = match noise {
             Noise::Exact => None,
             Noise::Sampled(seed) => Some(Sampler::new(circuit, seed)),
@@ -80,13 +80,14 @@ impl<'c> Simulator<'c> {
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, IrError> {
         let codes = input_codes(self.circuit, inputs)?;
         let circuit = self.circuit;
-        let mut wires: Vec<u64> = Vec::with_capacity(codes.len() + self.polynomials.len());
+        let mut wires: Vec<u64> = Vec::with_capacity(codes.len() + self.polynomials.1.len());
         for (code, step) in codes {
             let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.fresh));
             wires.push((code as u64).wrapping_mul(step).wrapping_add(noise));
         }
         let sizes = u64::from(circuit.parameters().polynomial_size);
-        for (lookup, polynomial) in circuit.lookups().zip(&self.polynomials) {
+        for (lookup, &number) in circuit.lookups().zip(&self.polynomials.1) {
+            let polynomial = &self.polynomials.0[number];
             let mut phase = row_phase(circuit, &lookup.row, &wires);
             if let Some(noise) = &mut self.noise {
                 phase = phase.wrapping_add(noise.draw(|s| s.switch));

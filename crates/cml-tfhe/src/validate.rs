@@ -75,10 +75,10 @@ impl Circuit {
             {
                 return fail("input", i, "names an encoding that is not there");
             }
-            let range = input.spec.range;
-            if range.lo > range.hi || range.magnitude() > 1 << 40 || !(input.spec.scale > 0.0) {
-                return fail("input", i, "quantizer is not valid");
+            if let Err(why) = input.spec.check(&input.name) {
+                return fail("input", i, &why.to_string());
             }
+            let range = input.spec.range;
             wires.extend(input.encodings.iter().map(|&e| (e, range)));
         }
         let tables: Vec<Option<Interval>> = self
@@ -126,10 +126,14 @@ impl Circuit {
             if count != Some(output.rows.len()) || output.shifts.len() != output.rows.len() {
                 return fail("output", i, "rows do not fill its shape");
             }
-            let channels = output.shape.first().copied().unwrap_or(1);
-            let fits = |n: usize| n == 1 || n == channels;
-            if !fits(output.spec.scale.len()) || !fits(output.spec.offset.len()) {
-                return fail("output", i, "scales do not fit its channels");
+            if let Err(why) = output
+                .spec
+                .check(&output.name, output.shape.first().copied().unwrap_or(1))
+            {
+                return fail("output", i, &why.to_string());
+            }
+            if output.shifts.iter().any(|s| s.unsigned_abs() > 1 << 41) {
+                return fail("output", i, "shift beyond 2^41");
             }
             for row in &output.rows {
                 let range = self
@@ -178,6 +182,9 @@ impl Circuit {
             return Err("names an encoding that is not there".to_owned());
         }
         let (mut lo, mut hi) = (i128::from(row.constant), i128::from(row.constant));
+        if row.terms.windows(2).any(|w| w[0].0 >= w[1].0) || row.terms.iter().any(|t| t.1 == 0) {
+            return Err("wires of a row must ascend and have weights".to_owned());
+        }
         for &(wire, weight) in &row.terms {
             let Some(&(encoding, range)) = wires.get(wire as usize) else {
                 return Err(format!(

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let circuit = artifact::read_circuit(&args.circuit)?;
-    let client = Client::new(&circuit, artifact::read_client_key(&args.key, &circuit)?);
+    let client = Client::new(&circuit, artifact::read_client_key(&args.key, &circuit)?)?;
     let outputs = artifact::read_outputs(&args.input, &circuit)?;
     let results = client.decrypt(&outputs)?;
     let json = json!({"samples": results.len(), "results": results_json(&circuit, &results)});

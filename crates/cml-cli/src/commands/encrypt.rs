@@ -31,7 +31,7 @@ pub(crate) const DEFAULT_SAMPLES: usize = 10;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let circuit = artifact::read_circuit(&args.circuit)?;
-    let client = Client::new(&circuit, artifact::read_client_key(&args.key, &circuit)?);
+    let client = Client::new(&circuit, artifact::read_client_key(&args.key, &circuit)?)?;
     let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
     let inputs = circuit_inputs(&circuit, &samples)?;
     let (encrypted, time) = timed(|| client.encrypt(&inputs));

@@ -139,7 +139,9 @@ fn read_config(path: &Path) -> anyhow::Result<TrainConfig> {
     }
     let text = std::fs::read_to_string(path).with_context(name)?;
     toml::from_str(&text).map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line = error.span().map_or(0, |span| {
+            text[..span.start.min(text.len())].lines().count().max(1)
+        });
         anyhow!("{}: line {line}: {}", name(), error.message().replace('\n', " "))
     })
 }

@@ -20,8 +20,14 @@ fn data_files() {
     check("x,y,z,label\n1,2,3,0\n", &["takes 2 values", "3 columns"]);
     check("x,y,label\n0.1,0.2,-1\n", &["bad.csv", "-1"]);
     world.refused("simulate net.cmlg --data nothing.csv", &["nothing.csv"]);
-    world.refused("simulate net.cmlg --data chessboard", &["chessboard", "checkerboard"]);
-    world.refused("simulate net.cmlg --data points.csv --samples 0", &["--samples is 0"]);
+    world.refused(
+        "simulate net.cmlg --data chessboard",
+        &["chessboard", "checkerboard"],
+    );
+    world.refused(
+        "simulate net.cmlg --data points.csv --samples 0",
+        &["--samples is 0"],
+    );
     world.refused("simulate net.cmlg --data points.csv --samples 5", &["5", "4"]);
 }
 
@@ -43,7 +49,10 @@ fn artifacts() {
     let last = network.len() - 1;
     network[last] ^= 1;
     std::fs::write(world.path("flipped.safetensors"), network).unwrap();
-    world.refused("quantize flipped.safetensors", &["flipped.safetensors", "damaged"]);
+    world.refused(
+        "quantize flipped.safetensors",
+        &["flipped.safetensors", "damaged"],
+    );
     world.refused("keygen net.cmlg", &["net.cmlg", "GRPH"]);
 }
 
@@ -52,16 +61,28 @@ fn accumulators_that_no_parameters_serve() {
     let world = World::new();
     write_network(&world.path("wide.safetensors"), &network(40, 7)).unwrap();
     world.json("quantize wide.safetensors -o wide.cmlg");
-    world.refused("compile wide.cmlg", &["fc1/quant", "9577 values", "14 bits", "the most are"]);
+    world.refused(
+        "compile wide.cmlg",
+        &["fc1/quant", "9577 values", "14 bits", "the most are"],
+    );
     let output = world.cml("analyze wide.cmlg --max-bits 5");
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("limit 5"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("limit 5"),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn usage() {
     let world = World::new();
-    for line in ["", "fly", "compile", "compile net.cmlg --p-error maybe", "quantize net.safetensors --frobnicate"] {
+    for line in [
+        "",
+        "fly",
+        "compile",
+        "compile net.cmlg --p-error maybe",
+        "quantize net.safetensors --frobnicate",
+    ] {
         assert_eq!(world.cml(line).status.code(), Some(2), "cml {line}");
     }
     world.json("quantize net.safetensors -o net.cmlg");

@@ -16,37 +16,71 @@ fn every_command_hands_on_to_the_next() {
     assert_eq!(simulated["differ_from_exact"], 0);
 
     let keys = world.json("keygen net.cmlc");
-    assert_eq!(keys["server_key_bytes"].as_u64().unwrap() / 1000, compiled["server_key_bytes"].as_u64().unwrap() / 1000);
+    assert_eq!(
+        keys["server_key_bytes"].as_u64().unwrap() / 1000,
+        compiled["server_key_bytes"].as_u64().unwrap() / 1000
+    );
     world.refused("keygen net.cmlc", &["client.key", "exists"]);
     world.json("encrypt net.cmlc --data points.csv -o in.ct");
     world.json("run net.cmlc in.ct -o out.ct");
     let decrypted = world.json("decrypt net.cmlc out.ct");
-    let classes: Vec<_> = decrypted["results"].as_array().unwrap().iter().map(|r| r["class"].clone()).collect();
+    let classes: Vec<_> = decrypted["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["class"].clone())
+        .collect();
     // The samples are drawn in the same order, for the same seed.
     assert_eq!(serde_json::Value::Array(classes), clear["classes"]);
-    for file in ["net.safetensors", "net.cmlg", "net.cmlc", "client.key", "server.key", "in.ct", "out.ct"] {
+    for file in [
+        "net.safetensors",
+        "net.cmlg",
+        "net.cmlc",
+        "client.key",
+        "server.key",
+        "in.ct",
+        "out.ct",
+    ] {
         let text = world.cml(&format!("inspect {file}"));
         assert!(text.status.success() && !text.stdout.is_empty(), "{file}");
     }
 
     let predicted = world.json("predict net.cmlc --graph net.cmlg --data points.csv --samples 2");
-    assert_eq!((predicted["samples"].as_u64(), predicted["different"].as_u64()), (Some(2), Some(0)));
+    assert_eq!(
+        (predicted["samples"].as_u64(), predicted["different"].as_u64()),
+        (Some(2), Some(0))
+    );
     artifacts_of_others(&world);
 }
 
 /// Keys and ciphertexts that do not belong together, on the files of the line.
 fn artifacts_of_others(world: &World) {
     world.json("keygen net.cmlc --client-key other.key --server-key other-server.key");
-    world.refused("run net.cmlc in.ct --key other-server.key -o x.ct", &["encrypted input belongs to"]);
-    world.refused("decrypt net.cmlc out.ct --key other.key", &["encrypted output belongs to"]);
+    world.refused(
+        "run net.cmlc in.ct --key other-server.key -o x.ct",
+        &["encrypted input belongs to"],
+    );
+    world.refused(
+        "decrypt net.cmlc out.ct --key other.key",
+        &["encrypted output belongs to"],
+    );
     world.json("compile net.cmlg -o strict.cmlc --strict");
-    world.refused("encrypt strict.cmlc --data points.csv -o x.ct", &["client.key", "another circuit"]);
+    world.refused(
+        "encrypt strict.cmlc --data points.csv -o x.ct",
+        &["client.key", "another circuit"],
+    );
     world.refused("run strict.cmlc in.ct -o x.ct", &["in.ct", "another circuit"]);
-    world.refused("run net.cmlc out.ct -o x.ct", &["out.ct", "needs a encrypted input"]);
+    world.refused(
+        "run net.cmlc out.ct -o x.ct",
+        &["out.ct", "needs a encrypted input"],
+    );
 
     let key = std::fs::read(world.path("server.key")).unwrap();
     std::fs::write(world.path("short.key"), &key[..key.len() / 2]).unwrap();
-    world.refused("run net.cmlc in.ct --key short.key -o x.ct", &["short.key", "truncated"]);
+    world.refused(
+        "run net.cmlc in.ct --key short.key -o x.ct",
+        &["short.key", "truncated"],
+    );
     let mut flipped = std::fs::read(world.path("net.cmlc")).unwrap();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 4;
@@ -58,7 +92,10 @@ fn artifacts_of_others(world: &World) {
 fn help_has_an_example_for_every_command() {
     let world = World::new();
     let commands = "quantize inspect analyze compile simulate keygen encrypt run decrypt predict";
-    for command in commands.split(' ').chain(cfg!(feature = "train").then_some("train")) {
+    for command in commands
+        .split(' ')
+        .chain(cfg!(feature = "train").then_some("train"))
+    {
         let output = world.cml(&format!("{command} --help"));
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains(&format!("Example: cml {command} ")), "{text}");

@@ -14,9 +14,14 @@ impl World {
     /// A folder with `net.safetensors`, a 2-3-2 network at 3 bits, and
     /// `points.csv`.
     pub(crate) fn new() -> Self {
-        let world = Self { folder: tempfile::tempdir().unwrap() };
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         write_network(&world.path("net.safetensors"), &network(3, 3)).unwrap();
-        world.write("points.csv", "x,y,label\n0.1,0.2,0\n0.9,-0.4,1\n-0.7,0.8,1\n0.0,0.6,0\n");
+        world.write(
+            "points.csv",
+            "x,y,label\n0.1,0.2,0\n0.9,-0.4,1\n-0.7,0.8,1\n0.0,0.6,0\n",
+        );
         world
     }
 
@@ -30,14 +35,20 @@ impl World {
 
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 
     pub(crate) fn cml(&self, line: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cml"));
-        command.current_dir(self.folder.path()).args(line.split_whitespace()).output().unwrap()
+        command
+            .current_dir(self.folder.path())
+            .args(line.split_whitespace())
+            .output()
+            .unwrap()
     }
 
     /// Runs a command that must succeed; its JSON object.
@@ -57,7 +68,10 @@ impl World {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "cml {line}: {error}");
         for word in says {
-            assert!(error.contains(word), "cml {line}: {error:?} does not say {word:?}");
+            assert!(
+                error.contains(word),
+                "cml {line}: {error:?} does not say {word:?}"
+            );
         }
         assert_eq!(error.trim_end().lines().count(), 1, "cml {line}: {error}");
         assert!(error.starts_with("error: "), "{error}");
@@ -66,7 +80,10 @@ impl World {
     }
 
     fn snapshot(&self) -> Vec<(String, Vec<u8>)> {
-        self.files().into_iter().map(|name| (name.clone(), std::fs::read(self.path(&name)).unwrap())).collect()
+        self.files()
+            .into_iter()
+            .map(|name| (name.clone(), std::fs::read(self.path(&name)).unwrap()))
+            .collect()
     }
 }
 
@@ -77,7 +94,11 @@ pub(crate) fn network(hidden: usize, bits: u32) -> Network {
     let layer = |out: usize, fan_in: usize, bias: bool| {
         let weight = |(o, i): (usize, usize)| (((o * 7 + i * 5 + 3) % 11) as f32 - 5.0) / 5.0;
         let bias = bias.then(|| (0..out).map(|o| 0.05 * o as f32 - 0.04).collect());
-        Linear::new(Array2::from_shape_fn((out, fan_in), weight), bias, WeightQuantizer::constant(bits).unwrap())
+        Linear::new(
+            Array2::from_shape_fn((out, fan_in), weight),
+            bias,
+            WeightQuantizer::constant(bits).unwrap(),
+        )
     };
     let x = net.quantize("x/quant", net.input(), act).unwrap();
     let a = net.linear("fc1", x, layer(hidden, 2, true).unwrap()).unwrap();

@@ -31,6 +31,7 @@ fn example() -> Graph {
         )
         .unwrap();
     let spec = OutputSpec {
+        zero_point: 0,
         scale: vec![0.5],
         offset: vec![0.0, 0.125],
         labels: vec!["no".into(), "yes".into()],
