@@ -138,16 +138,16 @@ fn shapes_that_do_not_fit_are_refused() {
     refused("rows do not fill its shape", |c| {
         c.outputs[0].shifts.pop();
     });
-    refused("scales do not fit its channels", |c| {
+    refused("needs 1 or 2, has", |c| {
         c.outputs[0].spec.offset.push(0.0)
     });
-    refused("scales do not fit its channels", |c| {
+    refused("needs 1 or 2, has", |c| {
         c.outputs[0].spec.scale.clear()
     });
     for scale in [0.0, -1.0, f32::NAN] {
-        refused("quantizer is not valid", |c| c.inputs[0].spec.scale = scale);
+        refused("must be finite and positive", |c| c.inputs[0].spec.scale = scale);
     }
-    refused("quantizer is not valid", |c| {
+    refused("interval 1..0 is empty", |c| {
         c.inputs[0].spec.range = Interval { lo: 1, hi: 0 }
     });
 }

@@ -84,7 +84,7 @@ impl Default for TrainConfig {
             input_bits: 3,
             activation_bits: 3,
             pruning: Pruning::PerNeuron(30),
-            max_accumulator_values: Some(52),
+            max_accumulator_values: Some(40),
             epochs: 15,
             batch: 64,
             learning_rate: 0.01,

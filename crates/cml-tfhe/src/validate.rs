@@ -182,9 +182,6 @@ impl Circuit {
             return Err("names an encoding that is not there".to_owned());
         }
         let (mut lo, mut hi) = (i128::from(row.constant), i128::from(row.constant));
-        if row.terms.windows(2).any(|w| w[0].0 >= w[1].0) || row.terms.iter().any(|t| t.1 == 0) {
-            return Err("wires of a row must ascend and have weights".to_owned());
-        }
         for &(wire, weight) in &row.terms {
             let Some(&(encoding, range)) = wires.get(wire as usize) else {
                 return Err(format!(
@@ -204,6 +201,9 @@ impl Circuit {
             );
             lo += a.min(b);
             hi += a.max(b);
+        }
+        if row.terms.windows(2).any(|w| w[0].0 >= w[1].0) || row.terms.iter().any(|t| t.1 == 0) {
+            return Err("wires of a row must ascend and have weights".to_owned());
         }
         match (i64::try_from(lo), i64::try_from(hi)) {
             (Ok(lo), Ok(hi)) if lo.unsigned_abs().max(hi.unsigned_abs()) <= 1 << 41 => {
