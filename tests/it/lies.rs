@@ -138,12 +138,8 @@ fn shapes_that_do_not_fit_are_refused() {
     refused("rows do not fill its shape", |c| {
         c.outputs[0].shifts.pop();
     });
-    refused("needs 1 or 2, has", |c| {
-        c.outputs[0].spec.offset.push(0.0)
-    });
-    refused("needs 1 or 2, has", |c| {
-        c.outputs[0].spec.scale.clear()
-    });
+    refused("needs 1 or 2, has", |c| c.outputs[0].spec.offset.push(0.0));
+    refused("needs 1 or 2, has", |c| c.outputs[0].spec.scale.clear());
     for scale in [0.0, -1.0, f32::NAN] {
         refused("must be finite and positive", |c| c.inputs[0].spec.scale = scale);
     }

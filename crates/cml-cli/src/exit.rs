@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn only_marked_errors_are_failures() {
-        let plain: Result<(), std::io::Error> = Err(std::io::Error::other("bad input"));
-        assert_eq!(code(&anyhow::Error::from(plain.unwrap_err())), USAGE);
+        let plain = anyhow::Error::from(std::io::Error::other("bad input"));
+        assert_eq!(code(&plain), USAGE);
         let marked: Result<(), std::io::Error> = Err(std::io::Error::other("disk full"));
         let error = marked.or_failed().unwrap_err().context("writing x");
         assert_eq!(code(&error), FAILED);

@@ -32,9 +32,9 @@ pub enum ClientError {
         /// What was given.
         what: &'static str,
         /// Its binding.
-        has: Binding,
+        has: String,
         /// Binding of the client.
-        needs: Binding,
+        needs: String,
     },
     /// Results of another circuit.
     #[error("sample {sample} has {has} encrypted values, the circuit puts out {needs}")]
@@ -101,8 +101,8 @@ impl<'c> Client<'c> {
         if key.binding != needs || key.value.parameters() != circuit.parameters() {
             return Err(ClientError::Foreign {
                 what: "client key",
-                has: key.binding,
-                needs,
+                has: key.binding.to_string(),
+                needs: needs.to_string(),
             });
         }
         Ok(Self { circuit, key })
@@ -143,8 +143,8 @@ impl<'c> Client<'c> {
         if outputs.binding != self.key.binding {
             return Err(ClientError::Foreign {
                 what: "encrypted output",
-                has: outputs.binding,
-                needs: self.key.binding,
+                has: outputs.binding.to_string(),
+                needs: self.key.binding.to_string(),
             });
         }
         outputs

@@ -57,10 +57,11 @@ fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
         }
         let operands = graph.operands(id);
         if let Op::Lut(_) = node.op {
-            for e in 0..size(id) {
-                let needed = live[i][e];
-                live[operands[0].index()][e] |= needed;
-            }
+            let needed = live[i].clone();
+            live[operands[0].index()]
+                .iter_mut()
+                .zip(needed)
+                .for_each(|(live, needed)| *live |= needed);
             continue;
         }
         let shapes: Vec<&[usize]> = operands
