@@ -10,20 +10,23 @@ use crate::{NnError, TrainConfig, accumulators};
 /// Test rows on which libtorch and the exported network are compared.
 const ROWS: usize = 1_000;
 
-/// Accumulators that are looked up keep to the configured bound.
+/// Accumulators keep to the configured bounds.
 pub(crate) fn bound(network: &Network, config: &TrainConfig) -> Result<(), NnError> {
-    let limit = config.max_accumulator_values.unwrap_or(u64::MAX);
-    match accumulators(network)?
-        .into_iter()
-        .find(|a| a.lookup && a.values > limit)
-    {
-        Some(wide) => Err(NnError::Unbounded {
-            layer: wide.layer,
-            has: wide.values,
-            limit,
-        }),
-        None => Ok(()),
+    for found in accumulators(network)? {
+        let bound = if found.lookup {
+            config.max_accumulator_values
+        } else {
+            config.max_output_values
+        };
+        if let Some(limit) = bound.filter(|&limit| found.values > limit) {
+            return Err(NnError::Unbounded {
+                layer: found.layer,
+                has: found.values,
+                limit,
+            });
+        }
     }
+    Ok(())
 }
 
 /// The network gives the scores that libtorch gave on the test rows.

@@ -34,6 +34,9 @@ pub struct TrainConfig {
     /// Most values that an accumulator of a hidden layer can take, `U - L + 1` over all inputs its
     /// quantizer allows. The trained network is guaranteed to keep to it.
     pub max_accumulator_values: Option<u64>,
+    /// The same for the output layer, whose accumulators are decrypted, not looked up: 256 keeps them
+    /// to 8 bits.
+    pub max_output_values: Option<u64>,
     /// Passes over the training rows.
     pub epochs: usize,
     /// Rows of one step.
@@ -85,6 +88,7 @@ impl Default for TrainConfig {
             activation_bits: 3,
             pruning: Pruning::PerNeuron(30),
             max_accumulator_values: Some(40),
+            max_output_values: Some(256),
             epochs: 15,
             batch: 64,
             learning_rate: 0.01,
@@ -137,6 +141,15 @@ impl TrainConfig {
             (0.0..=MAX_DECAY).contains(&decay),
             "0 to 1000",
         )?;
+        if let Some(has) = self.max_output_values {
+            let span = top(self.activation_bits);
+            check(
+                "max_output_values",
+                has,
+                has > span,
+                &format!("more than {span}, the span of a layer's inputs"),
+            )?;
+        }
         if let Some(has) = self.max_accumulator_values {
             // One weight of code 1 must fit: a step over the widest input range.
             let span = 2 * top(self.input_bits).max(if self.hidden.len() > 1 {

@@ -37,7 +37,11 @@ impl Model {
             } else {
                 hidden.codes().hi
             };
-            let bound = config.max_accumulator_values.filter(|_| i + 2 < sizes.len());
+            let bound = if i + 2 < sizes.len() {
+                config.max_accumulator_values
+            } else {
+                config.max_output_values
+            };
             let rules = Rules {
                 bits: config.weight_bits,
                 scale: config.weight_scale,

@@ -30,7 +30,12 @@ fn check(config: &TrainConfig) {
             "{}: {widest:?}, {dense:?}",
             node.name
         );
-        assert!(!dense.lookup || dense.values <= limit, "{dense:?}, limit {limit}");
+        let limit = if dense.lookup {
+            limit
+        } else {
+            config.max_output_values.unwrap_or(u64::MAX)
+        };
+        assert!(dense.values <= limit, "{dense:?}, limit {limit}");
     }
 }
 
@@ -45,6 +50,17 @@ fn every_seed_keeps_to_the_bound() {
                 ..small_config()
             });
         }
+    }
+}
+
+#[test]
+fn the_output_layer_keeps_to_its_own_bound() {
+    for bound in [10, 60, 256] {
+        check(&TrainConfig {
+            max_output_values: Some(bound),
+            hidden: vec![24, 100],
+            ..small_config()
+        });
     }
 }
 
