@@ -89,7 +89,7 @@ impl Default for TrainConfig {
             pruning: Pruning::PerNeuron(30),
             max_accumulator_values: Some(40),
             max_output_values: Some(256),
-            epochs: 15,
+            epochs: 25,
             batch: 64,
             learning_rate: 0.01,
             schedule: Schedule::Cosine,

@@ -58,7 +58,6 @@ fn check(what: &str, groups: &[Vec<u64>], subtract: f64, model: f64) {
     let mean = means.iter().sum::<f64>() / count;
     let spread = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (count - 1.0);
     let (ratio, deviation) = ((mean - subtract) / model, (spread / count).sqrt() / model);
-    println!("{what}: measured / model = {ratio:.4} +- {deviation:.4}");
     assert!(
         3.0 * deviation <= 0.05,
         "too few samples to tell 5%: {what}, {deviation}"
@@ -268,7 +267,6 @@ fn check_failures(values: u64, lookups: usize, at_least: f64) {
         .zip(&inputs)
         .filter(|(output, input)| client.decrypt(output, 1 << 61) != Ok(mark(**input)))
         .count() as f64;
-    println!("{values} values: {wrong} of {lookups} wrong, predicted {expected:.1}");
     let slack = 4.0 * expected.sqrt();
     let range = at_least * expected - slack..=expected + slack;
     assert!(
