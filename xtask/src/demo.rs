@@ -64,43 +64,76 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     })
 }
 
+/// Runs the stages, each a `cml` command as one would type it, and says what came out.
 fn stages(cml: &Cml, samples: u64, seed: u64) -> Result<(Stages, bool)> {
-    let folder = root()?.join("target").join("demo");
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let folder = "target/demo";
+    fs::create_dir_all(root()?.join(folder)).with_context(|| folder.to_owned())?;
+    let file = |name: &str| format!("{folder}/{name}");
     let (net, graph, circuit) = (file("net.safetensors"), file("net.cmlg"), file("net.cmlc"));
     let (seed, samples) = (seed.to_string(), samples.to_string());
     let data = ["--data", "checkerboard", "--data-seed", &seed];
-    let with =
-        |head: &[&str], tail: &[&str]| -> Result<(Value, bool)> { cml.json(&[head, &data, tail].concat()) };
-    let step = |(value, good): (Value, bool), what: &str| {
-        if good { Ok(value) } else { bail!("{what} failed") }
+    let run = |args: &[&[&str]], say: &dyn Fn(&Value) -> String| -> Result<Value> {
+        let args = args.concat();
+        let (value, good) = cml.json(&args)?;
+        eprintln!("  {}", say(&value));
+        if good {
+            Ok(value)
+        } else {
+            bail!("`cml {}` failed", args.join(" "))
+        }
     };
-    let train = step(with(&["train"], &["--seed", &seed, "-o", &net])?, "training")?;
-    let quantize = step(cml.json(&["quantize", &net, "-o", &graph])?, "quantization")?;
-    let integer = step(with(&["simulate", &graph], &[])?, "the integer graph")?;
-    let widths = step(
-        with(&["analyze", &graph], &["--max-bits", "8"])?,
-        "the proof of at most 8 bits",
+    let accuracy = |v: &Value| format!("accuracy {}", percent(&v["accuracy"]));
+
+    let train = run(&[&["train"], &data, &["--seed", &seed, "-o", &net]], &|v| {
+        format!(
+            "{} epochs, test accuracy {}",
+            v["config"]["epochs"],
+            percent(&v["test_accuracy"])
+        )
+    })?;
+    let quantize = run(&[&["quantize", &net, "-o", &graph]], &|v| {
+        let lookups = |stage: Option<&Value>| stage.map_or(Value::Null, |s| s["lookup_elements"].clone());
+        let passes = v["passes"].as_array();
+        let (first, last) = (
+            lookups(passes.and_then(|p| p.first())),
+            lookups(passes.and_then(|p| p.last())),
+        );
+        format!("{first} lookups before the passes, {last} after")
+    })?;
+    let integer = run(&[&["simulate", &graph], &data], &accuracy)?;
+    let widths = run(&[&["analyze", &graph], &data, &["--max-bits", "8"]], &|v| {
+        format!("widest accumulator {} bits, proved", v["bits"])
+    })?;
+    let compile = run(&[&["compile", &graph, "-o", &circuit]], &|v| {
+        format!(
+            "{} bootstraps, {}",
+            v["lookups"],
+            v["parameters_text"].as_str().unwrap_or("?")
+        )
+    })?;
+    let noisy = run(&[&["simulate", &circuit], &data, &["--noise", "1"]], &accuracy)?;
+    let (predict, same) = cml.json(
+        &[
+            &["predict", &circuit],
+            &data[..],
+            &["--graph", &graph, "--samples", &samples],
+        ]
+        .concat(),
     )?;
-    let compile = step(cml.json(&["compile", &graph, "-o", &circuit])?, "compilation")?;
-    let noisy = step(with(&["simulate", &circuit], &["--noise", "1"])?, "simulation")?;
-    let (predict, same) = with(
-        &["predict", &circuit],
-        &["--graph", &graph, "--samples", &samples],
-    )?;
-    Ok((
-        Stages {
-            train,
-            quantize,
-            integer,
-            widths,
-            compile,
-            noisy,
-            predict,
-        },
-        same,
-    ))
+    eprintln!(
+        "  {} of {} decrypted results differ from the clear ones",
+        predict["different"], predict["samples"]
+    );
+    let stages = Stages {
+        train,
+        quantize,
+        integer,
+        widths,
+        compile,
+        noisy,
+        predict,
+    };
+    Ok((stages, same))
 }
 
 fn as_json(stages: &Stages, seed: u64, seconds: f64, same: bool) -> Value {
@@ -119,8 +152,6 @@ fn as_json(stages: &Stages, seed: u64, seconds: f64, same: bool) -> Value {
 }
 
 fn table(s: &Stages, seconds: f64) -> String {
-    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
-    let percent = |v: &Value| format!("{:.1}%", 100.0 * number(v));
     let megabytes = |v: &Value| format!("{:.1} MB", number(v) / 1e6);
     let time = |v: &Value| format!("{:.2} s", number(v));
     let mut rows: Vec<(String, String)> = Vec::new();
@@ -234,4 +265,12 @@ fn table(s: &Stages, seconds: f64) -> String {
     rows.iter()
         .map(|(name, value)| format!("{name:<width$}  {value}\n"))
         .collect()
+}
+
+fn number(v: &Value) -> f64 {
+    v.as_f64().unwrap_or(f64::NAN)
+}
+
+fn percent(v: &Value) -> String {
+    format!("{:.1}%", 100.0 * number(v))
 }

@@ -50,7 +50,7 @@ pub enum ContainerError {
     #[error("not a cml file")]
     Magic,
     /// A cml file of another kind.
-    #[error("is a {found:?} file, needs a {expected}")]
+    #[error("holds {found:?}, needs {expected}")]
     Kind {
         /// Tag found.
         found: String,

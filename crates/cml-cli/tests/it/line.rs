@@ -72,7 +72,7 @@ fn artifacts_of_others(world: &World) {
     world.refused("run strict.cmlc in.ct -o x.ct", &["in.ct", "another circuit"]);
     world.refused(
         "run net.cmlc out.ct -o x.ct",
-        &["out.ct", "needs a encrypted input"],
+        &["out.ct", "needs encrypted input"],
     );
 
     let key = std::fs::read(world.path("server.key")).unwrap();

@@ -42,7 +42,7 @@ fn every_kind_of_damage_has_its_message() {
         copy[at..at + bytes.len()].copy_from_slice(bytes);
         copy
     };
-    refused(&with(8, b"CIRC"), "needs a graph");
+    refused(&with(8, b"CIRC"), "holds \"CIRC\", needs graph");
     refused(&with(12, &[9, 0, 0, 0]), "version 9");
     refused(&with(16, &[0xff; 8]), "limit");
     refused(&with(60, &[0xff]), "checksum");
