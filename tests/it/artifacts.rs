@@ -127,7 +127,7 @@ fn flipped_bits_are_refused() {
         for at in positions(artifact.good.len()) {
             let expected = match at {
                 0..8 => "not a cml file",
-                8..12 => "file, needs a",
+                8..12 => ", needs ",
                 12..16 => "format version",
                 16..24 => "",
                 _ => "checksum mismatch: the file is damaged",
@@ -158,7 +158,7 @@ fn files_of_another_kind_are_refused() {
     for wanted in artifacts() {
         for given in artifacts().into_iter().filter(|g| g.kind != wanted.kind) {
             let tag = String::from_utf8(given.kind.tag.to_vec()).unwrap();
-            let expected = format!("is a {tag:?} file, needs a {}", wanted.kind.name);
+            let expected = format!("holds {tag:?}, needs {}", wanted.kind.name);
             bench.refused(&wanted, given.good, &expected);
         }
         bench.refused(
