@@ -116,7 +116,7 @@ fn modulus_switch_variance_is_as_modelled() {
             let sum: usize = mask.map(|(word, &bit)| word * bit as usize).sum();
             // Coefficient j stands for the phases in [j, j + 1): its middle is half a coefficient up.
             let index = switched.body().wrapping_sub(sum) as u64;
-            let middle = (2 * index + 1) << (63 - log.0);
+            let middle = index.wrapping_mul(2).wrapping_add(1) << (63 - log.0);
             vec![middle.wrapping_sub(u64::from(phase) << 32)]
         })
         .collect();
