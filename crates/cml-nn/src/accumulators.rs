@@ -89,8 +89,13 @@ fn is_looked_up(network: &Network, i: usize) -> bool {
             node.operands.iter().any(|o| o.index() == i)
                 && match node.layer {
                     Layer::Quantize(_) => true,
-                    Layer::Function(_) => is_looked_up(network, reader),
-                    Layer::Input | Layer::Linear(_) => false,
+                    Layer::Function(_) | Layer::Reshape { .. } => is_looked_up(network, reader),
+                    Layer::Input
+                    | Layer::Linear(_)
+                    | Layer::Conv2d(_)
+                    | Layer::Pool(_)
+                    | Layer::Add
+                    | Layer::Concat => false,
                 }
         })
 }

@@ -80,6 +80,15 @@ fn apply(network: &Network, node: &LayerNode, x: &Value) -> Result<Value, NnErro
                 .map_or("nothing", |&o| network.layer(o).name.as_str())
                 .to_owned(),
         })),
+        (
+            other @ (Layer::Conv2d(_) | Layer::Pool(_) | Layer::Reshape { .. } | Layer::Add | Layer::Concat),
+            _,
+        ) => Err(NnError::Quant(QuantError::Shape {
+            layer: node.name.clone(),
+            what: "scores by libtorch",
+            needs: "a network of dense layers".to_owned(),
+            has: other.mnemonic().to_owned(),
+        })),
     }
 }
 

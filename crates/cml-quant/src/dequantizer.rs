@@ -59,6 +59,15 @@ impl Dequantizer {
         self.functions.iter().fold(biased, |x, f| f.eval(x))
     }
 
+    /// The scale, if the integers are plain codes: one scale, no bias, no
+    /// function. Only those can be multiplied by weights, added or joined.
+    pub(crate) fn plain_scale(&self) -> Option<f32> {
+        match self.scale[..] {
+            [scale] if self.bias.is_none() && self.functions.is_empty() => Some(scale),
+            _ => None,
+        }
+    }
+
     /// Whether every channel has the same function.
     pub fn is_per_tensor(&self) -> bool {
         self.scale.len() == 1 && self.bias.is_none()

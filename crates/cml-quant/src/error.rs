@@ -50,13 +50,25 @@ pub enum QuantError {
     /// Two layers of one name.
     #[error("layer name {0:?} is taken or empty")]
     Name(String),
-    /// A linear layer that reads floats.
+    /// A layer that reads floats where it needs codes.
     #[error("layer {layer} reads {from}, which has no quantizer: put one between {from} and {layer}")]
     NotQuantized {
         /// Layer that reads.
         layer: String,
         /// Layer that it reads.
         from: String,
+    },
+    /// Values that are added or joined without a common quantizer.
+    #[error("layer {layer} needs values of one {what}: {first}, {second}; give both a common quantizer")]
+    NotCommon {
+        /// Layer that reads.
+        layer: String,
+        /// What must be the same.
+        what: &'static str,
+        /// First layer read, with its scale and zero point.
+        first: String,
+        /// The layer that differs.
+        second: String,
     },
     /// A quantizer on the raw input that is not the only one.
     #[error("the input has {0} readers, needs exactly one quantizer")]
@@ -101,6 +113,21 @@ pub enum QuantError {
         /// What is wrong.
         why: String,
     },
+}
+
+/// Sizes of a layer that do not fit.
+pub(crate) fn misfit(
+    layer: &str,
+    what: &'static str,
+    needs: impl ToString,
+    has: impl ToString,
+) -> QuantError {
+    QuantError::Shape {
+        layer: layer.to_owned(),
+        what,
+        needs: needs.to_string(),
+        has: has.to_string(),
+    }
 }
 
 /// Refuses a number that is not finite, or not positive where it must be.

@@ -1,15 +1,18 @@
 //! Networks as safetensors files.
 //!
-//! Tensors `LAYER.weight` `[out, in]` and `LAYER.bias` `[out]`, `F32`. The
+//! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups,
+//! height, width]`) and `LAYER.bias` `[out]`, `F32`. The
 //! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
 //! version, layers, quantizers. The digits are a SHA-256 of the JSON and every
 //! tensor, so damage is found. (One entry: the order of several is random.)
 
+use crate::error::misfit;
 use crate::{
-    ActQuantizer, Layer, LayerId, LayerNode, Linear, Network, QuantError, Univariate, WeightQuantizer,
+    ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Pool, QuantError, Univariate,
+    WeightQuantizer,
 };
 use cml_ir::container::{Access, write_atomic};
-use ndarray::Array2;
+use ndarray::{Array, Dimension, Ix2, Ix4};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -43,9 +46,34 @@ struct FileLayer {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum FileOp {
     Quantize(ActQuantizer),
-    Linear { weights: WeightQuantizer, bias: bool },
+    Linear {
+        weights: WeightQuantizer,
+        bias: bool,
+    },
+    Conv2d {
+        weights: WeightQuantizer,
+        bias: bool,
+        stride: [usize; 2],
+        padding: [usize; 4],
+        groups: usize,
+    },
+    Pool(Pool),
     Function(Univariate),
+    Reshape {
+        shape: Vec<usize>,
+    },
+    Add,
+    Concat,
 }
+
+/// Shapes and little-endian numbers to write.
+type Bytes = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+
+/// What was read.
+type Tensors<'a> = BTreeMap<String, TensorView<'a>>;
+
+/// Weights and bias.
+type Parameters<D> = (Array<f32, D>, Option<Vec<f32>>);
 
 /// A network as the bytes of a `.safetensors` file.
 ///
@@ -56,18 +84,18 @@ pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
         name: network.name().to_owned(),
         why,
     };
-    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    let mut tensors = Bytes::new();
     for node in network.layers() {
-        if let Layer::Linear(linear) = &node.layer {
-            let bytes = linear.weights().iter().flat_map(|w| w.to_le_bytes()).collect();
-            tensors.insert(
-                format!("{}.weight", node.name),
-                (linear.weights().shape().to_vec(), bytes),
-            );
-            if let Some(bias) = linear.bias() {
-                let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
-                tensors.insert(format!("{}.bias", node.name), (vec![bias.len()], bytes));
-            }
+        match &node.layer {
+            Layer::Linear(l) => store(&mut tensors, &node.name, l.weights(), l.bias()),
+            Layer::Conv2d(c) => store(&mut tensors, &node.name, c.weights(), c.bias()),
+            Layer::Input
+            | Layer::Quantize(_)
+            | Layer::Pool(_)
+            | Layer::Function(_)
+            | Layer::Reshape { .. }
+            | Layer::Add
+            | Layer::Concat => {}
         }
     }
     let structure = serde_json::to_string(&describe(network)?).map_err(|e| fail(e.to_string()))?;
@@ -101,7 +129,7 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
         )));
     };
     let (expected, structure) = entry.split_once(' ').unwrap_or(("", entry));
-    let tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+    let tensors: Tensors<'_> = file.tensors().into_iter().collect();
     if checksum(
         structure,
         tensors.iter().map(|(n, v)| (n.as_str(), v.shape(), v.data())),
@@ -176,7 +204,18 @@ fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
                 weights: l.quantizer().clone(),
                 bias: l.bias().is_some(),
             },
+            Layer::Conv2d(c) => FileOp::Conv2d {
+                weights: c.quantizer().clone(),
+                bias: c.bias().is_some(),
+                stride: c.stride(),
+                padding: c.padding(),
+                groups: c.groups(),
+            },
+            Layer::Pool(p) => FileOp::Pool(*p),
             Layer::Function(f) => FileOp::Function(*f),
+            Layer::Reshape { shape } => FileOp::Reshape { shape: shape.clone() },
+            Layer::Add => FileOp::Add,
+            Layer::Concat => FileOp::Concat,
         };
         let operands = node.operands.iter().map(|o| o.index()).collect();
         Some(FileLayer {
@@ -195,7 +234,7 @@ fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
     })
 }
 
-fn rebuild(parsed: FileNetwork, tensors: &BTreeMap<String, TensorView<'_>>) -> Result<Network, QuantError> {
+fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantError> {
     let mut network = Network::new(parsed.name, parsed.input_shape);
     for FileLayer {
         name,
@@ -203,35 +242,33 @@ fn rebuild(parsed: FileNetwork, tensors: &BTreeMap<String, TensorView<'_>>) -> R
         layer,
     } in parsed.layers
     {
+        let invalid = |e: QuantError| QuantError::File {
+            name: format!("layer {name}"),
+            why: e.to_string(),
+        };
         let layer = match layer {
             FileOp::Quantize(q) => Layer::Quantize(q.checked()?),
             FileOp::Function(f) => Layer::Function(f),
-            FileOp::Linear {
-                weights: quantizer,
-                bias,
-            } => {
-                let (shape, weights) = floats(tensors, &format!("{name}.weight"))?;
-                let dims = <[usize; 2]>::try_from(shape.as_slice()).ok();
-                let weights = dims
-                    .and_then(|d| Array2::from_shape_vec(d, weights).ok())
-                    .ok_or_else(|| QuantError::Shape {
-                        layer: name.clone(),
-                        what: "weights",
-                        needs: "[out, in]".to_owned(),
-                        has: format!("{shape:?}"),
-                    })?;
-                let bias = if bias {
-                    Some(floats(tensors, &format!("{name}.bias"))?.1)
-                } else {
-                    None
-                };
-                Layer::Linear(
-                    Linear::new(weights, bias, quantizer).map_err(|e| QuantError::File {
-                        name: format!("layer {name}"),
-                        why: e.to_string(),
-                    })?,
-                )
+            FileOp::Linear { weights, bias } => {
+                let (values, bias) = load::<Ix2>(tensors, &name, "[out, in]", bias)?;
+                Layer::Linear(Linear::new(values, bias, weights).map_err(invalid)?)
             }
+            FileOp::Conv2d {
+                weights,
+                bias,
+                stride,
+                padding,
+                groups,
+            } => {
+                let needs = "[out, in / groups, height, width]";
+                let (values, bias) = load::<Ix4>(tensors, &name, needs, bias)?;
+                let conv = Conv2d::new(values, bias, weights).map_err(invalid)?;
+                Layer::Conv2d(conv.with_stride(stride).with_padding(padding).with_groups(groups))
+            }
+            FileOp::Pool(p) => Layer::Pool(p),
+            FileOp::Reshape { shape } => Layer::Reshape { shape },
+            FileOp::Add => Layer::Add,
+            FileOp::Concat => Layer::Concat,
         };
         let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();
         network.push(&name, layer, &operands)?;
@@ -241,10 +278,33 @@ fn rebuild(parsed: FileNetwork, tensors: &BTreeMap<String, TensorView<'_>>) -> R
     Ok(network)
 }
 
-fn floats(
-    tensors: &BTreeMap<String, TensorView<'_>>,
-    name: &str,
-) -> Result<(Vec<usize>, Vec<f32>), QuantError> {
+fn store<D: Dimension>(tensors: &mut Bytes, layer: &str, weights: &Array<f32, D>, bias: Option<&[f32]>) {
+    let bytes = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+    tensors.insert(format!("{layer}.weight"), (weights.shape().to_vec(), bytes));
+    if let Some(bias) = bias {
+        let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
+        tensors.insert(format!("{layer}.bias"), (vec![bias.len()], bytes));
+    }
+}
+
+/// Weights, and the bias if the layer has one; `needs` are the axes.
+fn load<D: Dimension>(
+    tensors: &Tensors<'_>,
+    layer: &str,
+    needs: &str,
+    bias: bool,
+) -> Result<Parameters<D>, QuantError> {
+    let (shape, weights) = floats(tensors, &format!("{layer}.weight"))?;
+    let weights = Array::from_shape_vec(shape.as_slice(), weights)
+        .and_then(Array::into_dimensionality)
+        .map_err(|_| misfit(layer, "weights", needs, format!("{shape:?}")))?;
+    let bias = bias
+        .then(|| floats(tensors, &format!("{layer}.bias")))
+        .transpose()?;
+    Ok((weights, bias.map(|(_, values)| values)))
+}
+
+fn floats(tensors: &Tensors<'_>, name: &str) -> Result<(Vec<usize>, Vec<f32>), QuantError> {
     let fail = |why: &str| QuantError::File {
         name: name.to_owned(),
         why: why.to_owned(),

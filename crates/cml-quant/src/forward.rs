@@ -1,104 +1,141 @@
 //! The float pass with fake quantization, without libtorch.
+//!
+//! Written by itself, not on the terms of `cml_ir`: zero points are taken off
+//! before a product here, and put into biases and borders there. That the two
+//! agree is a test of both.
 
-use crate::error::check_number;
-use crate::{Dequantizer, Layer, Network, QuantError};
-use ndarray::ArrayView1;
-
-/// A value on its way through the network: integers, and what they stand for.
-enum Value {
-    /// The raw input.
-    Float(Vec<f32>),
-    /// Accumulators or codes with the float that they stand for.
-    Integer { codes: Vec<i64>, meaning: Dequantizer },
-}
+use crate::error::{check_number, misfit};
+use crate::meaning::bounded;
+use crate::{Conv2d, Dequantizer, Layer, LayerId, LayerNode, Linear, Network, Pool, QuantError};
 
 impl Network {
     /// Output scores of one sample (row-major floats): the fake-quantized
     /// forward pass that training optimizes.
     ///
     /// # Errors
-    /// If the sample has the wrong length or is not finite, or the network is
-    /// not fully quantized.
+    /// If the sample has the wrong length or is not finite, the network is
+    /// not fully quantized, or an integer reaches [`cml_ir::LIMIT`].
     pub fn forward(&self, sample: &[f32]) -> Result<Vec<f32>, QuantError> {
         if sample.len() != self.input_len() {
-            return Err(QuantError::Shape {
-                layer: self.layers()[0].name.clone(),
-                what: "input values",
-                needs: self.input_len().to_string(),
-                has: sample.len().to_string(),
-            });
+            let name = &self.layers()[0].name;
+            return Err(misfit(name, "input values", self.input_len(), sample.len()));
         }
         sample.iter().try_for_each(|&x| check_number("input", x))?;
-        let mut values: Vec<Value> = Vec::with_capacity(self.layers().len());
+        let meanings = self.meanings()?;
+        // Integers of each layer; those of the raw input are never read.
+        let mut values: Vec<Vec<i64>> = Vec::with_capacity(self.layers().len());
         for node in self.layers() {
-            let operand = node.operands.first().map(|o| &values[o.index()]);
-            let width = (node.shape.iter().product::<usize>()
-                / node.shape.first().copied().unwrap_or(1).max(1))
-            .max(1);
-            let value = match (&node.layer, operand) {
-                (Layer::Input, _) | (_, None) => Value::Float(sample.to_vec()),
-                (Layer::Quantize(q), Some(x)) => Value::Integer {
-                    codes: floats(x, width).into_iter().map(|x| q.quantize(x)).collect(),
-                    meaning: Dequantizer {
-                        zero_point: q.zero_point,
-                        scale: vec![q.scale],
-                        bias: None,
-                        functions: Vec::new(),
-                    },
-                },
-                (Layer::Linear(linear), Some(Value::Integer { codes, meaning })) => {
-                    let Some(meaning) = crate::to_graph::linear_meaning(meaning, linear) else {
-                        return Err(self.not_quantized(node));
+            let value = match (&node.layer, node.operands.first()) {
+                (Layer::Input, _) | (_, None) => Vec::new(),
+                (Layer::Quantize(q), Some(&x)) => {
+                    let floats = match &meanings[x.index()] {
+                        None => sample.to_vec(),
+                        Some(meaning) => floats(self.layer(x), &values[x.index()], meaning),
                     };
-                    let zero_point = meaning.0;
-                    let weights = linear.codes();
-                    let sum = |row: ArrayView1<'_, i64>| {
-                        row.iter().zip(codes).map(|(w, x)| w * (x - zero_point)).sum()
-                    };
-                    Value::Integer {
-                        codes: weights.rows().into_iter().map(sum).collect(),
-                        meaning: meaning.1,
-                    }
+                    floats.into_iter().map(|x| q.quantize(x)).collect()
                 }
-                (Layer::Function(f), Some(Value::Integer { codes, meaning })) => {
-                    let mut meaning = meaning.clone();
-                    meaning.functions.push(*f);
-                    Value::Integer {
-                        codes: codes.clone(),
-                        meaning,
-                    }
-                }
-                (Layer::Linear(_) | Layer::Function(_), Some(Value::Float(_))) => {
-                    return Err(self.not_quantized(node));
+                (_, Some(&x)) => {
+                    let zero = meanings[x.index()].as_ref().map_or(0, |m| m.zero_point);
+                    self.integers(node, x, zero, &values)?
                 }
             };
             values.push(value);
         }
         let output = self.output()?;
-        let shape = &self.layer(output).shape;
-        let width = (shape.iter().product::<usize>() / shape.first().copied().unwrap_or(1).max(1)).max(1);
-        Ok(floats(&values[output.index()], width))
+        Ok(match &meanings[output.index()] {
+            None => sample.to_vec(),
+            Some(meaning) => floats(self.layer(output), &values[output.index()], meaning),
+        })
     }
 
-    pub(crate) fn not_quantized(&self, node: &crate::LayerNode) -> QuantError {
-        let from = node
-            .operands
-            .first()
-            .map_or("nothing", |&o| self.layer(o).name.as_str());
-        QuantError::NotQuantized {
-            layer: node.name.clone(),
-            from: from.to_owned(),
-        }
+    /// The integers of a layer that reads integers, `x` first, whose zero
+    /// point is `zero`.
+    fn integers(
+        &self,
+        node: &LayerNode,
+        x: LayerId,
+        zero: i64,
+        values: &[Vec<i64>],
+    ) -> Result<Vec<i64>, QuantError> {
+        let (codes, shape) = (&values[x.index()], &self.layer(x).shape);
+        let relative = || codes.iter().map(|q| q - zero).collect::<Vec<i64>>();
+        let sums: Vec<i128> = match &node.layer {
+            Layer::Linear(linear) => dense(linear, &relative()),
+            Layer::Conv2d(conv) => convolution(conv, &relative(), shape, &node.shape),
+            Layer::Pool(pool) => window_sums(pool, codes, shape, &node.shape),
+            Layer::Add => {
+                let other = &values[node.operands[1].index()];
+                let pairs = codes.iter().zip(other);
+                pairs.map(|(&a, &b)| i128::from(a) + i128::from(b)).collect()
+            }
+            Layer::Concat => {
+                let parts = node.operands.iter().map(|o| values[o.index()].as_slice());
+                return Ok(parts.collect::<Vec<_>>().concat());
+            }
+            Layer::Input | Layer::Quantize(_) | Layer::Function(_) | Layer::Reshape { .. } => {
+                return Ok(codes.clone());
+            }
+        };
+        sums.into_iter().map(|s| bounded(&node.name, s)).collect()
     }
 }
 
-fn floats(value: &Value, width: usize) -> Vec<f32> {
-    match value {
-        Value::Float(x) => x.clone(),
-        Value::Integer { codes, meaning } => codes
-            .iter()
-            .enumerate()
-            .map(|(i, &q)| meaning.eval(i / width, q))
-            .collect(),
+fn floats(node: &LayerNode, codes: &[i64], meaning: &Dequantizer) -> Vec<f32> {
+    let width = node.channel_len();
+    let codes = codes.iter().enumerate();
+    codes.map(|(i, &q)| meaning.eval(i / width, q)).collect()
+}
+
+/// Sum of products. Integers are below `LIMIT`, 2^40, and weights below 2^16:
+/// a product fits, a sum of many may not.
+fn products<'a>(terms: impl Iterator<Item = (&'a i64, &'a i64)>) -> i128 {
+    terms.map(|(w, x)| i128::from(w * x)).sum()
+}
+
+fn dense(linear: &Linear, x: &[i64]) -> Vec<i128> {
+    let weights = linear.codes();
+    weights
+        .rows()
+        .into_iter()
+        .map(|row| products(row.iter().zip(x)))
+        .collect()
+}
+
+/// Padding stands for 0.0: relative to the zero point it adds nothing.
+fn convolution(conv: &Conv2d, x: &[i64], from: &[usize], to: &[usize]) -> Vec<i128> {
+    let (weights, window, size) = (conv.codes(), conv.window(), [from[1], from[2]]);
+    let (out, per_group, ..) = weights.dim();
+    let mut sums = Vec::with_capacity(to.iter().product());
+    for (o, kernel) in weights.outer_iter().enumerate() {
+        let first = o / (out / conv.groups()) * per_group;
+        for position in positions(to) {
+            let terms = kernel.indexed_iter().filter_map(|((c, row, column), w)| {
+                let under = window.under(size, position, [row, column])?;
+                Some((w, &x[(first + c) * size[0] * size[1] + under]))
+            });
+            sums.push(products(terms));
+        }
     }
+    sums
+}
+
+fn window_sums(pool: &Pool, x: &[i64], from: &[usize], to: &[usize]) -> Vec<i128> {
+    let (window, size) = (pool.window(), [from[1], from[2]]);
+    let mut sums = Vec::with_capacity(to.iter().product());
+    for plane in x.chunks(size[0] * size[1]) {
+        for position in positions(to) {
+            let under = (0..pool.count()).filter_map(|i| {
+                let at = [i / pool.kernel[1], i % pool.kernel[1]];
+                window.under(size, position, at)
+            });
+            sums.push(under.map(|i| i128::from(plane[i])).sum());
+        }
+    }
+    sums
+}
+
+/// Rows and columns of a result `[channels, height, width]`.
+fn positions(shape: &[usize]) -> impl Iterator<Item = [usize; 2]> {
+    let (rows, columns) = (shape[1], shape[2]);
+    (0..rows).flat_map(move |row| (0..columns).map(move |column| [row, column]))
 }

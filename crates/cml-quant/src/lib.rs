@@ -29,18 +29,31 @@
 //! ```
 
 mod activation;
+mod batch_norm;
+mod conv2d;
 mod dequantizer;
 mod error;
 mod file;
 mod forward;
+mod layer;
+mod linear;
+mod meaning;
 mod network;
+mod pool;
 mod to_graph;
+mod weight_quantizer;
 mod weights;
+mod window;
 
 pub use activation::ActQuantizer;
+pub use batch_norm::{BatchNorm, fold_batch_norm};
+pub use conv2d::Conv2d;
 pub use dequantizer::{Dequantizer, Univariate};
 pub use error::QuantError;
 pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
-pub use network::{Layer, LayerId, LayerNode, Linear, Network};
+pub use layer::{Layer, LayerNode};
+pub use linear::Linear;
+pub use network::{LayerId, Network};
+pub use pool::{Pool, PoolKind};
 pub use to_graph::to_graph;
-pub use weights::WeightQuantizer;
+pub use weight_quantizer::WeightQuantizer;

@@ -1,11 +1,11 @@
 //! Networks: layers, weights and quantizers.
 
-use crate::error::check_number;
-use crate::{ActQuantizer, QuantError, Univariate, WeightQuantizer};
-use ndarray::Array2;
+use crate::error::misfit;
+use crate::layer::element_count;
+use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Pool, QuantError, Univariate};
 
-/// Most elements of an input.
-const MAX_INPUT: usize = 1 << 22;
+/// Most elements of a layer's result, as in `cml_ir`.
+const MAX_ELEMENTS: usize = 1 << 22;
 
 /// Number of a layer; layers read only layers with smaller numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,118 +16,6 @@ impl LayerId {
     pub fn index(self) -> usize {
         self.0
     }
-}
-
-/// Dense layer `y = W x + b` with quantized weights and a float bias, which
-/// goes into the next lookup table or the output's offset.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
-    weights: Array2<f32>,
-    bias: Option<Vec<f32>>,
-    quantizer: WeightQuantizer,
-}
-
-impl Linear {
-    /// Layer from weights `[out, in]` and bias `[out]`.
-    ///
-    /// # Errors
-    /// If sizes do not fit or a number is not finite.
-    pub fn new(
-        weights: Array2<f32>,
-        bias: Option<Vec<f32>>,
-        quantizer: WeightQuantizer,
-    ) -> Result<Self, QuantError> {
-        let layer = Self {
-            weights,
-            bias,
-            quantizer,
-        };
-        let out = layer.weights.nrows();
-        let fail = |what, needs: String, has: String| {
-            Err(QuantError::Shape {
-                layer: "linear".to_owned(),
-                what,
-                needs,
-                has,
-            })
-        };
-        if layer.weights.is_empty() {
-            return fail(
-                "weights",
-                "at least one".to_owned(),
-                format!("{:?}", layer.weights.shape()),
-            );
-        }
-        layer.quantizer.check()?;
-        if ![1, out].contains(&layer.quantizer.scale.len()) {
-            return fail(
-                "weight scales",
-                format!("1 or {out}"),
-                layer.quantizer.scale.len().to_string(),
-            );
-        }
-        if let Some(bias) = layer.bias.as_ref().filter(|b| b.len() != out) {
-            return fail("bias", out.to_string(), bias.len().to_string());
-        }
-        layer
-            .weights
-            .iter()
-            .try_for_each(|&w| check_number("weight", w))?;
-        layer
-            .bias
-            .iter()
-            .flatten()
-            .try_for_each(|&b| check_number("bias", b))?;
-        Ok(layer)
-    }
-
-    /// Float weights, `[out, in]`.
-    pub fn weights(&self) -> &Array2<f32> {
-        &self.weights
-    }
-
-    /// Float bias, `[out]`.
-    pub fn bias(&self) -> Option<&[f32]> {
-        self.bias.as_deref()
-    }
-
-    /// Quantizer of the weights.
-    pub fn quantizer(&self) -> &WeightQuantizer {
-        &self.quantizer
-    }
-
-    /// Integer weights, `[out, in]`.
-    pub fn codes(&self) -> Array2<i64> {
-        Array2::from_shape_fn(self.weights.dim(), |(o, i)| {
-            self.quantizer.quantize(o, self.weights[[o, i]])
-        })
-    }
-}
-
-/// What a layer does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Layer {
-    /// The float input; always layer 0.
-    Input,
-    /// Quantizer: what follows works on integers.
-    Quantize(ActQuantizer),
-    /// Dense layer.
-    Linear(Linear),
-    /// Activation function.
-    Function(Univariate),
-}
-
-/// A layer with its name and what it reads.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LayerNode {
-    /// Unique name.
-    pub name: String,
-    /// What it does.
-    pub layer: Layer,
-    /// Layers that it reads.
-    pub operands: Vec<LayerId>,
-    /// Shape of its result.
-    pub shape: Vec<usize>,
 }
 
 /// A network: layers in order, each reading layers before it.
@@ -191,10 +79,7 @@ impl Network {
 
     /// Number of floats in one sample.
     pub fn input_len(&self) -> usize {
-        self.layers[0]
-            .shape
-            .iter()
-            .fold(1, |n: usize, &d| n.saturating_mul(d))
+        element_count(&self.layers[0].shape)
     }
 
     /// Adds a quantizer.
@@ -218,6 +103,56 @@ impl Network {
         self.push(name, Layer::Linear(linear), &[x])
     }
 
+    /// Adds a convolution.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn conv2d(&mut self, name: &str, x: LayerId, conv: Conv2d) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Conv2d(conv), &[x])
+    }
+
+    /// Adds sums or averages over windows.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn pool(&mut self, name: &str, x: LayerId, pool: Pool) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Pool(pool), &[x])
+    }
+
+    /// Gives the same elements another shape.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn reshape(&mut self, name: &str, x: LayerId, shape: Vec<usize>) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Reshape { shape }, &[x])
+    }
+
+    /// Makes a vector of all elements.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn flatten(&mut self, name: &str, x: LayerId) -> Result<LayerId, QuantError> {
+        let count = self.layers.get(x.0).map_or(0, |l| element_count(&l.shape));
+        self.reshape(name, x, vec![count])
+    }
+
+    /// Adds two values element by element. They must have one scale, so give
+    /// both a common quantizer; integers and zero points add.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn add(&mut self, name: &str, a: LayerId, b: LayerId) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Add, &[a, b])
+    }
+
+    /// Joins values along axis 0. They must have one scale and zero point.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn concat(&mut self, name: &str, values: &[LayerId]) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Concat, values)
+    }
+
     /// Adds an activation function.
     ///
     /// # Errors
@@ -230,7 +165,8 @@ impl Network {
     ///
     /// # Errors
     /// If the name is taken or empty, an operand is not there, shapes do not
-    /// fit, a quantizer is not valid, or the input has no or too many elements.
+    /// fit, a quantizer is not valid, or the input or the result has no or too
+    /// many elements.
     pub fn push(&mut self, name: &str, layer: Layer, operands: &[LayerId]) -> Result<LayerId, QuantError> {
         if name.is_empty() || self.layers.iter().any(|l| l.name == name) {
             return Err(QuantError::Name(name.to_owned()));
@@ -241,40 +177,23 @@ impl Network {
                 operand: bad.0,
             });
         }
-        let fail = |what, needs: String, has: String| {
-            Err(QuantError::Shape {
-                layer: name.to_owned(),
-                what,
-                needs,
-                has,
-            })
+        let sized = |what, shape: &[usize]| {
+            if (1..=MAX_ELEMENTS).contains(&element_count(shape)) {
+                return Ok(());
+            }
+            let needs = format!("1 to {MAX_ELEMENTS} elements");
+            Err(misfit(name, what, needs, format!("{shape:?}")))
         };
-        if !(1..=MAX_INPUT).contains(&self.input_len()) {
-            let has = format!("{:?}", self.layers[0].shape);
-            return fail("input shape", format!("1 to {MAX_INPUT} elements"), has);
-        }
+        sized("input shape", &self.layers[0].shape)?;
         if let Layer::Quantize(quantizer) = &layer {
             quantizer.checked()?;
         }
-        let arity = if matches!(layer, Layer::Input) { 0 } else { 1 };
-        if operands.len() != arity || arity == 0 {
-            return fail(
-                "operands",
-                "1, and a single input layer".to_owned(),
-                operands.len().to_string(),
-            );
-        }
-        let read = &self.layers[operands[0].0].shape;
-        let shape = match &layer {
-            Layer::Input | Layer::Quantize(_) | Layer::Function(_) => read.clone(),
-            Layer::Linear(linear) => {
-                let fan_in = linear.weights.ncols();
-                if read[..] != [fan_in] {
-                    return fail("input", format!("[{fan_in}]"), format!("{read:?}"));
-                }
-                vec![linear.weights.nrows()]
-            }
-        };
+        let read: Vec<&[usize]> = operands
+            .iter()
+            .map(|o| self.layers[o.0].shape.as_slice())
+            .collect();
+        let shape = layer.shape(name, &read)?;
+        sized("result", &shape)?;
         self.layers.push(LayerNode {
             name: name.to_owned(),
             layer,

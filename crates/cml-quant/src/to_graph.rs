@@ -1,13 +1,13 @@
 //! From a network to an integer graph.
 
-use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Linear, Network, QuantError};
-use cml_ir::{Graph, GraphBuilder, Interval, Lut, NodeId, OutputSpec, Steps, Tensor};
+use crate::layer::channel_len;
+use crate::meaning::bounded;
+use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, QuantError};
+use cml_ir::{Dot, Graph, GraphBuilder, Interval, Lut, NodeId, Op, OutputSpec, Steps, SumPool, Tensor};
+use ndarray::{Array, ArrayView, RemoveAxis};
 
 /// Largest integer up to which `f32` holds every integer.
 const EXACT: u64 = 1 << 24;
-
-/// An integer node and the float that it stands for; `None` for the raw input.
-type Value = Option<(NodeId, Dequantizer)>;
 
 /// Translates a network: linear layers keep their integer weights, and
 /// everything else between two of them (scale, bias, functions, quantizer)
@@ -15,55 +15,39 @@ type Value = Option<(NodeId, Dequantizer)>;
 /// can reach.
 ///
 /// # Errors
-/// If a linear layer reads a value that is not plain codes (no quantizer, or a
-/// bias, a function or several scales since), a function reads the input, the input
-/// has no or several quantizers, the output ends with a function, or an
-/// accumulator is too wide for exact `f32` arithmetic.
+/// If a layer that needs plain codes reads something else (no quantizer, or a
+/// bias, a function or several scales since), values that are added or joined
+/// have no common scale, a function reads the input, the input has no or
+/// several quantizers, the output ends with a function, or an accumulator is
+/// too wide for exact `f32` arithmetic.
 pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
     let output = network.output()?;
-    let readers: Vec<&LayerNode> = network
-        .layers()
-        .iter()
-        .filter(|n| n.operands.contains(&network.input()))
-        .collect();
-    if readers.len() != 1 {
-        return Err(QuantError::InputReaders(readers.len()));
+    let readers = network.layers().iter();
+    let readers = readers.filter(|n| n.operands.contains(&network.input())).count();
+    if readers != 1 {
+        return Err(QuantError::InputReaders(readers));
     }
+    let meanings = network.meanings()?;
     let mut builder = GraphBuilder::new(network.name());
-    let mut values: Vec<Value> = Vec::with_capacity(network.layers().len());
+    // The integers of each layer; `None` for the raw input.
+    let mut values: Vec<Option<NodeId>> = Vec::with_capacity(network.layers().len());
     for node in network.layers() {
-        let operand = node.operands.first().and_then(|o| values[o.index()].clone());
-        let value = match (&node.layer, operand) {
-            (Layer::Input, _) => None,
-            (Layer::Quantize(q), None) => {
+        let operands: Option<Vec<NodeId>> = node.operands.iter().map(|o| values[o.index()]).collect();
+        let x = node.operands.first().and_then(|o| meanings[o.index()].as_ref());
+        let value = match (operands.as_deref(), x, &node.layer) {
+            (_, _, Layer::Input) => None,
+            (Some(operands), Some(x), _) => Some(integers(&mut builder, node, operands, x)?),
+            (_, _, Layer::Quantize(q)) => {
                 let input = &network.layers()[0];
-                let x = builder.input(&input.name, input.shape.clone(), q.input_spec())?;
-                Some((x, quantized(q)))
+                Some(builder.input(&input.name, input.shape.clone(), q.input_spec())?)
             }
-            (Layer::Quantize(q), Some((x, meaning))) => {
-                let lut = table(&builder, node, x, &meaning, q)?;
-                Some((builder.lut(&node.name, x, lut)?, quantized(q)))
-            }
-            (Layer::Linear(linear), Some((x, meaning))) => {
-                let Some((zero_point, meaning)) = linear_meaning(&meaning, linear) else {
-                    return Err(network.not_quantized(node));
-                };
-                let codes = linear.codes();
-                let bias = codes.rows().into_iter().map(|r| -zero_point * r.sum()).collect();
-                let weights = Tensor::new(codes.shape().to_vec(), codes.iter().copied().collect())?;
-                Some((builder.dot(&node.name, x, weights, bias)?, meaning))
-            }
-            (Layer::Function(f), Some((x, mut meaning))) => {
-                meaning.functions.push(*f);
-                Some((x, meaning))
-            }
-            (Layer::Linear(_) | Layer::Function(_), None) => return Err(network.not_quantized(node)),
+            _ => return Err(network.not_quantized(node, 0)),
         };
         values.push(value);
     }
     let last = network.layer(output);
-    let Some((y, meaning)) = values[output.index()].clone() else {
-        return Err(network.not_quantized(last));
+    let (Some(y), Some(meaning)) = (values[output.index()], &meanings[output.index()]) else {
+        return Err(network.not_quantized(last, 0));
     };
     if let Some(function) = meaning.functions.first() {
         return Err(QuantError::OutputFunction {
@@ -71,34 +55,63 @@ pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
             function: function.name().to_owned(),
         });
     }
-    let spec = output_spec(&meaning, network.labels());
+    let spec = output_spec(meaning, network.labels());
     builder.output(&output_name(network), y, spec)?;
     Ok(builder.finish()?)
 }
 
-/// What the accumulators of a dense layer stand for, and the zero point of
-/// its inputs; `None` if the layer reads something other than plain codes.
-pub(crate) fn linear_meaning(input: &Dequantizer, linear: &Linear) -> Option<(i64, Dequantizer)> {
-    let [scale] = input.scale[..] else { return None };
-    if input.bias.is_some() || !input.functions.is_empty() {
-        return None;
-    }
-    let meaning = Dequantizer {
-        zero_point: 0,
-        scale: linear.quantizer().scale.iter().map(|w| scale * w).collect(),
-        bias: linear.bias().map(<[f32]>::to_vec),
-        functions: Vec::new(),
+/// The integers of a layer that reads integers, the first of which stand for
+/// `x`.
+fn integers(
+    builder: &mut GraphBuilder,
+    node: &LayerNode,
+    operands: &[NodeId],
+    x: &Dequantizer,
+) -> Result<NodeId, QuantError> {
+    let op = match &node.layer {
+        // Functions are part of the next table.
+        Layer::Input | Layer::Function(_) => return Ok(operands[0]),
+        Layer::Quantize(q) => Op::Lut(table(builder, node, operands[0], x, q)?),
+        Layer::Linear(linear) => {
+            let (weights, bias) = weights(node, linear.codes(), x.zero_point)?;
+            Op::Dot(Dot { weights, bias })
+        }
+        Layer::Conv2d(conv) => {
+            let (weights, bias) = weights(node, conv.codes(), x.zero_point)?;
+            Op::Conv2d(cml_ir::Conv2d {
+                weights,
+                bias,
+                stride: conv.stride(),
+                padding: conv.padding(),
+                pad_value: x.zero_point,
+                groups: conv.groups(),
+            })
+        }
+        Layer::Pool(pool) => Op::SumPool(SumPool {
+            kernel: pool.kernel,
+            stride: pool.stride,
+        }),
+        Layer::Reshape { shape } => Op::Reshape { shape: shape.clone() },
+        Layer::Add => Op::Add,
+        Layer::Concat => Op::Concat { axis: 0 },
     };
-    Some((input.zero_point, meaning))
+    Ok(builder.push(&node.name, op, operands)?)
 }
 
-fn quantized(q: &ActQuantizer) -> Dequantizer {
-    Dequantizer {
-        zero_point: q.zero_point,
-        scale: vec![q.scale],
-        bias: None,
-        functions: Vec::new(),
-    }
+/// Integer weights, and the bias of each output channel that takes the zero
+/// point off its inputs.
+fn weights<D: RemoveAxis>(
+    node: &LayerNode,
+    codes: Array<i64, D>,
+    zero_point: i64,
+) -> Result<(Tensor, Vec<i64>), QuantError> {
+    let correction = |channel: ArrayView<'_, i64, D::Smaller>| {
+        let sum: i64 = channel.iter().sum();
+        bounded(&node.name, -i128::from(zero_point) * i128::from(sum))
+    };
+    let bias = codes.outer_iter().map(correction).collect::<Result<_, _>>()?;
+    let tensor = Tensor::new(codes.shape().to_vec(), codes.iter().copied().collect())?;
+    Ok((tensor, bias))
 }
 
 fn output_spec(meaning: &Dequantizer, labels: &[String]) -> OutputSpec {
@@ -129,10 +142,12 @@ fn table(
 ) -> Result<Lut, QuantError> {
     let intervals = builder.intervals(x);
     let ty = builder.ty(x);
-    if ty.range.magnitude() > EXACT {
+    let from_zero = |bound: i64| bound.abs_diff(meaning.zero_point);
+    let has = from_zero(ty.range.lo).max(from_zero(ty.range.hi));
+    if has > EXACT {
         return Err(QuantError::TooWide {
             layer: node.name.clone(),
-            has: ty.range.magnitude(),
+            has,
             limit: EXACT,
         });
     }
@@ -141,7 +156,7 @@ fn table(
         return Ok(Lut::per_tensor(sample(0, ty.range)));
     }
     let channels = ty.shape.first().copied().unwrap_or(1);
-    let width = (intervals.len() / channels.max(1)).max(1);
+    let width = channel_len(&ty.shape);
     let channel = |c: usize| {
         let hull = Interval::hull_of(intervals[c * width..(c + 1) * width].iter().copied());
         sample(c, hull.unwrap_or(ty.range))

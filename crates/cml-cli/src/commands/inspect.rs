@@ -99,7 +99,20 @@ fn network(network: &Network) -> String {
                     l.quantizer().bits
                 )
             }
-            Layer::Function(f) => f.name().to_owned(),
+            Layer::Conv2d(c) => format!(
+                "conv2d {:?}, {}-bit weights, stride {:?}, padding {:?}, groups {}",
+                c.weights().shape(),
+                c.quantizer().bits,
+                c.stride(),
+                c.padding(),
+                c.groups()
+            ),
+            Layer::Pool(p) => {
+                format!("{:?} pool {:?}, stride {:?}", p.kind, p.kernel, p.stride).to_lowercase()
+            }
+            Layer::Function(_) | Layer::Reshape { .. } | Layer::Add | Layer::Concat => {
+                node.layer.mnemonic().to_owned()
+            }
         };
         format!("{:<16} {:<10} {what}", node.name, format!("{:?}", node.shape))
     });

@@ -1,5 +1,6 @@
 //! Forward pass and integer graph agree bit for bit.
 
+use crate::images::image_networks;
 use crate::random::{fixed, networks};
 use cml_ir::{Graph, interpret, optimize};
 use cml_quant::{ActQuantizer, Linear, Network, Univariate, WeightQuantizer, to_graph};
@@ -17,20 +18,39 @@ fn through_graph(graph: &Graph, sample: &[f32]) -> Vec<f32> {
     spec.dequantize_all(&codes[0])
 }
 
+fn check(net: &Network, samples: &[Vec<f32>]) -> Result<(), TestCaseError> {
+    let graph = to_graph(net).unwrap();
+    let optimized = optimize(&graph).unwrap();
+    for sample in samples {
+        let expected = net.forward(sample).unwrap();
+        prop_assert!(expected.iter().all(|y| y.is_finite()), "{expected:?}");
+        prop_assert_eq!(
+            bits(&through_graph(&graph, sample)),
+            bits(&expected),
+            "{:?}",
+            sample
+        );
+        prop_assert_eq!(
+            bits(&through_graph(&optimized, sample)),
+            bits(&expected),
+            "{:?}",
+            sample
+        );
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(fixed(300, 1))]
 
     #[test]
     fn forward_is_the_integer_graph((recipe, samples) in networks()) {
-        let net = recipe.build();
-        let graph = to_graph(&net).unwrap();
-        let optimized = optimize(&graph).unwrap();
-        for sample in &samples {
-            let expected = net.forward(sample).unwrap();
-            prop_assert!(expected.iter().all(|y| y.is_finite()), "{expected:?}");
-            prop_assert_eq!(bits(&through_graph(&graph, sample)), bits(&expected), "{:?}", sample);
-            prop_assert_eq!(bits(&through_graph(&optimized, sample)), bits(&expected), "{:?}", sample);
-        }
+        check(&recipe.build(), &samples)?;
+    }
+
+    #[test]
+    fn forward_of_images_is_the_integer_graph((recipe, samples) in image_networks()) {
+        check(&recipe.build(), &samples)?;
     }
 }
 

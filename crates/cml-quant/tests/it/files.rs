@@ -1,11 +1,12 @@
 //! Network files: what is written comes back, and nothing else is accepted.
 
+use crate::images::image_networks;
 use crate::random::{fixed, networks};
 use cml_quant::{
-    ActQuantizer, Linear, Network, Univariate, WeightQuantizer, network_from_bytes, network_to_bytes,
-    read_network, write_network,
+    ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network, Pool, PoolKind, Univariate, WeightQuantizer,
+    network_from_bytes, network_to_bytes, read_network, write_network,
 };
-use ndarray::array;
+use ndarray::{Array4, array};
 use proptest::prelude::*;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -29,14 +30,20 @@ fn sample() -> Network {
 
 /// Weights with their bits: `PartialEq` takes -0.0 for 0.0.
 fn weight_bits(net: &Network) -> Vec<u32> {
-    let linears = net.layers().iter().filter_map(|l| match &l.layer {
-        cml_quant::Layer::Linear(l) => Some(l),
-        _ => None,
-    });
-    linears
-        .flat_map(|l| l.weights().iter().chain(l.bias().into_iter().flatten()))
-        .map(|w| w.to_bits())
-        .collect()
+    let bits = |weights: &mut dyn Iterator<Item = &f32>| weights.map(|w| w.to_bits()).collect::<Vec<_>>();
+    let layer = |node: &LayerNode| match &node.layer {
+        Layer::Linear(l) => bits(&mut l.weights().iter().chain(l.bias().into_iter().flatten())),
+        Layer::Conv2d(c) => bits(&mut c.weights().iter().chain(c.bias().into_iter().flatten())),
+        _ => Vec::new(),
+    };
+    net.layers().iter().flat_map(layer).collect()
+}
+
+fn round_trip(net: &Network) -> Result<(), TestCaseError> {
+    let back = network_from_bytes("test", &network_to_bytes(net).unwrap()).unwrap();
+    prop_assert_eq!(weight_bits(&back), weight_bits(net));
+    prop_assert_eq!(&back, net);
+    Ok(())
 }
 
 proptest! {
@@ -44,10 +51,12 @@ proptest! {
 
     #[test]
     fn networks_round_trip((recipe, _) in networks()) {
-        let net = recipe.build();
-        let back = network_from_bytes("test", &network_to_bytes(&net).unwrap()).unwrap();
-        prop_assert_eq!(weight_bits(&back), weight_bits(&net));
-        prop_assert_eq!(back, net);
+        round_trip(&recipe.build())?;
+    }
+
+    #[test]
+    fn image_networks_round_trip((recipe, _) in image_networks()) {
+        round_trip(&recipe.build())?;
     }
 
     #[test]
@@ -278,6 +287,110 @@ fn hostile_descriptions_with_a_valid_checksum_are_refused() {
         json!([1.0, 1.0]),
         "weight scales: needs 1 or 1, has 2",
     );
+}
+
+/// A convolution with everything, a pool, a reshape, a sum and a concatenation.
+fn image_sample() -> Network {
+    let mut net = Network::new("image", vec![2, 3, 3]);
+    let act = ActQuantizer::constant(3).unwrap();
+    let x = net.quantize("q", net.input(), act).unwrap();
+    let weights = Array4::from_shape_fn((2, 1, 2, 2), |(o, _, y, x)| 0.25 * (o + y + x) as f32);
+    let conv = Conv2d::new(weights, None, WeightQuantizer::constant(3).unwrap()).unwrap();
+    let conv = conv.with_stride([1, 2]).with_padding([1, 0, 0, 1]).with_groups(2);
+    let x = net.conv2d("conv", x, conv).unwrap();
+    let pool = Pool {
+        kind: PoolKind::Average,
+        kernel: [2, 1],
+        stride: [1, 2],
+    };
+    let x = net.pool("pool", x, pool).unwrap();
+    let x = net.quantize("q1", x, act).unwrap();
+    let x = net.add("add", x, x).unwrap();
+    let x = net.concat("cat", &[x, x]).unwrap();
+    let y = net.flatten("flat", x).unwrap();
+    net.set_output(y, &[]).unwrap();
+    net
+}
+
+#[test]
+fn hostile_image_layers_are_refused() {
+    let weights = (0..8)
+        .map(|i| 0.25 * (i / 4 + i / 2 % 2 + i % 2) as f32)
+        .collect();
+    let tensors = BTreeMap::from([("conv.weight", (vec![2, 1, 2, 2], weights))]);
+    let text = structure_of(&image_sample());
+    let back = network_from_bytes("forged", &forge(&text, &tensors)).unwrap();
+    assert_eq!(back, image_sample());
+    let structure: Value = serde_json::from_str(&text).unwrap();
+    let check = |pointer: &str, value: Value, expected: &str| {
+        let mut changed = structure.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        refused(&forge(&changed.to_string(), &tensors), expected);
+    };
+    let huge = json!([1u64 << 62, 0, 1u64 << 62, 0]);
+    let conv = "/layers/1/layer/conv2d";
+    check(
+        &format!("{conv}/stride"),
+        json!([0, 1]),
+        "layer conv: stride: needs at least 1",
+    );
+    check(
+        &format!("{conv}/stride"),
+        json!([1]),
+        "malformed cml.network entry",
+    );
+    check(
+        &format!("{conv}/padding"),
+        huge,
+        "layer conv: result: needs 1 to 4194304 elements",
+    );
+    check(
+        &format!("{conv}/padding"),
+        json!([u64::MAX, 1, 1, 1]),
+        "layer conv: window",
+    );
+    check(
+        &format!("{conv}/groups"),
+        json!(0),
+        "layer conv: groups: needs a divisor of 2, has 0",
+    );
+    check(
+        &format!("{conv}/groups"),
+        json!(1),
+        "layer conv: input channels: needs 1, has 2",
+    );
+    check(&format!("{conv}/groups"), json!(u64::MAX), "layer conv: groups");
+    check(
+        &format!("{conv}/bias"),
+        json!(true),
+        "conv.bias: tensor is missing",
+    );
+    let pool = "/layers/2/layer/pool";
+    check(&format!("{pool}/kernel"), json!([0, 1]), "layer pool: window");
+    check(
+        &format!("{pool}/kernel"),
+        json!([u64::MAX, u64::MAX]),
+        "layer pool: window",
+    );
+    check(&format!("{pool}/stride"), json!([1, 0]), "layer pool: stride");
+    check(
+        &format!("{pool}/kind"),
+        json!("median"),
+        "malformed cml.network entry",
+    );
+    check(
+        "/layers/4/operands",
+        json!([4]),
+        "layer add: operands: needs 2, has 1",
+    );
+    check(
+        "/layers/5/operands",
+        json!([]),
+        "layer cat: operands: needs 1 or more, has 0",
+    );
+    let shape = "/layers/6/layer/reshape/shape";
+    check(shape, json!([u64::MAX, 2]), "layer flat: shape: needs 8 elements");
+    check(shape, json!([]), "layer flat: shape: needs 8 elements");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Random networks, as recipes that shrink.
 
 use cml_quant::{ActQuantizer, LayerId, Linear, Network, Univariate, WeightQuantizer};
-use ndarray::Array2;
+use ndarray::{Array, RemoveAxis, ShapeBuilder};
 use proptest::prelude::*;
+use std::ops::RangeInclusive;
 
 /// An activation quantizer; the zero point is a place among its codes.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +22,16 @@ impl Act {
         let place = |z: u16| codes.lo + i64::from(z) * (codes.hi - codes.lo) / i64::from(u16::MAX);
         at(self.zero.map_or(0, place)).unwrap()
     }
+
+    /// The same scale and codes with another zero point.
+    pub(crate) fn with_zero(self, zero: Option<u16>) -> Self {
+        Self { zero, ..self }
+    }
 }
 
-fn act() -> impl Strategy<Value = Act> {
+pub(crate) fn act(bits: RangeInclusive<u32>) -> impl Strategy<Value = Act> {
     (
-        2u32..=8,
+        bits,
         any::<bool>(),
         any::<bool>(),
         0.003f32..0.8,
@@ -50,19 +56,17 @@ enum WeightKind {
     Binary,
 }
 
+/// Weights, bias and quantizer for any shape.
 #[derive(Clone, Debug)]
-struct Layer {
-    out: usize,
+pub(crate) struct Weighing {
     kind: WeightKind,
     bits: u32,
     /// Weights are taken from these, again and again.
     numbers: Vec<f32>,
     bias: bool,
-    relu: bool,
-    after: Act,
 }
 
-fn layer() -> impl Strategy<Value = Layer> {
+pub(crate) fn weighing(bits: RangeInclusive<u32>) -> impl Strategy<Value = Weighing> {
     use WeightKind::*;
     let kind = prop_oneof![
         Just(Constant),
@@ -75,31 +79,24 @@ fn layer() -> impl Strategy<Value = Layer> {
     // Exact zeros are pruned weights. A prime length, so that rows differ.
     let number = prop_oneof![1 => Just(0.0f32), 4 => -1.5f32..1.5];
     let numbers = prop::collection::vec(number, 13);
-    (
-        1usize..5,
+    (kind, bits, numbers, any::<bool>()).prop_map(|(kind, bits, numbers, bias)| Weighing {
         kind,
-        2u32..=8,
+        bits,
         numbers,
-        any::<bool>(),
-        any::<bool>(),
-        act(),
-    )
-        .prop_map(|(out, kind, bits, numbers, bias, relu, after)| Layer {
-            out,
-            kind,
-            bits,
-            numbers,
-            bias,
-            relu,
-            after,
-        })
+        bias,
+    })
 }
 
-impl Layer {
-    fn linear(&self, fan_in: usize) -> Linear {
+impl Weighing {
+    pub(crate) fn build<S, D>(&self, shape: S) -> (Array<f32, D>, Option<Vec<f32>>, WeightQuantizer)
+    where
+        D: RemoveAxis,
+        S: ShapeBuilder<Dim = D>,
+    {
         let mut numbers = self.numbers.iter().copied().cycle();
-        let weights = Array2::from_shape_simple_fn((self.out, fan_in), || numbers.next().unwrap());
-        let per_channel: Vec<f32> = (0..self.out).map(|c| 0.05 + 0.1 * c as f32).collect();
+        let weights = Array::from_shape_simple_fn(shape, || numbers.next().unwrap());
+        let out = weights.shape()[0];
+        let per_channel: Vec<f32> = (0..out).map(|c| 0.05 + 0.1 * c as f32).collect();
         let quantizer = match self.kind {
             WeightKind::Constant => WeightQuantizer::constant(self.bits),
             WeightKind::PerTensor => WeightQuantizer::per_tensor(self.bits, weights.view()),
@@ -108,8 +105,32 @@ impl Layer {
             WeightKind::FullRange => WeightQuantizer::new(self.bits, false, per_channel),
             WeightKind::Binary => WeightQuantizer::new(1, true, vec![0.7]),
         };
-        let bias = self.bias.then(|| numbers.take(self.out).collect());
-        Linear::new(weights, bias, quantizer.unwrap()).unwrap()
+        let bias = self.bias.then(|| numbers.take(out).collect());
+        (weights, bias, quantizer.unwrap())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    out: usize,
+    weights: Weighing,
+    relu: bool,
+    after: Act,
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    (1usize..5, weighing(2..=8), any::<bool>(), act(2..=8)).prop_map(|(out, weights, relu, after)| Layer {
+        out,
+        weights,
+        relu,
+        after,
+    })
+}
+
+impl Layer {
+    fn linear(&self, fan_in: usize) -> Linear {
+        let (weights, bias, quantizer) = self.weights.build((self.out, fan_in));
+        Linear::new(weights, bias, quantizer).unwrap()
     }
 }
 
@@ -161,7 +182,7 @@ pub(crate) fn networks() -> impl Strategy<Value = (Recipe, Vec<Vec<f32>>)> {
     let end = prop_oneof![3 => Just(End::Linear), 1 => Just(End::Codes)];
     (
         1usize..5,
-        act(),
+        act(2..=8),
         prop::collection::vec(layer(), 1..4),
         end,
         prop::collection::vec(-2.0f32..2.0, 23),

@@ -1,0 +1,120 @@
+//! Convolutions.
+
+use crate::error::misfit;
+use crate::weights::Weights;
+use crate::window::Window;
+use crate::{QuantError, WeightQuantizer};
+use ndarray::{Array4, Ix4};
+
+/// 2-D cross-correlation on `[channels, height, width]` with quantized weights
+/// and a float bias. Padding stands for 0.0: in codes, the zero point of what
+/// the layer reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    pub(crate) weights: Weights<Ix4>,
+    stride: [usize; 2],
+    padding: [usize; 4],
+    groups: usize,
+}
+
+impl Conv2d {
+    /// Layer from weights `[out, in / groups, kernel height, kernel width]` and
+    /// bias `[out]`; stride 1, no padding, one group.
+    ///
+    /// # Errors
+    /// If sizes do not fit or a number is not finite.
+    pub fn new(
+        weights: Array4<f32>,
+        bias: Option<Vec<f32>>,
+        quantizer: WeightQuantizer,
+    ) -> Result<Self, QuantError> {
+        Ok(Self {
+            weights: Weights::new("conv2d", weights, bias, quantizer)?,
+            stride: [1, 1],
+            padding: [0; 4],
+            groups: 1,
+        })
+    }
+
+    /// The same layer with another vertical and horizontal stride, at least 1.
+    #[must_use]
+    pub fn with_stride(self, stride: [usize; 2]) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// The same layer with rows and columns of 0.0 added: top, left, bottom,
+    /// right.
+    #[must_use]
+    pub fn with_padding(self, padding: [usize; 4]) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// The same layer in channel groups that do not mix: group `g` of the
+    /// outputs reads group `g` of the inputs. A divisor of the output channels.
+    #[must_use]
+    pub fn with_groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Float weights, `[out, in / groups, kernel height, kernel width]`.
+    pub fn weights(&self) -> &Array4<f32> {
+        &self.weights.values
+    }
+
+    /// Float bias, `[out]`.
+    pub fn bias(&self) -> Option<&[f32]> {
+        self.weights.bias.as_deref()
+    }
+
+    /// Quantizer of the weights.
+    pub fn quantizer(&self) -> &WeightQuantizer {
+        &self.weights.quantizer
+    }
+
+    /// Integer weights, of the shape of the float ones.
+    pub fn codes(&self) -> Array4<i64> {
+        self.weights.codes()
+    }
+
+    /// Vertical and horizontal stride.
+    pub fn stride(&self) -> [usize; 2] {
+        self.stride
+    }
+
+    /// Rows and columns added: top, left, bottom, right.
+    pub fn padding(&self) -> [usize; 4] {
+        self.padding
+    }
+
+    /// Channel groups that do not mix.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub(crate) fn window(&self) -> Window {
+        let (_, _, height, width) = self.weights.values.dim();
+        Window {
+            kernel: [height, width],
+            stride: self.stride,
+            padding: self.padding,
+        }
+    }
+
+    /// Shape of the result for an input of a shape; `name` is the layer's.
+    pub(crate) fn shape(&self, name: &str, input: &[usize]) -> Result<Vec<usize>, QuantError> {
+        let (out, per_group, ..) = self.weights.values.dim();
+        if self.groups == 0 || out % self.groups != 0 {
+            return Err(misfit(name, "groups", format!("a divisor of {out}"), self.groups));
+        }
+        let channels = per_group.saturating_mul(self.groups);
+        let &[c, height, width] = input else {
+            let needs = format!("[{channels}, height, width]");
+            return Err(misfit(name, "input", needs, format!("{input:?}")));
+        };
+        if c != channels {
+            return Err(misfit(name, "input channels", channels, c));
+        }
+        let [height, width] = self.window().positions(name, [height, width])?;
+        Ok(vec![out, height, width])
+    }
+}

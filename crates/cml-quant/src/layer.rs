@@ -1,0 +1,144 @@
+//! Layers: what they do, and the shapes that they make.
+
+use crate::error::misfit;
+use crate::{ActQuantizer, Conv2d, LayerId, Linear, Pool, QuantError, Univariate};
+
+/// What a layer does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// The float input; always layer 0.
+    Input,
+    /// Quantizer: what follows works on integers.
+    Quantize(ActQuantizer),
+    /// Dense layer.
+    Linear(Linear),
+    /// Convolution.
+    Conv2d(Conv2d),
+    /// Sum or average over windows.
+    Pool(Pool),
+    /// Activation function.
+    Function(Univariate),
+    /// The same elements in another shape.
+    Reshape {
+        /// New shape.
+        shape: Vec<usize>,
+    },
+    /// Elementwise sum of two values of one scale (a residual connection).
+    Add,
+    /// Values of one scale and zero point, one after the other along axis 0.
+    Concat,
+}
+
+/// A layer with its name and what it reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNode {
+    /// Unique name.
+    pub name: String,
+    /// What it does.
+    pub layer: Layer,
+    /// Layers that it reads.
+    pub operands: Vec<LayerId>,
+    /// Shape of its result.
+    pub shape: Vec<usize>,
+}
+
+impl LayerNode {
+    /// Elements of each channel (index of axis 0) of the result.
+    pub(crate) fn channel_len(&self) -> usize {
+        channel_len(&self.shape)
+    }
+}
+
+pub(crate) fn channel_len(shape: &[usize]) -> usize {
+    shape.iter().skip(1).product::<usize>().max(1)
+}
+
+/// Number of elements; saturating, since shapes come from files.
+pub(crate) fn element_count(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |n: usize, &d| n.saturating_mul(d))
+}
+
+impl Layer {
+    /// Lower-case name of the kind of layer.
+    pub fn mnemonic(&self) -> &'static str {
+        match self {
+            Layer::Input => "input",
+            Layer::Quantize(_) => "quantize",
+            Layer::Linear(_) => "linear",
+            Layer::Conv2d(_) => "conv2d",
+            Layer::Pool(_) => "pool",
+            Layer::Function(f) => f.name(),
+            Layer::Reshape { .. } => "reshape",
+            Layer::Add => "add",
+            Layer::Concat => "concat",
+        }
+    }
+
+    /// Shape of the result for operands of some shapes; `name` is the layer's.
+    ///
+    /// # Errors
+    /// If the operands are too few or too many or do not fit.
+    pub(crate) fn shape(&self, name: &str, operands: &[&[usize]]) -> Result<Vec<usize>, QuantError> {
+        let (needs, fits) = match self {
+            Layer::Input => ("a single input layer", false),
+            Layer::Quantize(_)
+            | Layer::Linear(_)
+            | Layer::Conv2d(_)
+            | Layer::Pool(_)
+            | Layer::Function(_)
+            | Layer::Reshape { .. } => ("1", operands.len() == 1),
+            Layer::Add => ("2", operands.len() == 2),
+            Layer::Concat => ("1 or more", !operands.is_empty()),
+        };
+        if !fits {
+            return Err(misfit(name, "operands", needs, operands.len()));
+        }
+        let read = operands[0];
+        match self {
+            Layer::Input | Layer::Quantize(_) | Layer::Function(_) => Ok(read.to_vec()),
+            Layer::Linear(linear) => {
+                let (out, fan_in) = linear.weights().dim();
+                if *read != [fan_in] {
+                    return Err(misfit(name, "input", format!("[{fan_in}]"), format!("{read:?}")));
+                }
+                Ok(vec![out])
+            }
+            Layer::Conv2d(conv) => conv.shape(name, read),
+            Layer::Pool(pool) => pool.shape(name, read),
+            Layer::Reshape { shape } => {
+                let count = element_count(read);
+                if element_count(shape) != count {
+                    let needs = format!("{count} elements, as {read:?}");
+                    return Err(misfit(name, "shape", needs, format!("{shape:?}")));
+                }
+                Ok(shape.clone())
+            }
+            Layer::Add => {
+                if operands[1] != read {
+                    let has = format!("{:?}", operands[1]);
+                    return Err(misfit(name, "second operand", format!("{read:?}"), has));
+                }
+                Ok(read.to_vec())
+            }
+            Layer::Concat => concat_shape(name, operands),
+        }
+    }
+}
+
+fn concat_shape(name: &str, operands: &[&[usize]]) -> Result<Vec<usize>, QuantError> {
+    let fail = |has: &[usize]| {
+        let needs = format!("{:?} but for axis 0", operands[0]);
+        Err(misfit(name, "operand", needs, format!("{has:?}")))
+    };
+    let Some((_, rest)) = operands[0].split_first() else {
+        return fail(operands[0]);
+    };
+    let mut channels = 0usize;
+    for &operand in operands {
+        match operand.split_first() {
+            Some((&c, same)) if same == rest => channels = channels.saturating_add(c),
+            _ => return fail(operand),
+        }
+    }
+    Ok([&[channels], rest].concat())
+}

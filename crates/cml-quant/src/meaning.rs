@@ -1,0 +1,195 @@
+//! What the integers of each layer stand for: the side table that the forward
+//! pass and the translation to a graph share, so that they cannot disagree.
+
+use crate::layer::channel_len;
+use crate::weights::Weights;
+use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, Pool, PoolKind, QuantError};
+use cml_ir::{IrError, LIMIT};
+use ndarray::Dimension;
+
+impl Network {
+    /// What the integers of each layer stand for, by layer; `None` for the raw
+    /// input.
+    ///
+    /// # Errors
+    /// If a layer reads a value that is not quantized as it needs.
+    pub(crate) fn meanings(&self) -> Result<Vec<Option<Dequantizer>>, QuantError> {
+        let mut meanings = Vec::with_capacity(self.layers().len());
+        for node in self.layers() {
+            let meaning = match &node.layer {
+                Layer::Input => None,
+                Layer::Quantize(q) => Some(of_codes(q)),
+                _ => Some(self.meaning(node, &meanings)?),
+            };
+            meanings.push(meaning);
+        }
+        Ok(meanings)
+    }
+
+    /// The meaning of a layer that works on integers.
+    fn meaning(&self, node: &LayerNode, before: &[Option<Dequantizer>]) -> Result<Dequantizer, QuantError> {
+        let mut operands = Vec::with_capacity(node.operands.len());
+        for (slot, o) in node.operands.iter().enumerate() {
+            let Some(meaning) = &before[o.index()] else {
+                return Err(self.not_quantized(node, slot));
+            };
+            operands.push(meaning);
+        }
+        let x = operands[0];
+        let plain = |slot: usize| {
+            operands[slot]
+                .plain_scale()
+                .ok_or_else(|| self.not_quantized(node, slot))
+        };
+        match &node.layer {
+            Layer::Input => Err(self.not_quantized(node, 0)),
+            Layer::Quantize(q) => Ok(of_codes(q)),
+            Layer::Linear(l) => Ok(of_products(plain(0)?, &l.weights)),
+            Layer::Conv2d(c) => Ok(of_products(plain(0)?, &c.weights)),
+            Layer::Pool(pool) if x.functions.is_empty() => of_windows(node, x, pool),
+            Layer::Pool(_) => Err(self.not_quantized(node, 0)),
+            Layer::Function(f) => {
+                let mut meaning = x.clone();
+                meaning.functions.push(*f);
+                Ok(meaning)
+            }
+            Layer::Reshape { shape } => of_another_shape(node, x, &self.layer(node.operands[0]).shape, shape),
+            Layer::Add => {
+                if plain(0)? != plain(1)? {
+                    return Err(self.not_common(node, &operands, 1, "scale"));
+                }
+                let zero_point = i128::from(x.zero_point) + i128::from(operands[1].zero_point);
+                Ok(Dequantizer {
+                    zero_point: bounded(&node.name, zero_point)?,
+                    ..x.clone()
+                })
+            }
+            Layer::Concat => {
+                let scale = plain(0)?;
+                for slot in 1..operands.len() {
+                    if plain(slot)? != scale || operands[slot].zero_point != x.zero_point {
+                        return Err(self.not_common(node, &operands, slot, "scale and zero point"));
+                    }
+                }
+                Ok(x.clone())
+            }
+        }
+    }
+
+    pub(crate) fn not_quantized(&self, node: &LayerNode, slot: usize) -> QuantError {
+        let from = node.operands.get(slot);
+        QuantError::NotQuantized {
+            layer: node.name.clone(),
+            from: from
+                .map_or("nothing", |&o| self.layer(o).name.as_str())
+                .to_owned(),
+        }
+    }
+
+    fn not_common(
+        &self,
+        node: &LayerNode,
+        operands: &[&Dequantizer],
+        slot: usize,
+        what: &'static str,
+    ) -> QuantError {
+        let describe = |slot: usize| {
+            let of: &Dequantizer = operands[slot];
+            let name = &self.layer(node.operands[slot]).name;
+            format!("{name} has scale {} zero point {}", of.scale[0], of.zero_point)
+        };
+        QuantError::NotCommon {
+            layer: node.name.clone(),
+            what,
+            first: describe(0),
+            second: describe(slot),
+        }
+    }
+}
+
+/// Codes of a quantizer.
+fn of_codes(q: &ActQuantizer) -> Dequantizer {
+    Dequantizer {
+        zero_point: q.zero_point,
+        scale: vec![q.scale],
+        bias: None,
+        functions: Vec::new(),
+    }
+}
+
+/// Sums of products of weights and codes, each less its zero point.
+fn of_products<D: Dimension>(scale: f32, weights: &Weights<D>) -> Dequantizer {
+    Dequantizer {
+        zero_point: 0,
+        scale: weights.quantizer.scale.iter().map(|w| scale * w).collect(),
+        bias: weights.bias.clone(),
+        functions: Vec::new(),
+    }
+}
+
+/// Sums over windows; the expressions are those of [`Pool`].
+fn of_windows(node: &LayerNode, x: &Dequantizer, pool: &Pool) -> Result<Dequantizer, QuantError> {
+    let count = pool.count();
+    let n = count as f32;
+    let zero_point = bounded(&node.name, i128::from(x.zero_point) * count as i128)?;
+    let meaning = Dequantizer {
+        zero_point,
+        ..x.clone()
+    };
+    Ok(match pool.kind {
+        PoolKind::Sum => Dequantizer {
+            bias: x.bias.as_ref().map(|b| b.iter().map(|b| b * n).collect()),
+            ..meaning
+        },
+        PoolKind::Average => Dequantizer {
+            scale: x.scale.iter().map(|s| s / n).collect(),
+            ..meaning
+        },
+    })
+}
+
+/// The same elements under another channel axis: what a channel meant goes to
+/// each of the channels that its elements became.
+fn of_another_shape(
+    node: &LayerNode,
+    x: &Dequantizer,
+    from: &[usize],
+    to: &[usize],
+) -> Result<Dequantizer, QuantError> {
+    let (old, new) = (channel_len(from), channel_len(to));
+    if x.is_per_tensor() || old == new {
+        return Ok(x.clone());
+    }
+    if old % new != 0 {
+        return Err(crate::error::misfit(
+            &node.name,
+            "shape",
+            format!(
+                "channels within those of {from:?}, which differ in scale or bias, or a quantizer before"
+            ),
+            format!("{to:?}"),
+        ));
+    }
+    let spread = |v: &[f32]| -> Vec<f32> { v.iter().flat_map(|&v| vec![v; old / new]).collect() };
+    Ok(Dequantizer {
+        scale: if x.scale.len() == 1 {
+            x.scale.clone()
+        } else {
+            spread(&x.scale)
+        },
+        bias: x.bias.as_deref().map(spread),
+        ..x.clone()
+    })
+}
+
+/// An integer of a layer, if the graph could hold it too.
+pub(crate) fn bounded(layer: &str, has: i128) -> Result<i64, QuantError> {
+    match i64::try_from(has) {
+        Ok(value) if value.abs() < LIMIT => Ok(value),
+        _ => Err(QuantError::Ir(IrError::Range {
+            node: layer.to_owned(),
+            has,
+            limit: LIMIT,
+        })),
+    }
+}

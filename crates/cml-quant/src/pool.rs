@@ -1,0 +1,63 @@
+//! Sums and averages over windows.
+
+use crate::QuantError;
+use crate::error::misfit;
+use crate::window::Window;
+use serde::{Deserialize, Serialize};
+
+/// What a window becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolKind {
+    /// Its sum.
+    Sum,
+    /// Its mean: the integers are those of the sum, the scale is divided.
+    Average,
+}
+
+/// Sum or average over windows of each channel of `[channels, height, width]`.
+///
+/// The integers of a window of `n = kernel[0] * kernel[1]` elements are added.
+/// Of what they stand for (see [`crate::Dequantizer`]) the zero point becomes
+/// `zero_point * n`; for an average the scale becomes `scale / n as f32`,
+/// rounded once, and a bias stays; for a sum the scale stays, and a bias
+/// becomes `bias * n as f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Sum or average.
+    pub kind: PoolKind,
+    /// Window height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal stride, at least 1.
+    pub stride: [usize; 2],
+}
+
+impl Pool {
+    pub(crate) fn window(&self) -> Window {
+        Window {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: [0; 4],
+        }
+    }
+
+    /// Elements of a window.
+    pub(crate) fn count(&self) -> usize {
+        self.kernel[0].saturating_mul(self.kernel[1])
+    }
+
+    /// Shape of the result for an input of a shape; `name` is the layer's.
+    pub(crate) fn shape(&self, name: &str, input: &[usize]) -> Result<Vec<usize>, QuantError> {
+        let &[channels, height, width] = input else {
+            return Err(misfit(
+                name,
+                "input",
+                "[channels, height, width]",
+                format!("{input:?}"),
+            ));
+        };
+        let [height, width] = self.window().positions(name, [height, width])?;
+        Ok(vec![channels, height, width])
+    }
+}
