@@ -119,12 +119,18 @@ fn no_machine_paths(files: &[Source]) -> Vec<Finding> {
     in_text(files, &marks, |mark| format!("a path of one machine: `{mark}`"))
 }
 
+/// What cargo writes into Cargo.lock for a package of its default registry.
+const DEFAULT_SOURCE: &str = concat!(
+    "source = \"registry+https://github.com/rust-lang/cra",
+    "tes.io-index\""
+);
+
 fn no_registries(files: &[Source]) -> Vec<Finding> {
     let marks = [
         concat!("pypi", ".org"),
         concat!("python", "hosted.org"),
-        concat!("index.", "crates.io"),
-        concat!("static.", "crates.io"),
+        concat!("index.cra", "tes.io"),
+        concat!("static.cra", "tes.io"),
         concat!("download.", "pytorch.org"),
         concat!("registry.", "npmjs"),
         concat!("--index", "-url"),
@@ -137,11 +143,10 @@ fn no_registries(files: &[Source]) -> Vec<Finding> {
         format!("`{mark}`: registries belong to the user's settings")
     });
     let lock = files.iter().filter(|file| file.path.ends_with("Cargo.lock"));
-    let usual = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
     for file in lock {
         for (at, line) in file.text.lines().enumerate() {
-            if line.starts_with("source = ") && line != usual {
-                findings.push(found(file, at + 1, "a source other than crates.io".to_owned()));
+            if line.starts_with("source = ") && line != DEFAULT_SOURCE {
+                findings.push(found(file, at + 1, "a source other than cargo's own".to_owned()));
             }
         }
     }
@@ -333,13 +338,12 @@ mod tests {
         let path = concat!("see /ho", "me/me/x");
         let message = concat!("a.md:1: a path of one machine: `/ho", "me/`");
         check(no_machine_paths, &[("a.md", path)], &[message]);
-        let usual = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
-        check(no_registries, &[("Cargo.lock", usual)], &[]);
+        check(no_registries, &[("Cargo.lock", DEFAULT_SOURCE)], &[]);
         let other = "[[package]]\nsource = \"registry+https://mirror/index\"";
         check(
             no_registries,
             &[("Cargo.lock", other)],
-            &["Cargo.lock:2: a source other than crates.io"],
+            &["Cargo.lock:2: a source other than cargo's own"],
         );
     }
 
