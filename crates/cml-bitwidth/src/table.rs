@@ -2,7 +2,7 @@
 
 use crate::BitwidthError;
 use crate::layer::{self, Basis, LayerWidth};
-use cml_ir::{Graph, Interval, NodeId, graph_hash};
+use cml_ir::{Graph, Interval, NodeId, graph_hash, short_hex};
 
 /// Which graph a table belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +29,7 @@ impl Fingerprint {
 
     /// For messages: name, number of nodes, first 8 hex digits of the hash.
     fn describe(&self) -> String {
-        let hex = |h: [u8; 32]| h[..4].iter().map(|b| format!("{b:02x}")).collect();
-        let hash: String = self.hash.map_or("unknown".to_owned(), hex);
+        let hash = self.hash.map_or("unknown".to_owned(), |h| short_hex(&h));
         format!("{} ({} nodes, #{hash})", self.name, self.nodes)
     }
 }

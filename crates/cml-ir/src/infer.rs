@@ -1,7 +1,7 @@
 //! Shapes and intervals of every operation's result.
 
 use crate::linear::{Source, for_each_term};
-use crate::tensor::element_count;
+use crate::tensor::{channel_len, channels, element_count};
 use crate::{Conv2d, Graph, Interval, IrError, Op, Type};
 
 /// Bound on the magnitude of any value or partial sum, 2^40: far above what
@@ -94,7 +94,7 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
         }
         Op::Lut(l) => {
             let shape = &operands[0].shape;
-            let channels = shape.first().copied().unwrap_or(1);
+            let channels = channels(shape);
             if !l.is_per_tensor() && l.channels().len() != channels {
                 return fail(
                     "lut channels",
@@ -162,7 +162,7 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
             )
         }
         Op::Output(spec) => {
-            spec.check(node, operands[0].shape.first().copied().unwrap_or(1))?;
+            spec.check(node, channels(&operands[0].shape))?;
             Ok(operands[0].shape.clone())
         }
     }
@@ -285,7 +285,7 @@ pub(crate) fn elements(
     match op {
         Op::Input { spec, .. } => Ok(vec![within(spec.range)?; count]),
         Op::Lut(l) => {
-            let width = (count / shape.first().copied().unwrap_or(1).max(1)).max(1);
+            let width = channel_len(shape);
             inputs[0]
                 .1
                 .iter()

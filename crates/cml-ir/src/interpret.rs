@@ -1,6 +1,7 @@
 //! The reference interpreter: the oracle for every other execution.
 
 use crate::linear::{Source, for_each_term};
+use crate::tensor::channel_len;
 use crate::{Graph, InputSpec, IrError, Node, NodeId, Op, Tensor};
 
 /// The value of every node, for one sample.
@@ -90,7 +91,7 @@ fn apply(op: &Op, operands: &[&Tensor], shape: &[usize]) -> Tensor {
     let count = shape.iter().product();
     let data = match op {
         Op::Lut(lut) => {
-            let width = (operands[0].data().len() / shape.first().copied().unwrap_or(1).max(1)).max(1);
+            let width = channel_len(shape);
             operands[0]
                 .data()
                 .iter()

@@ -58,6 +58,6 @@ pub use linear::{Source, for_each_term};
 pub use lut::{Lut, Steps};
 pub use op::{Conv2d, Dot, InputSpec, Op, OutputSpec, Pad, SumPool};
 pub use passes::{PASSES, optimize};
-pub use tensor::Tensor;
+pub use tensor::{Tensor, channel_len, channels, short_hex};
 pub use verify::verify;
 pub use wire::{GRAPH, graph_from_bytes, graph_hash, graph_to_bytes, read_graph, write_graph};

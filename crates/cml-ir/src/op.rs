@@ -1,5 +1,6 @@
 //! The closed set of operations.
 
+use crate::tensor::channel_len;
 use crate::{Interval, IrError, LIMIT, Lut, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -131,8 +132,7 @@ impl OutputSpec {
 
     /// Float values of a tensor of codes.
     pub fn dequantize_all(&self, codes: &Tensor) -> Vec<f32> {
-        let channels = codes.shape().first().copied().unwrap_or(1).max(1);
-        let width = (codes.data().len() / channels).max(1);
+        let width = channel_len(codes.shape());
         codes
             .data()
             .iter()

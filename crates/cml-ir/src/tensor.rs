@@ -107,7 +107,23 @@ impl Tensor {
     }
 }
 
-/// First 8 hex digits of a digest.
-pub(crate) fn short_hex(digest: &[u8]) -> String {
+/// Number of channels of a shape: axis 0, or one for a single number.
+pub fn channels(shape: &[usize]) -> usize {
+    shape.first().copied().unwrap_or(1)
+}
+
+/// Number of elements of one channel: element `i` is of channel
+/// `i / channel_len(shape)`. At least 1.
+pub fn channel_len(shape: &[usize]) -> usize {
+    // Saturating: a shape with a zero may hold anything after it.
+    shape
+        .iter()
+        .skip(1)
+        .fold(1, |n: usize, &d| n.saturating_mul(d))
+        .max(1)
+}
+
+/// First 8 hex digits of a digest, as in dumps and messages.
+pub fn short_hex(digest: &[u8]) -> String {
     digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::error::misfit;
 use crate::{ActQuantizer, Conv2d, LayerId, Linear, Pool, QuantError, Univariate};
+use cml_ir::channel_len;
 
 /// What a layer does.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +48,6 @@ impl LayerNode {
     pub(crate) fn channel_len(&self) -> usize {
         channel_len(&self.shape)
     }
-}
-
-pub(crate) fn channel_len(shape: &[usize]) -> usize {
-    shape.iter().skip(1).product::<usize>().max(1)
 }
 
 /// Number of elements; saturating, since shapes come from files.

@@ -1,9 +1,9 @@
 //! What the integers of each layer stand for: the side table that the forward
 //! pass and the translation to a graph share, so that they cannot disagree.
 
-use crate::layer::channel_len;
 use crate::weights::Weights;
 use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, Pool, PoolKind, QuantError};
+use cml_ir::channel_len;
 use cml_ir::{IrError, LIMIT};
 use ndarray::Dimension;
 

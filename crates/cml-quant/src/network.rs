@@ -214,7 +214,7 @@ impl Network {
                 operand: id.0,
             });
         };
-        let channels = layer.shape.first().copied().unwrap_or(1);
+        let channels = cml_ir::channels(&layer.shape);
         if !labels.is_empty() && labels.len() != channels {
             return Err(QuantError::Shape {
                 layer: layer.name.clone(),

@@ -1,9 +1,11 @@
 //! From a network to an integer graph.
 
-use crate::layer::channel_len;
 use crate::meaning::bounded;
 use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, QuantError};
-use cml_ir::{Dot, Graph, GraphBuilder, Interval, Lut, NodeId, Op, OutputSpec, Steps, SumPool, Tensor};
+use cml_ir::{
+    Dot, Graph, GraphBuilder, Interval, Lut, NodeId, Op, OutputSpec, Steps, SumPool, Tensor, channel_len,
+    channels,
+};
 use ndarray::{Array, ArrayView, RemoveAxis};
 
 /// Largest integer up to which `f32` holds every integer.
@@ -155,11 +157,11 @@ fn table(
     if meaning.is_per_tensor() {
         return Ok(Lut::per_tensor(sample(0, ty.range)));
     }
-    let channels = ty.shape.first().copied().unwrap_or(1);
+    let count = channels(&ty.shape);
     let width = channel_len(&ty.shape);
     let channel = |c: usize| {
         let hull = Interval::hull_of(intervals[c * width..(c + 1) * width].iter().copied());
         sample(c, hull.unwrap_or(ty.range))
     };
-    Ok(Lut::per_channel((0..channels).map(channel).collect())?)
+    Ok(Lut::per_channel((0..count).map(channel).collect())?)
 }

@@ -5,8 +5,8 @@ use crate::circuit::Circuit;
 use crate::keys::{self, Ciphertext, ClientKey, KeyError, SeededCiphertexts, ServerKey};
 use crate::params::{MAX_EVALUATION_KEY_BYTES, Parameters};
 use crate::validate::CircuitError;
-use cml_ir::IrError;
 use cml_ir::container::{self, Access, Kind};
+use cml_ir::{IrError, short_hex};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
@@ -338,10 +338,6 @@ fn prefix(binding: &Binding) -> [u8; PREFIX] {
     prefix[..32].copy_from_slice(&binding.circuit);
     prefix[32..].copy_from_slice(&binding.keys);
     prefix
-}
-
-fn short_hex(bytes: &[u8]) -> String {
-    bytes.iter().take(4).map(|b| format!("{b:02x}")).collect()
 }
 
 /// Binding and rest of a payload.

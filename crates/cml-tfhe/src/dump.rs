@@ -2,7 +2,7 @@
 
 use crate::circuit::{Circuit, Lookup};
 use crate::noise::{Reader, Source};
-use cml_ir::Interval;
+use cml_ir::{Interval, short_hex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +16,7 @@ impl fmt::Display for Circuit {
             f,
             "circuit {}  from graph #{}",
             self.name(),
-            hex(&self.graph_hash()[..4])
+            short_hex(self.graph_hash())
         )?;
         writeln!(f, "parameters {}", self.parameters())?;
         writeln!(
@@ -78,7 +78,7 @@ impl Circuit {
             lookups.len(),
             self.domains(encodings),
             tables.len(),
-            hex(&hash.finalize()[..4])
+            short_hex(&hash.finalize())
         )
     }
 
@@ -127,8 +127,4 @@ pub fn one_in(log2_p: f64) -> String {
     } else {
         format!("{odds:.1e}")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

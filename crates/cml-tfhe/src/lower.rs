@@ -6,7 +6,7 @@ use crate::cost::CostModel;
 use crate::encode::encode;
 use crate::optimizer::{DEFAULT_BUDGET_LOG2, SearchError, search_with};
 use cml_bitwidth::{BitwidthError, Widths};
-use cml_ir::{Graph, Interval, IrError, NodeId, Op, Source, for_each_term};
+use cml_ir::{Graph, Interval, IrError, NodeId, Op, Source, channel_len, for_each_term};
 use std::collections::BTreeMap;
 
 /// Most terms of all rows together.
@@ -178,7 +178,7 @@ impl Program {
                         .collect()
                 }
                 Op::Lut(lut) => {
-                    let width = (elements / node.ty.shape.first().copied().unwrap_or(1).max(1)).max(1);
+                    let width = channel_len(&node.ty.shape);
                     let layer = program.layers.len() as u32;
                     program.layers.push(node.name.clone());
                     let mut results = Vec::with_capacity(elements);

@@ -3,6 +3,7 @@
 
 use crate::circuit::Circuit;
 use crate::noise;
+use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -102,7 +103,7 @@ impl<'c> Simulator<'c> {
         let mut results = Vec::with_capacity(circuit.outputs().len());
         for output in circuit.outputs() {
             let decode = |(row, shift): (&crate::circuit::Row, &i64)| {
-                decode(row_phase(circuit, row, &wires), circuit.step(row.encoding)) + shift
+                nearest_value(row_phase(circuit, row, &wires), circuit.step(row.encoding)) + shift
             };
             let data = output.rows.iter().zip(&output.shifts).map(decode).collect();
             results.push(Tensor::new(output.shape.clone(), data)?);
@@ -117,12 +118,6 @@ fn row_phase(circuit: &Circuit, row: &crate::circuit::Row, wires: &[u64]) -> u64
     row.terms.iter().fold(start, |sum, &(wire, w)| {
         sum.wrapping_add(wires[wire as usize].wrapping_mul(w as u64))
     })
-}
-
-/// Nearest multiple of `step`, the torus read from -1/2 to 1/2.
-fn decode(phase: u64, step: u64) -> i64 {
-    let (phase, step) = (i128::from(phase as i64), i128::from(step.max(1)));
-    (2 * phase + step).div_euclid(2 * step) as i64
 }
 
 /// Checked integer codes of a sample with the step of each, in wire order.

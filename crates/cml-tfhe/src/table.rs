@@ -17,6 +17,13 @@ pub fn boundary(value: u64, values: u64, polynomial_size: u32) -> u64 {
     (((2 * value + 1) * n + values) / (2 * values)) as u64
 }
 
+/// Nearest multiple of `step`, as a signed number of steps, the torus read from
+/// -1/2 to 1/2. A step of 0 counts as 1.
+pub fn nearest_value(phase: u64, step: u64) -> i64 {
+    let (phase, step) = (i128::from(phase as i64), i128::from(step.max(1)));
+    (2 * phase + step).div_euclid(2 * step) as i64
+}
+
 /// The polynomial whose coefficient `j` is `values[v] * step` for the `v` whose box holds `j`.
 ///
 /// Products wrap modulo 2^64: values may be negative. The coefficients beyond

@@ -126,10 +126,7 @@ impl Circuit {
             if count != Some(output.rows.len()) || output.shifts.len() != output.rows.len() {
                 return fail("output", i, "rows do not fill its shape");
             }
-            if let Err(why) = output
-                .spec
-                .check(&output.name, output.shape.first().copied().unwrap_or(1))
-            {
+            if let Err(why) = output.spec.check(&output.name, cml_ir::channels(&output.shape)) {
                 return fail("output", i, &why.to_string());
             }
             if output.shifts.iter().any(|s| s.unsigned_abs() > 1 << 41) {

@@ -1,6 +1,7 @@
 //! Units that no output reads are removed.
 
 use crate::linear::{Source, for_each_term};
+use crate::tensor::channel_len;
 use crate::{Dot, Graph, GraphBuilder, IrError, Lut, NodeId, Op, Tensor};
 
 /// Removes nodes and channels that no output depends on. Pruned layers leave
@@ -40,7 +41,6 @@ pub fn drop_dead(graph: &Graph) -> Result<Graph, IrError> {
 /// lookups on it (its family) keep the same ones: all that any of them needs.
 fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
     let size = |i: NodeId| graph.node(i).ty.shape.iter().product::<usize>();
-    let channels = |i: NodeId| graph.node(i).ty.shape.first().copied().unwrap_or(1);
     let root = families(graph);
     let selectable = selectable_families(graph, &root);
     let mut live: Vec<Vec<bool>> = graph.nodes().map(|(id, _)| vec![false; size(id)]).collect();
@@ -85,7 +85,7 @@ fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
     }
     let kept = |id: NodeId| {
         let i = id.index();
-        let width = (size(id) / channels(id).max(1)).max(1);
+        let width = channel_len(&graph.node(id).ty.shape);
         let of = if live[i].contains(&true) {
             &live[root[i].index()]
         } else {

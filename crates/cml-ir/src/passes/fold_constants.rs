@@ -1,5 +1,6 @@
 //! A lookup whose input stays on one plateau is a constant.
 
+use crate::tensor::{channel_len, channels};
 use crate::{Dot, Graph, GraphBuilder, Interval, IrError, Lut, NodeId, Op, Steps, Tensor};
 
 /// Replaces each lookup channel that can only yield one value by a constant
@@ -25,8 +26,7 @@ pub fn fold_constants(graph: &Graph) -> Result<Graph, IrError> {
 }
 
 fn fold_lut(lut: &Lut, inputs: &[Interval], shape: &[usize]) -> Result<Lut, IrError> {
-    let channels = shape.first().copied().unwrap_or(1).max(1);
-    let width = (inputs.len() / channels).max(1);
+    let (channels, width) = (channels(shape), channel_len(shape));
     let fold = |c: usize| {
         let steps = lut.channel(c);
         let hull = Interval::hull_of(inputs[c * width..(c + 1) * width].iter().copied());

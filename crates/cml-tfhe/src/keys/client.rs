@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Ciphertext, Dimensions, KeyError, SeededCiphertexts, bytes, compression_seed, modulus64};
 use crate::params::Parameters;
+use crate::table::nearest_value;
 
 /// The client's secret: the big (GLWE) key and the small (LWE) key, both binary.
 ///
@@ -111,8 +112,7 @@ impl ClientKey {
         if step == 0 {
             return Err(KeyError::ZeroStep);
         }
-        let (phase, step) = (i128::from(self.phase(ciphertext)? as i64), i128::from(step));
-        Ok((2 * phase + step).div_euclid(2 * step) as i64)
+        Ok(nearest_value(self.phase(ciphertext)?, step))
     }
 
     /// Message plus noise.
