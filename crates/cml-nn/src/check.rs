@@ -2,19 +2,20 @@
 
 use cml_data::Dataset;
 use cml_quant::Network;
-use tch::Tensor;
+use ndarray::Array2;
 
-use crate::scores::to_array;
 use crate::{NnError, TrainConfig, accumulators};
 
 /// Test rows on which libtorch and the exported network are compared.
 const ROWS: usize = 1_000;
 
-/// Accumulators keep to the configured bounds.
+/// Accumulators keep to the configured bounds; a layer's own bound comes first.
 pub(crate) fn bound(network: &Network, config: &TrainConfig) -> Result<(), NnError> {
     for found in accumulators(network)? {
         let bound = if found.lookup {
-            config.max_accumulator_values
+            let named = config.layers.iter().find(|l| l.name.as_ref() == Some(&found.layer));
+            let own = named.and_then(|l| l.max_accumulator_values);
+            own.or(config.max_accumulator_values)
         } else {
             config.max_output_values
         };
@@ -30,8 +31,7 @@ pub(crate) fn bound(network: &Network, config: &TrainConfig) -> Result<(), NnErr
 }
 
 /// The network gives the scores that libtorch gave on the test rows.
-pub(crate) fn exact(network: &Network, test: &Dataset, scores: &Tensor) -> Result<(), NnError> {
-    let scores = to_array(scores)?;
+pub(crate) fn exact(network: &Network, test: &Dataset, scores: &Array2<f32>) -> Result<(), NnError> {
     for (row, ((sample, _), torch)) in test.samples().zip(scores.rows()).take(ROWS).enumerate() {
         let expected = network.forward(&sample.to_vec())?;
         for (&torch, network) in torch.iter().zip(expected) {
