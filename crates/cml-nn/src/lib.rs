@@ -28,8 +28,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod accumulators;
-mod budget;
 mod check;
 mod config;
 mod error;
@@ -42,7 +40,8 @@ mod schedule;
 mod scores;
 mod train;
 
-pub use accumulators::{Accumulator, accumulators};
+use cml_quant::budget;
+pub use cml_quant::{Accumulator, accumulators};
 pub use config::{Pruning, TrainConfig, WeightScale};
 pub use error::NnError;
 pub use progress::{Control, Progress};

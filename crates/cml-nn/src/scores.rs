@@ -81,7 +81,12 @@ fn apply(network: &Network, node: &LayerNode, x: &Value) -> Result<Value, NnErro
                 .to_owned(),
         })),
         (
-            other @ (Layer::Conv2d(_) | Layer::Pool(_) | Layer::Reshape { .. } | Layer::Add | Layer::Concat),
+            other @ (Layer::Normalize(_)
+            | Layer::Conv2d(_)
+            | Layer::Pool(_)
+            | Layer::Reshape { .. }
+            | Layer::Add
+            | Layer::Concat),
             _,
         ) => Err(NnError::Quant(QuantError::Shape {
             layer: node.name.clone(),
@@ -93,9 +98,12 @@ fn apply(network: &Network, node: &LayerNode, x: &Value) -> Result<Value, NnErro
 }
 
 fn dense(x: &Tensor, scale: f32, layer: &Linear) -> Result<Tensor, NnError> {
-    let weights = Tensor::try_from(layer.codes().mapv(|c| c as f32))?;
+    let Some((codes, quantizer)) = layer.codes().zip(layer.quantizer()) else {
+        return Err(NnError::Quant(QuantError::FloatWeights("linear".to_owned())));
+    };
+    let weights = Tensor::try_from(codes.mapv(|c| c as f32))?;
     let bias = layer.bias().map(Tensor::f_from_slice).transpose()?;
-    linear(x, scale, &weights, &layer.quantizer().scale, bias.as_ref())
+    linear(x, scale, &weights, &quantizer.scale, bias.as_ref())
 }
 
 impl Value {
