@@ -3,22 +3,19 @@
 use cml_data::Dataset;
 use cml_quant::Network;
 use ndarray::Array2;
+use std::collections::BTreeMap;
 
-use crate::{NnError, TrainConfig, accumulators};
+use crate::model::Model;
+use crate::{NnError, accumulators};
 
 /// Test rows on which libtorch and the exported network are compared.
 const ROWS: usize = 1_000;
 
-/// Accumulators keep to the configured bounds; a layer's own bound comes first.
-pub(crate) fn bound(network: &Network, config: &TrainConfig) -> Result<(), NnError> {
+/// Accumulators keep to their layers' bounds.
+pub(crate) fn bound(network: &Network, model: &Model) -> Result<(), NnError> {
+    let bounds: BTreeMap<&str, Option<u64>> = model.bounds().collect();
     for found in accumulators(network)? {
-        let bound = if found.lookup {
-            let named = config.layers.iter().find(|l| l.name.as_ref() == Some(&found.layer));
-            let own = named.and_then(|l| l.max_accumulator_values);
-            own.or(config.max_accumulator_values)
-        } else {
-            config.max_output_values
-        };
+        let bound = bounds.get(found.layer.as_str()).copied().flatten();
         if let Some(limit) = bound.filter(|&limit| found.values > limit) {
             return Err(NnError::Unbounded {
                 layer: found.layer,

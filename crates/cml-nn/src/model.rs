@@ -89,6 +89,11 @@ impl Model {
         self.scales.iter().map(LearnedScale::parameter).chain(norms)
     }
 
+    /// Most values of the accumulators, by layer.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
+        self.weights().map(Weights::bound)
+    }
+
     fn weights(&self) -> impl Iterator<Item = &Weights> {
         self.nodes.iter().filter_map(|n| match &n.op {
             Op::Weighted(weights) => Some(weights.as_ref()),

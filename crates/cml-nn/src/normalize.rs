@@ -2,7 +2,7 @@
 
 use cml_data::Dataset;
 use cml_quant::Normalize;
-use ndarray::Array2;
+use ndarray::{Array2, Axis, Slice};
 
 use crate::{NnError, Normalization};
 
@@ -16,7 +16,8 @@ pub(crate) fn fit(
     let width = data.feature_count() / channels;
     let (mut offset, mut factor) = (Vec::new(), Vec::new());
     for c in 0..channels {
-        let columns = data.features().slice(ndarray::s![.., c * width..(c + 1) * width]);
+        let columns = c * width..(c + 1) * width;
+        let columns = data.features().slice_axis(Axis(1), Slice::from(columns));
         let values = || columns.iter().map(|&x| f64::from(x));
         let (centre, size) = match normalization {
             Normalization::None => return Ok(None),
@@ -35,7 +36,7 @@ pub(crate) fn fit(
         let inverse = (1.0 / size) as f32;
         factor.push(if inverse.is_finite() && inverse > 0.0 { inverse } else { 1.0 });
     }
-    Ok(Some(Normalize::new(offset, factor)?))
+    Ok(Some(Normalize { offset, factor }))
 }
 
 /// Features `[rows, columns]` as the normalization makes them.
@@ -43,10 +44,10 @@ pub(crate) fn apply(normalize: Option<&Normalize>, features: &Array2<f32>) -> Ar
     let Some(normalize) = normalize else {
         return features.clone();
     };
-    let width = features.ncols() / normalize.offset().len().max(1);
+    let width = features.ncols() / normalize.offset.len().max(1);
     let mut normalized = features.clone();
     for ((_, column), x) in normalized.indexed_iter_mut() {
-        *x = normalize.apply(column / width.max(1), *x);
+        *x = normalize.eval(column / width.max(1), *x);
     }
     normalized
 }

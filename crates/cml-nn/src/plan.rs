@@ -349,6 +349,7 @@ impl Builder<'_> {
                     .then(|| layer.weight_bits.unwrap_or(config.weight_bits)),
                 scale: config.weight_scale,
                 pruning,
+                bound,
                 budget: bound.map(|values| (values - 1) / span.max(1)),
             },
         })

@@ -57,7 +57,7 @@ impl LearnedScale {
             } else {
                 (1.0 - NEW) * self.value.f_double_value(&[0])? + NEW * found
             };
-            self.value.f_fill_(now.max(LEAST))?;
+            let _ = self.value.f_fill_(now.max(LEAST))?;
             self.met += 1;
             Ok(())
         })

@@ -72,7 +72,7 @@ pub fn train(
         unreachable!("the last epoch has the final budget");
     };
     if config.quantized {
-        check::bound(&network, config)?;
+        check::bound(&network, &training.model)?;
         check::exact(&network, &data.test, &scores)?;
     }
     Ok(Trained {

@@ -20,7 +20,9 @@ pub(crate) struct Rules {
     pub(crate) bits: Option<u32>,
     pub(crate) scale: WeightScale,
     pub(crate) pruning: Pruning,
-    /// Largest sum of magnitudes of a row's integer weights.
+    /// Most values of an accumulator.
+    pub(crate) bound: Option<u64>,
+    /// Largest sum of magnitudes of a row's integer weights that keeps to it.
     pub(crate) budget: Option<u64>,
 }
 
@@ -89,6 +91,11 @@ impl Weights {
         };
         layer.refresh(true, 1.0)?;
         Ok(layer)
+    }
+
+    /// Name of the layer, and the most values of its accumulators.
+    pub(crate) fn bound(&self) -> (&str, Option<u64>) {
+        (&self.name, self.plan.rules.bound)
     }
 
     /// The tensors to optimize with weight decay.
