@@ -125,16 +125,11 @@ impl Weights {
         let mut quantizer = rules.scale.quantizer(bits, alive.view())?;
         let budget = self.budget(&quantizer, slack);
         if let Some(budget) = budget {
-            for (channel, mut row) in alive.rows_mut().into_iter().enumerate() {
-                budget::project(&mut row, budget as f32 * quantizer.channel_scale(channel));
+            if rules.scale == WeightScale::PerChannel {
+                widen(&mut quantizer, &alive, budget);
+            } else {
+                self.project(&mut weights, &mut alive, &mut quantizer, budget)?;
             }
-            Zip::from(&mut weights)
-                .and(&alive)
-                .and(&self.kept)
-                .for_each(|w, &projected, &kept| *w = if kept { projected } else { *w });
-            let weights = Tensor::try_from(&weights)?;
-            no_grad(|| self.weight.f_copy_(&weights))?;
-            quantizer = rules.scale.quantizer(bits, alive.view())?;
         }
         let mut codes = Array2::from_shape_fn(alive.dim(), |(o, i)| quantizer.quantize(o, alive[[o, i]]));
         if let Some(budget) = budget {
@@ -148,6 +143,30 @@ impl Weights {
             codes,
             quantizer,
         });
+        Ok(())
+    }
+
+    /// Moves the float weights onto the budget of their integers, and refits the quantizer.
+    fn project(
+        &self,
+        weights: &mut Array2<f32>,
+        alive: &mut Array2<f32>,
+        quantizer: &mut WeightQuantizer,
+        budget: u64,
+    ) -> Result<(), NnError> {
+        let Rules { bits, scale, .. } = self.plan.rules;
+        for (channel, mut row) in alive.rows_mut().into_iter().enumerate() {
+            // One weight of the largest code must not be beyond the budget by itself.
+            let budget = budget.max(quantizer.codes().hi.unsigned_abs());
+            budget::project(&mut row, budget as f32 * quantizer.channel_scale(channel));
+        }
+        Zip::from(&mut *weights)
+            .and(&*alive)
+            .and(&self.kept)
+            .for_each(|w, &projected, &kept| *w = if kept { projected } else { *w });
+        let moved = Tensor::try_from(&*weights)?;
+        no_grad(|| self.weight.shallow_clone().f_copy_(&moved))?;
+        *quantizer = scale.quantizer(bits.unwrap_or(quantizer.bits), alive.view())?;
         Ok(())
     }
 
@@ -260,6 +279,34 @@ impl Quantized {
             }
         }
         Ok((quantizer, codes))
+    }
+}
+
+/// Widens each channel's scale until the magnitudes of its codes keep to the budget: the finest grid
+/// that the budget has room for.
+fn widen(quantizer: &mut WeightQuantizer, weights: &Array2<f32>, budget: u64) {
+    const HALVINGS: u32 = 24;
+    let top = quantizer.codes().hi.unsigned_abs();
+    for (row, scale) in weights.rows().into_iter().zip(&mut quantizer.scale) {
+        let sum = |scale: f32| -> u64 {
+            let code = |w: &f32| (((w.abs() / scale).round_ties_even()) as u64).min(top);
+            row.iter().map(code).sum()
+        };
+        if sum(*scale) <= budget {
+            continue;
+        }
+        // At twice the largest weight every code is 0.
+        let largest = row.iter().fold(0f32, |m, w| m.max(w.abs()));
+        let (mut over, mut within) = (*scale, 2.0 * largest.max(*scale));
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (over + within);
+            if sum(middle) <= budget {
+                within = middle;
+            } else {
+                over = middle;
+            }
+        }
+        *scale = within;
     }
 }
 
