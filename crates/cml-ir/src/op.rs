@@ -51,8 +51,18 @@ impl InputSpec {
         if !x.is_finite() {
             return None;
         }
-        let q = (x / self.scale + self.zero_point as f32).round_ties_even();
-        Some((q.clamp(self.range.lo as f32, self.range.hi as f32)) as i64)
+        Some((self.rounded(x).clamp(self.range.lo as f32, self.range.hi as f32)) as i64)
+    }
+
+    /// Whether [`InputSpec::quantize`] clamps this float: rounded, it lies
+    /// beyond the codes. What is not finite has no code at all.
+    pub fn clips(&self, x: f32) -> bool {
+        let q = self.rounded(x);
+        x.is_finite() && !(self.range.lo as f32..=self.range.hi as f32).contains(&q)
+    }
+
+    fn rounded(&self, x: f32) -> f32 {
+        (x / self.scale + self.zero_point as f32).round_ties_even()
     }
 }
 
