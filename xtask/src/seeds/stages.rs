@@ -1,0 +1,143 @@
+//! The steps of a measurement, each a `cml` command as one would type it.
+
+use crate::tools::Cml;
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// What answers `cml` commands with JSON: the binary, or a stand-in in tests.
+pub(crate) trait Tool {
+    /// The object, and whether `cml` was content with it.
+    fn json(&self, args: &[&str]) -> Result<(Value, bool)>;
+}
+
+impl Tool for Cml {
+    fn json(&self, args: &[&str]) -> Result<(Value, bool)> {
+        Cml::json(self, args)
+    }
+}
+
+/// Runs steps, and says on standard error which one and since when.
+pub(crate) struct Stages<'t> {
+    pub(crate) tool: &'t dyn Tool,
+    pub(crate) start: Instant,
+    /// Folder for networks, graphs and circuits, relative to the workspace's root.
+    pub(crate) folder: String,
+    /// What is measured: `iris (8 of 13)`.
+    pub(crate) label: String,
+    /// Passes over the training data, instead of the configuration's.
+    pub(crate) epochs: Option<u64>,
+}
+
+/// A network that was trained.
+pub(crate) struct Trained {
+    pub(crate) seed: u64,
+    /// Without extension.
+    stem: String,
+    /// Data set it was trained on.
+    pub(crate) data: String,
+    pub(crate) report: Value,
+}
+
+impl Trained {
+    /// The network's file.
+    pub(crate) fn network(&self) -> String {
+        format!("{}.safetensors", self.stem)
+    }
+
+    /// The file of a graph or circuit made of it.
+    pub(crate) fn file(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.stem)
+    }
+}
+
+impl Stages<'_> {
+    /// Says what happens now, with the time since the start.
+    pub(crate) fn say(&self, text: &str) {
+        eprintln!(
+            "[{:>5.0} s] {}: {text}",
+            self.start.elapsed().as_secs_f64(),
+            self.label
+        );
+    }
+
+    /// A step that must succeed.
+    pub(crate) fn run(&self, args: &[&str]) -> Result<Value> {
+        match self.tool.json(args)? {
+            (value, true) => Ok(value),
+            (_, false) => bail!("`cml {}` failed", args.join(" ")),
+        }
+    }
+
+    /// Trains a configuration; `name` tells its files from others, `options` follow the command's own.
+    pub(crate) fn train(&self, config: &str, name: &str, seed: u64, options: &[&str]) -> Result<Trained> {
+        self.say(&format!("seed {seed}: train {config} {}", options.join(" ")));
+        let stem = format!("{}/{name}-{seed}", self.folder);
+        let (file, network) = (format!("examples/{config}.toml"), format!("{stem}.safetensors"));
+        let (seed_text, epochs) = (seed.to_string(), self.epochs.map(|n| n.to_string()));
+        let mut args = vec!["train", "--config", &file, "--seed", &seed_text];
+        args.extend(["--data-seed", &seed_text]);
+        if let Some(epochs) = &epochs {
+            args.extend(["--epochs", epochs]);
+        }
+        args.extend(options);
+        args.extend(["-o", &network]);
+        let report = self.run(&args)?;
+        let accuracy = 100.0 * report["test_accuracy"].as_f64().unwrap_or(f64::NAN);
+        self.say(&format!("seed {seed}: test accuracy {accuracy:.1}%"));
+        let data = report["config"]["data"].as_str().unwrap_or("checkerboard");
+        Ok(Trained {
+            seed,
+            stem,
+            data: data.to_owned(),
+            report,
+        })
+    }
+
+    /// Quantizes, runs and analyses; the figures of a graph. `options` follow `cml quantize`.
+    pub(crate) fn graph(&self, trained: &Trained, suffix: &str, options: &[&str]) -> Result<Value> {
+        let seed = trained.seed;
+        self.say(&format!("seed {seed}: integer graph {}", options.join(" ")));
+        let (network, graph) = (trained.network(), trained.file(suffix));
+        self.run(&[&["quantize", &network, "-o", &graph], options].concat())?;
+        let simulated = self.on_data(&["simulate", &graph], trained, &[])?;
+        let widths = self.on_data(&["analyze", &graph], trained, &[])?;
+        Ok(json!({
+            "accuracy": simulated["accuracy"],
+            "clipped_inputs": simulated["clipped_inputs"],
+            "bits": widths["bits"],
+            "lookup_bits": lookup_bits(&widths),
+            "lookups": widths["lookups"],
+            "accumulator_size": widths["accumulator_size"],
+            "observed_accumulator_size": widths["observed_accumulator_size"],
+            "layers": widths["layers"],
+        }))
+    }
+
+    /// A step on the test split of the network's data.
+    pub(crate) fn on_data(&self, step: &[&str], trained: &Trained, options: &[&str]) -> Result<Value> {
+        let seed = trained.seed.to_string();
+        let data = ["--data", &trained.data, "--data-seed", &seed];
+        self.run(&[step, &data, options].concat())
+    }
+}
+
+/// Width of the widest lookup, proved, in bits.
+fn lookup_bits(widths: &Value) -> Option<u64> {
+    let layers = widths["layers"].as_array()?.iter().map(|layer| &layer["proved"]);
+    let lookups = layers.filter(|proved| proved["lookups"].as_u64() > Some(0));
+    lookups.filter_map(|proved| proved["bits"].as_u64()).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lookups_count_as_lookups() {
+        let layer = |bits, lookups| json!({"proved": {"bits": bits, "lookups": lookups}});
+        let widths = json!({"layers": [layer(5, 20), layer(6, 1), layer(8, 0)]});
+        assert_eq!(lookup_bits(&widths), Some(6));
+        assert_eq!(lookup_bits(&json!({"layers": []})), None);
+    }
+}
