@@ -141,7 +141,9 @@ fn shapes_that_do_not_fit_are_refused() {
     refused("needs 1 or 2, has", |c| c.outputs[0].spec.offset.push(0.0));
     refused("needs 1 or 2, has", |c| c.outputs[0].spec.scale.clear());
     for scale in [0.0, -1.0, f32::NAN] {
-        refused("must be finite and positive", |c| c.inputs[0].spec.scale = scale);
+        refused("must be finite and positive", |c| {
+            c.inputs[0].spec.scale = vec![scale]
+        });
     }
     refused("interval 1..0 is empty", |c| {
         c.inputs[0].spec.range = Interval { lo: 1, hi: 0 }

@@ -36,7 +36,7 @@ fn a_wire_read_twice_would_understate_the_noise() {
 #[test]
 fn numbers_that_overflow_or_are_none() {
     refused(|c| c.outputs[0].shifts[0] = i64::MAX);
-    refused(|c| c.inputs[0].spec.scale = f32::INFINITY);
+    refused(|c| c.inputs[0].spec.scale = vec![f32::INFINITY]);
     refused(|c| c.inputs[0].spec.zero_point = i64::MIN);
     refused(|c| c.outputs[0].spec.scale = vec![f32::NAN]);
     refused(|c| c.outputs[0].spec.labels = vec!["a".into(); 7]);

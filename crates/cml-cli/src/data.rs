@@ -56,9 +56,9 @@ impl Samples {
                     row.len()
                 );
             }
-            let codes: Option<Vec<i64>> = row.iter().map(|&x| spec.quantize(x)).collect();
-            let codes =
-                codes.with_context(|| format!("sample {i}: holds a value that is not a finite number"))?;
+            let Ok(codes) = spec.quantize_all(shape, row) else {
+                bail!("sample {i}: holds a value that is not a finite number");
+            };
             Ok(vec![Tensor::new(shape.to_vec(), codes)?])
         };
         self.rows.iter().enumerate().map(quantize).collect()

@@ -90,7 +90,14 @@ fn bias(v: &[i64]) -> String {
 /// Everything about an operation but its operands.
 pub(crate) fn attributes(op: &Op) -> String {
     match op {
-        Op::Input { spec, .. } => format!("scale {} zero {}", spec.scale, spec.zero_point),
+        Op::Input { spec, .. } => {
+            let offset = if spec.offset.iter().all(|&o| o == 0.0) {
+                String::new()
+            } else {
+                format!(" offset {}", floats(&spec.offset))
+            };
+            format!("scale {}{offset} zero {}", floats(&spec.scale), spec.zero_point)
+        }
         Op::Dot(d) => format!("w {}{}", tensor(&d.weights), bias(&d.bias)),
         Op::Conv2d(c) => {
             let mut text = format!(

@@ -39,8 +39,8 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
     };
     match op {
         Op::Input { shape, spec } => {
-            spec.check(node)?;
             element_count(shape)?;
+            spec.check(node, channels(shape))?;
             Ok(shape.clone())
         }
         Op::Dot(d) => {

@@ -140,17 +140,12 @@ impl Graph {
                 has: sample.len().to_string(),
             });
         }
-        let codes: Result<Vec<i64>, IrError> = sample
-            .iter()
-            .enumerate()
-            .map(|(index, &x)| {
-                spec.quantize(x).ok_or(IrError::InputNotFinite {
-                    node: node.name.clone(),
-                    index,
-                    has: x,
-                })
-            })
-            .collect();
-        Tensor::new(node.ty.shape.clone(), codes?)
+        let codes = spec.quantize_all(&node.ty.shape, sample);
+        let codes = codes.map_err(|index| IrError::InputNotFinite {
+            node: node.name.clone(),
+            index,
+            has: sample[index],
+        })?;
+        Tensor::new(node.ty.shape.clone(), codes)
     }
 }

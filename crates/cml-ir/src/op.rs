@@ -4,36 +4,46 @@ use crate::tensor::channel_len;
 use crate::{Interval, IrError, LIMIT, Lut, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// How a client turns floats into the integers of an input.
+/// How a client turns floats into the integers of an input, whose channels are
+/// axis 0 (of a vector each element is one).
 ///
-/// `q = clamp(round_half_even(x / scale + zero_point), range)`, in `f32`.
+/// `q = clamp(round_half_even((x - offset[c]) / scale[c] + zero_point), range)`,
+/// in `f32`; one entry serves every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Size of one step, in units of the float input.
-    pub scale: f32,
-    /// Integer that stands for 0.0.
+    /// Size of one step of each channel, or one for all, in units of the float
+    /// input.
+    pub scale: Vec<f32>,
+    /// Float that the zero point stands for, of each channel or one for all.
+    pub offset: Vec<f32>,
+    /// Integer that stands for the offset.
     pub zero_point: i64,
     /// Codes that can occur.
     pub range: Interval,
 }
 
 impl InputSpec {
-    /// A quantizer of an input.
+    /// A quantizer of one scale and no offset.
     pub fn new(scale: f32, zero_point: i64, range: Interval) -> Self {
         Self {
-            scale,
+            scale: vec![scale],
+            offset: vec![0.0],
             zero_point,
             range,
         }
     }
 
-    /// Refuses what cannot quantize; `node` is named in the error.
+    /// Refuses what cannot quantize a tensor of so many channels; `node` is
+    /// named in the error.
     ///
     /// # Errors
-    /// If the scale is not finite and positive, the range is empty, or a
-    /// number is beyond [`crate::LIMIT`].
-    pub fn check(&self, node: &str) -> Result<(), IrError> {
-        check_float(node, "scale", self.scale)?;
+    /// If there are neither one nor `channels` scales or offsets, one is not
+    /// finite or a scale not positive, the range is empty, or a number is
+    /// beyond [`crate::LIMIT`].
+    pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
+        check_count(node, "input scales", self.scale.len(), 1, channels)?;
+        check_count(node, "input offsets", self.offset.len(), 1, channels)?;
+        check_floats(node, &self.scale, &self.offset)?;
         self.range.check()?;
         let has = self.range.magnitude().max(self.zero_point.unsigned_abs());
         if has >= LIMIT as u64 {
@@ -46,23 +56,45 @@ impl InputSpec {
         Ok(())
     }
 
-    /// Integer code of one float; `None` if it is not finite.
-    pub fn quantize(&self, x: f32) -> Option<i64> {
+    /// Integer code of one float of channel `c`; `None` if it is not finite.
+    pub fn quantize(&self, c: usize, x: f32) -> Option<i64> {
         if !x.is_finite() {
             return None;
         }
-        Some((self.rounded(x).clamp(self.range.lo as f32, self.range.hi as f32)) as i64)
+        let codes = (self.range.lo as f32, self.range.hi as f32);
+        Some(self.rounded(c, x).clamp(codes.0, codes.1) as i64)
     }
 
-    /// Whether [`InputSpec::quantize`] clamps this float: rounded, it lies
-    /// beyond the codes. What is not finite has no code at all.
-    pub fn clips(&self, x: f32) -> bool {
-        let q = self.rounded(x);
-        x.is_finite() && !(self.range.lo as f32..=self.range.hi as f32).contains(&q)
+    /// Whether [`InputSpec::quantize`] clamps this float of channel `c`: rounded,
+    /// it lies beyond the codes. What is not finite has no code at all.
+    pub fn clips(&self, c: usize, x: f32) -> bool {
+        let codes = self.range.lo as f32..=self.range.hi as f32;
+        x.is_finite() && !codes.contains(&self.rounded(c, x))
     }
 
-    fn rounded(&self, x: f32) -> f32 {
-        (x / self.scale + self.zero_point as f32).round_ties_even()
+    fn rounded(&self, c: usize, x: f32) -> f32 {
+        let relative = (x - of_channel(&self.offset, c)) / of_channel(&self.scale, c);
+        (relative + self.zero_point as f32).round_ties_even()
+    }
+
+    /// Codes of the floats of a tensor of `shape`, row-major; the index of the
+    /// first that is not finite, if one is.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn quantize_all(&self, shape: &[usize], sample: &[f32]) -> Result<Vec<i64>, usize> {
+        let width = channel_len(shape);
+        let codes = sample.iter().enumerate();
+        codes
+            .map(|(i, &x)| self.quantize(i / width, x).ok_or(i))
+            .collect()
+    }
+
+    /// How many floats of a tensor of `shape`, row-major, are clamped.
+    pub fn count_clipped(&self, shape: &[usize], sample: &[f32]) -> usize {
+        let width = channel_len(shape);
+        let clipped = sample.iter().enumerate();
+        clipped.filter(|&(i, &x)| self.clips(i / width, x)).count()
     }
 }
 
@@ -96,8 +128,7 @@ impl OutputSpec {
 
     /// Float value of code `q` in channel `c`.
     pub fn dequantize(&self, c: usize, q: i64) -> f32 {
-        let pick = |v: &[f32]| if v.len() == 1 { v[0] } else { v[c] };
-        q.wrapping_sub(self.zero_point) as f32 * pick(&self.scale) + pick(&self.offset)
+        q.wrapping_sub(self.zero_point) as f32 * of_channel(&self.scale, c) + of_channel(&self.offset, c)
     }
 
     /// Refuses what cannot dequantize a tensor of so many channels; `node` is
@@ -108,27 +139,10 @@ impl OutputSpec {
     /// finite or a scale not positive, the labels do not fit, or the zero
     /// point is beyond [`crate::LIMIT`].
     pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
-        let fits = |what, has: usize, other: usize| {
-            if has == channels || has == other {
-                return Ok(());
-            }
-            let needs = format!("{other} or {channels}");
-            Err(IrError::Shape {
-                node: node.to_owned(),
-                what,
-                needs,
-                has: has.to_string(),
-            })
-        };
-        fits("output scales", self.scale.len(), 1)?;
-        fits("output offsets", self.offset.len(), 1)?;
-        fits("output labels", self.labels.len(), 0)?;
-        self.scale
-            .iter()
-            .try_for_each(|&s| check_float(node, "scale", s))?;
-        self.offset
-            .iter()
-            .try_for_each(|&o| check_float(node, "offset", o))?;
+        check_count(node, "output scales", self.scale.len(), 1, channels)?;
+        check_count(node, "output offsets", self.offset.len(), 1, channels)?;
+        check_count(node, "output labels", self.labels.len(), 0, channels)?;
+        check_floats(node, &self.scale, &self.offset)?;
         if self.zero_point.unsigned_abs() >= LIMIT as u64 {
             let has = self.zero_point.unsigned_abs().into();
             return Err(IrError::Range {
@@ -309,13 +323,42 @@ impl Op {
     }
 }
 
-fn check_float(node: &str, what: &'static str, has: f32) -> Result<(), IrError> {
-    if has.is_finite() && (what == "offset" || has > 0.0) {
+/// The entry of channel `c` in a list of one for each channel, or one for all.
+fn of_channel(list: &[f32], c: usize) -> f32 {
+    if list.len() == 1 { list[0] } else { list[c] }
+}
+
+/// A list has one entry for each channel, or `other` entries.
+fn check_count(
+    node: &str,
+    what: &'static str,
+    has: usize,
+    other: usize,
+    channels: usize,
+) -> Result<(), IrError> {
+    if has == channels || has == other {
         return Ok(());
     }
-    Err(IrError::Scale {
+    Err(IrError::Shape {
         node: node.to_owned(),
         what,
-        has,
+        needs: format!("{other} or {channels}"),
+        has: has.to_string(),
     })
+}
+
+/// Scales are finite and positive, offsets finite.
+fn check_floats(node: &str, scales: &[f32], offsets: &[f32]) -> Result<(), IrError> {
+    let check = |what, has: f32| {
+        if has.is_finite() && (what == "offset" || has > 0.0) {
+            return Ok(());
+        }
+        Err(IrError::Scale {
+            node: node.to_owned(),
+            what,
+            has,
+        })
+    };
+    scales.iter().try_for_each(|&s| check("scale", s))?;
+    offsets.iter().try_for_each(|&o| check("offset", o))
 }

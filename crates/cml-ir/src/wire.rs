@@ -13,7 +13,7 @@ const MAX_PAYLOAD: usize = 1 << 28;
 pub const GRAPH: Kind = Kind {
     tag: *b"GRPH",
     name: "graph",
-    version: 1,
+    version: 2,
     max_payload: MAX_PAYLOAD as u64,
 };
 

@@ -2,22 +2,20 @@
 
 use cml_data::Dataset;
 use cml_quant::Network;
-use tch::Tensor;
+use ndarray::Array2;
+use std::collections::BTreeMap;
 
-use crate::scores::to_array;
-use crate::{NnError, TrainConfig, accumulators};
+use crate::model::Model;
+use crate::{NnError, accumulators};
 
 /// Test rows on which libtorch and the exported network are compared.
 const ROWS: usize = 1_000;
 
-/// Accumulators keep to the configured bounds.
-pub(crate) fn bound(network: &Network, config: &TrainConfig) -> Result<(), NnError> {
+/// Accumulators keep to their layers' bounds.
+pub(crate) fn bound(network: &Network, model: &Model) -> Result<(), NnError> {
+    let bounds: BTreeMap<&str, Option<u64>> = model.bounds().collect();
     for found in accumulators(network)? {
-        let bound = if found.lookup {
-            config.max_accumulator_values
-        } else {
-            config.max_output_values
-        };
+        let bound = bounds.get(found.layer.as_str()).copied().flatten();
         if let Some(limit) = bound.filter(|&limit| found.values > limit) {
             return Err(NnError::Unbounded {
                 layer: found.layer,
@@ -30,8 +28,7 @@ pub(crate) fn bound(network: &Network, config: &TrainConfig) -> Result<(), NnErr
 }
 
 /// The network gives the scores that libtorch gave on the test rows.
-pub(crate) fn exact(network: &Network, test: &Dataset, scores: &Tensor) -> Result<(), NnError> {
-    let scores = to_array(scores)?;
+pub(crate) fn exact(network: &Network, test: &Dataset, scores: &Array2<f32>) -> Result<(), NnError> {
     for (row, ((sample, _), torch)) in test.samples().zip(scores.rows()).take(ROWS).enumerate() {
         let expected = network.forward(&sample.to_vec())?;
         for (&torch, network) in torch.iter().zip(expected) {

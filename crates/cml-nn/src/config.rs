@@ -1,34 +1,52 @@
 //! What to train, and how.
 
-use std::fmt::Display;
-
-use cml_quant::{QuantError, WeightQuantizer};
+use cml_quant::{ActQuantizer, QuantError, WeightQuantizer};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::{NnError, Schedule};
+use crate::{LayerConfig, Schedule};
 
-/// Most that libtorch's `f32` takes without an error of its own.
-const MAX_RATE: f64 = 1e30;
-const MAX_DECAY: f64 = 1e3;
-
-/// A multilayer perceptron with quantizers, and how to train it. The default is the network of the
-/// checkerboard demo, 2-100-100-2 at 3 bits.
+/// A network with quantizers, and how to train it. The default is the network of the checkerboard demo,
+/// 2-100-100-2 at 3 bits.
+///
+/// The input is normalized and quantized, hidden layers follow, and a dense layer with one output for
+/// each class ends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Name of the network.
     pub name: String,
-    /// Units of each hidden layer, at least one layer.
-    pub hidden: Vec<usize>,
+    /// Data set that the network is for; [`crate::train`] takes its data as an argument and does not
+    /// look at it.
+    pub data: String,
+    /// Whether to train with quantizers. Without, the network is a float one, and everything that
+    /// speaks of bits and accumulators is ignored.
+    pub quantized: bool,
+    /// Shape of one sample; empty for a vector of the data's columns.
+    pub input_shape: Vec<usize>,
+    /// How to scale the features, channel by channel, by the training rows. It becomes part of the
+    /// network.
+    pub normalize: Normalization,
+    /// Units of dense hidden layers; `[100, 100]` if neither this nor `layers` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// Hidden layers of any kind, instead of `hidden`.
+    pub layers: Vec<LayerConfig>,
     /// Bits of the weights, 2 to 16.
     pub weight_bits: u32,
+    /// Bits of the output layer's weights, instead of `weight_bits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_weight_bits: Option<u32>,
     /// How weights get their scale.
     pub weight_scale: WeightScale,
-    /// Bits of the input, 2 to 16: codes of [-1, 1], so scale the features to that.
+    /// Bits of the input, 1 to 16 (signed: 2 to 16).
     pub input_bits: u32,
-    /// Bits of the activations, 2 to 16. After ReLU only the codes from 0 occur.
+    /// Whether the input's codes cover [-1, 1]; otherwise [0, 1].
+    pub input_signed: bool,
+    /// Bits of the activations, 2 to 16 (after ReLU with learned scales: 1 to 16).
     pub activation_bits: u32,
+    /// How activations get their scale.
+    pub activation_scale: ActivationScale,
     /// Which weights are zero for good.
     pub pruning: Pruning,
     /// Most values that an accumulator of a hidden layer can take, `U - L + 1` over all inputs its
@@ -47,8 +65,45 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// Weight decay of AdamW.
     pub weight_decay: f64,
-    /// Seed of the initial weights and the batches.
+    /// Label smoothing of the cross entropy, 0 to below 1.
+    pub label_smoothing: f64,
+    /// What is done to training rows before each step.
+    pub augment: Augment,
+    /// Seed of the initial weights, the batches and the augmentation.
     pub seed: u64,
+}
+
+/// How features are scaled, one offset and factor for each channel (axis 0) of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalization {
+    /// Not at all.
+    None,
+    /// The training rows' least value to 0, their largest to 1.
+    MinMax,
+    /// To mean 0 and standard deviation 1/2 over the training rows, so that most lies in [-1, 1].
+    Standard,
+}
+
+/// Random changes of training rows, after normalization.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Standard deviation of Gaussian noise.
+    pub noise: f64,
+    /// Images are moved by up to so many pixels in each direction; what comes in is 0.
+    pub shift: usize,
+}
+
+/// How activations get their scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationScale {
+    /// Narrow signed codes of [-1, 1], scale `1 / (2^(b-1) - 1)`, as in the seeds. After ReLU only the
+    /// codes from 0 occur.
+    Constant,
+    /// From the values met in the first 300 steps, then a parameter: unsigned codes after ReLU, else signed.
+    Learned,
 }
 
 /// How weights get their scale; the codes are narrow signed (`-(2^(b-1)-1) ..= 2^(b-1)-1`).
@@ -65,7 +120,7 @@ pub enum WeightScale {
     PowerOfTwo,
 }
 
-/// Which weights training sets to zero: the smallest by magnitude.
+/// Which weights training sets to zero: the smallest by magnitude (neurons: by their sum).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pruning {
@@ -75,17 +130,27 @@ pub enum Pruning {
     PerNeuron(usize),
     /// All but this many per neuron on average, over the whole matrix (`l1_unstructured` of the seeds).
     WholeMatrix(usize),
+    /// Whole neurons (or channels): all but this many of a layer. The output layer is left alone.
+    Neurons(usize),
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             name: "checkerboard_qat".to_owned(),
-            hidden: vec![100, 100],
+            data: "checkerboard".to_owned(),
+            quantized: true,
+            input_shape: Vec::new(),
+            normalize: Normalization::None,
+            hidden: None,
+            layers: Vec::new(),
             weight_bits: 3,
+            output_weight_bits: None,
             weight_scale: WeightScale::Constant,
             input_bits: 3,
+            input_signed: true,
             activation_bits: 3,
+            activation_scale: ActivationScale::Constant,
             pruning: Pruning::PerNeuron(30),
             max_accumulator_values: Some(40),
             max_output_values: Some(256),
@@ -94,77 +159,38 @@ impl Default for TrainConfig {
             learning_rate: 0.01,
             schedule: Schedule::Cosine,
             weight_decay: 0.01,
+            label_smoothing: 0.0,
+            augment: Augment::default(),
             seed: 0,
         }
     }
 }
 
 impl TrainConfig {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`NnError::Config`] with the first field that is out of range.
-    pub fn validate(&self) -> Result<(), NnError> {
-        let bits = 2..=16;
-        let some = "at least 1";
-        check("name", &self.name, !self.name.is_empty(), "a name")?;
-        let hidden = !self.hidden.is_empty() && self.hidden.iter().all(|n| (1..=65_536).contains(n));
-        check(
-            "hidden",
-            format!("{:?}", self.hidden),
-            hidden,
-            "at least one layer of 1 to 65536 units",
-        )?;
-        for (field, has) in [
-            ("weight_bits", self.weight_bits),
-            ("input_bits", self.input_bits),
-            ("activation_bits", self.activation_bits),
-        ] {
-            check(field, has, bits.contains(&has), "2 to 16")?;
+    /// The hidden layers, whichever way they are given.
+    pub fn hidden_layers(&self) -> Vec<LayerConfig> {
+        if !self.layers.is_empty() {
+            return self.layers.clone();
         }
-        if let Pruning::PerNeuron(n) | Pruning::WholeMatrix(n) = self.pruning {
-            check("pruning", n, n > 0, some)?;
+        let units = self.hidden.as_deref().unwrap_or(&[100, 100]);
+        units.iter().map(|&units| LayerConfig::linear(units)).collect()
+    }
+
+    /// Gives every lookup a domain of at most `values` values, whatever the layers had of their own.
+    pub fn limit_lookups(&mut self, values: u64) {
+        self.max_accumulator_values = Some(values);
+        for layer in &mut self.layers {
+            layer.max_accumulator_values = None;
         }
-        check("epochs", self.epochs, self.epochs > 0, some)?;
-        check("batch", self.batch, self.batch > 0, some)?;
-        let rate = self.learning_rate;
-        check(
-            "learning_rate",
-            rate,
-            rate > 0.0 && rate <= MAX_RATE,
-            "a number above 0, at most 1e30",
-        )?;
-        let decay = self.weight_decay;
-        check(
-            "weight_decay",
-            decay,
-            (0.0..=MAX_DECAY).contains(&decay),
-            "0 to 1000",
-        )?;
-        if let Some(has) = self.max_output_values {
-            let span = top(self.activation_bits);
-            check(
-                "max_output_values",
-                has,
-                has > span,
-                &format!("more than {span}, the span of a layer's inputs"),
-            )?;
+    }
+
+    /// The quantizer of the input.
+    pub(crate) fn input_quantizer(&self) -> Result<ActQuantizer, QuantError> {
+        if self.input_signed {
+            return ActQuantizer::constant(self.input_bits);
         }
-        if let Some(has) = self.max_accumulator_values {
-            // One weight of code 1 must fit: a step over the widest input range.
-            let span = 2 * top(self.input_bits).max(if self.hidden.len() > 1 {
-                top(self.activation_bits).div_ceil(2)
-            } else {
-                0
-            });
-            check(
-                "max_accumulator_values",
-                has,
-                has > span,
-                &format!("more than {span}, the span of a layer's inputs"),
-            )?;
-        }
-        Ok(())
+        let scale = 1.0 / ((1u32 << self.input_bits.min(16)) - 1) as f32;
+        ActQuantizer::new(self.input_bits, false, false, scale, 0)
     }
 }
 
@@ -182,20 +208,4 @@ impl WeightScale {
             Self::PowerOfTwo => WeightQuantizer::power_of_two(bits, weights),
         }
     }
-}
-
-/// Largest code of a narrow signed quantizer.
-fn top(bits: u32) -> u64 {
-    (1 << (bits - 1)) - 1
-}
-
-fn check(field: &'static str, has: impl Display, valid: bool, needs: &str) -> Result<(), NnError> {
-    if valid {
-        return Ok(());
-    }
-    Err(NnError::Config {
-        field,
-        has: has.to_string(),
-        needs: needs.to_owned(),
-    })
 }

@@ -13,38 +13,19 @@ pub(crate) fn straight_through(codes: &Tensor, x: &Tensor) -> Result<Tensor, NnE
     Ok(codes.f_add(&x.f_sub(&x.f_detach()?)?)?)
 }
 
-/// Codes of activations; the gradient is that of `x / scale` inside the range and 0 outside.
-pub(crate) fn activation(x: &Tensor, quantizer: &ActQuantizer) -> Result<Tensor, NnError> {
+/// Codes of activations, relative to the zero point, for a scale `[1]`. The gradient of `x` is that of
+/// `x / scale` inside the range and 0 outside; that of the scale is `-x / scale^2` inside.
+pub(crate) fn activation(x: &Tensor, scale: &Tensor, quantizer: &ActQuantizer) -> Result<Tensor, NnError> {
     let range = quantizer.codes();
-    let scale = Tensor::f_from_slice(&[quantizer.scale])?;
     let zero_point = Tensor::f_from_slice(&[quantizer.zero_point as f32])?;
-    let relative = x.f_div(&scale)?;
+    let relative = x.f_div(scale)?;
     let (codes, inside) = no_grad(|| -> Result<_, NnError> {
         let rounded = relative.f_add(&zero_point)?.f_round()?;
         let codes = rounded.f_clamp(range.lo as f64, range.hi as f64)?;
         let inside = rounded.f_eq_tensor(&codes)?.f_to_kind(tch::Kind::Float)?;
-        Ok((codes, inside))
+        Ok((codes.f_sub(&zero_point)?, inside))
     })?;
     straight_through(&codes, &relative.f_mul(&inside)?)
-}
-
-/// Values `[rows, out]` of a dense layer for codes `[rows, in]` and weight codes `[out, in]`:
-/// `acc * scale + bias`, the expression of [`cml_quant::Dequantizer`], operation by operation.
-pub(crate) fn linear(
-    x: &Tensor,
-    x_scale: f32,
-    weights: &Tensor,
-    weight_scale: &[f32],
-    bias: Option<&Tensor>,
-) -> Result<Tensor, NnError> {
-    let scale: Vec<f32> = weight_scale.iter().map(|w| x_scale * w).collect();
-    let y = x
-        .f_matmul(&weights.f_tr()?)?
-        .f_mul(&Tensor::f_from_slice(&scale)?)?;
-    Ok(match bias {
-        Some(bias) => y.f_add(bias)?,
-        None => y,
-    })
 }
 
 #[cfg(test)]
@@ -55,7 +36,8 @@ mod tests {
     fn codes_and_gradient(x: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let quantizer = ActQuantizer::constant(3).unwrap();
         let x = Tensor::from_slice(x).set_requires_grad(true);
-        let codes = activation(&x, &quantizer).unwrap();
+        let scale = Tensor::from_slice(&[quantizer.scale]);
+        let codes = activation(&x, &scale, &quantizer).unwrap();
         codes.sum(None).backward();
         let list = |t: &Tensor| Vec::<f32>::try_from(t.detach()).unwrap();
         (list(&codes), list(&x.grad()))

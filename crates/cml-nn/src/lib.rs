@@ -1,8 +1,8 @@
 //! Quantization-aware training on libtorch.
 //!
-//! [`train`] turns a [`cml_data::Split`] and a [`TrainConfig`] into a [`cml_quant::Network`]: a
-//! multilayer perceptron whose weights and activations are small integers, pruned, and with
-//! accumulators of a guaranteed width.
+//! [`train`] turns a [`cml_data::Split`] and a [`TrainConfig`] into a [`cml_quant::Network`]: dense layers,
+//! convolutions, pools, residual sums and concatenations whose weights and activations are small integers,
+//! pruned, and with accumulators of a guaranteed width; or, without quantizers, the float network.
 //!
 //! Invariants:
 //! - What trains is what is exported: activations travel as integer codes, weights are quantized by
@@ -18,7 +18,7 @@
 //! use cml_nn::{Control, TrainConfig, accumulators, train};
 //!
 //! let data = checkerboard(1, &CheckerboardConfig::default())?;
-//! let config = TrainConfig { hidden: vec![20], epochs: 2, ..TrainConfig::default() };
+//! let config = TrainConfig { hidden: Some(vec![20]), epochs: 2, ..TrainConfig::default() };
 //! let trained = train(&data, &config, &mut |now| {
 //!     assert!(now.loss.is_finite());
 //!     Control::Continue
@@ -28,23 +28,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod accumulators;
-mod budget;
+mod augment;
+mod batch_norm;
 mod check;
 mod config;
 mod error;
 mod fake_quant;
-mod layer;
+mod layer_config;
+mod linear_ops;
 mod model;
+mod normalize;
+mod plan;
 mod progress;
 mod prune;
+mod scale;
 mod schedule;
 mod scores;
 mod train;
+mod validate;
+mod weights;
 
-pub use accumulators::{Accumulator, accumulators};
-pub use config::{Pruning, TrainConfig, WeightScale};
+use cml_quant::budget;
+pub use cml_quant::{Accumulator, accumulators};
+pub use config::{ActivationScale, Augment, Normalization, Pruning, TrainConfig, WeightScale};
 pub use error::NnError;
+pub use layer_config::{LayerConfig, OpConfig};
 pub use progress::{Control, Progress};
 pub use schedule::Schedule;
 pub use scores::scores;

@@ -1,128 +1,311 @@
 //! The network under training.
 
-use cml_data::Dataset;
-use cml_quant::{ActQuantizer, Layer, Network, Univariate};
+use cml_quant::{ActQuantizer, Layer, LayerId, Network, Normalize, PoolKind, Univariate};
 use ndarray::Array2;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Tensor, no_grad};
+use tch::Tensor;
 
 use crate::fake_quant::activation;
-use crate::layer::{QuantLinear, Rules};
-use crate::{NnError, TrainConfig};
+use crate::linear_ops::{Window, by_channel, convolution, dense, window_sums};
+use crate::plan::{ActPlan, Plan, PlanNode, PlanOp};
+use crate::scale::LearnedScale;
+use crate::weights::Weights;
+use crate::{ActivationScale, NnError, TrainConfig, WeightScale};
 
-/// Quantizer, then dense layers with ReLU and a quantizer between them.
+/// A network with trainable parameters.
 pub(crate) struct Model {
     name: String,
-    input: ActQuantizer,
-    hidden: ActQuantizer,
-    layers: Vec<QuantLinear>,
+    input_shape: Vec<usize>,
+    normalize: Option<Normalize>,
+    input: Option<ActQuantizer>,
+    nodes: Vec<Node>,
+    /// By group; empty if scales are constant.
+    scales: Vec<LearnedScale>,
+}
+
+struct Node {
+    name: String,
+    op: Op,
+    operands: Vec<usize>,
+    shape: Vec<usize>,
+    relu: bool,
+    quantizer: Option<ActPlan>,
+}
+
+enum Op {
+    Weighted(Box<Weights>),
+    Other(PlanOp),
+}
+
+/// A value on its way through the network: codes with their scale, or floats.
+struct Value {
+    x: Tensor,
+    scale: Option<Tensor>,
 }
 
 impl Model {
     /// A model with random weights for `features` and `classes`.
-    pub(crate) fn new(config: &TrainConfig, features: usize, classes: usize) -> Result<Self, NnError> {
-        let input = ActQuantizer::constant(config.input_bits)?;
-        let hidden = ActQuantizer::constant(config.activation_bits)?;
-        let mut sizes = vec![features];
-        sizes.extend(&config.hidden);
-        sizes.push(classes);
+    pub(crate) fn new(
+        config: &TrainConfig,
+        normalize: Option<Normalize>,
+        features: usize,
+        classes: usize,
+    ) -> Result<Self, NnError> {
+        let plan = Plan::new(config, features, classes)?;
+        let scales = scales(config, &plan)?;
         let mut rng = weight_stream(config.seed);
-        let mut layers = Vec::new();
-        for (i, pair) in sizes.windows(2).enumerate() {
-            let &[fan_in, out] = pair else { continue };
-            // Negative codes do not occur after ReLU.
-            let span = if i == 0 {
-                input.codes().hi - input.codes().lo
-            } else {
-                hidden.codes().hi
-            };
-            let bound = if i + 2 < sizes.len() {
-                config.max_accumulator_values
-            } else {
-                config.max_output_values
-            };
-            let rules = Rules {
-                bits: config.weight_bits,
-                scale: config.weight_scale,
-                pruning: config.pruning,
-                budget: bound.map(|values| (values - 1) / span.unsigned_abs()),
-            };
-            let weights = Array2::from_shape_simple_fn((out, fan_in), || uniform(&mut rng));
-            let reach = 1.0 / (fan_in as f32).sqrt();
-            let bias: Vec<f32> = (0..out).map(|_| uniform(&mut rng) * reach).collect();
-            let layer = QuantLinear::new(weights, &bias, rules)?;
-            layers.push(layer);
+        let mut nodes = Vec::with_capacity(plan.nodes.len());
+        for node in plan.nodes {
+            nodes.push(initialized(config, node, &mut rng)?);
         }
-        Ok(Self {
+        let model = Self {
             name: config.name.clone(),
-            input,
-            hidden,
-            layers,
+            input_shape: plan.input_shape,
+            normalize,
+            input: config.quantized.then(|| config.input_quantizer()).transpose()?,
+            nodes,
+            scales,
+        };
+        // What cannot be exported is refused before it is trained.
+        model.export()?;
+        Ok(model)
+    }
+
+    /// Shape of one sample.
+    pub(crate) fn input_shape(&self) -> &[usize] {
+        &self.input_shape
+    }
+
+    /// The tensors to optimize with weight decay.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Tensor> {
+        self.weights().flat_map(Weights::parameters)
+    }
+
+    /// The tensors to optimize without: scales, normalizations.
+    pub(crate) fn undecayed(&self) -> impl Iterator<Item = &Tensor> {
+        let norms = self.weights().filter_map(Weights::norm);
+        let norms = norms.flat_map(|n| n.parameters());
+        self.scales.iter().map(LearnedScale::parameter).chain(norms)
+    }
+
+    /// Most values of the accumulators, by layer.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
+        self.weights().map(Weights::bound)
+    }
+
+    fn weights(&self) -> impl Iterator<Item = &Weights> {
+        self.nodes.iter().filter_map(|n| match &n.op {
+            Op::Weighted(weights) => Some(weights.as_ref()),
+            Op::Other(_) => None,
         })
     }
 
-    /// The tensors to optimize.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Tensor> {
-        self.layers.iter().flat_map(QuantLinear::parameters)
-    }
-
-    /// Brings the integer weights of all layers up to date; see [`QuantLinear::refresh`].
+    /// Brings the integer weights of all layers up to date; see [`Weights::refresh`].
     pub(crate) fn refresh(&mut self, choose: bool, slack: f64) -> Result<(), NnError> {
-        self.layers.iter_mut().try_for_each(|l| l.refresh(choose, slack))
-    }
-
-    /// Codes `[rows, features]` of a data set.
-    pub(crate) fn input_codes(&self, data: &Dataset) -> Result<Tensor, NnError> {
-        let x = Tensor::try_from(data.features())?;
-        no_grad(|| activation(&x, &self.input))
-    }
-
-    /// Scores `[rows, classes]` for input codes `[rows, features]`.
-    pub(crate) fn forward(&self, codes: &Tensor) -> Result<Tensor, NnError> {
-        let mut codes = codes.shallow_clone();
-        let mut scale = self.input.scale;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let y = layer.forward(&codes, scale)?;
-            if i + 1 == self.layers.len() {
-                return Ok(y);
+        for node in &mut self.nodes {
+            if let Op::Weighted(weights) = &mut node.op {
+                weights.refresh(choose, slack)?;
             }
-            codes = activation(&y.f_relu()?, &self.hidden)?;
-            scale = self.hidden.scale;
         }
-        Ok(codes)
+        Ok(())
     }
 
-    /// Scores without gradients, and the share of rows whose class is found.
-    pub(crate) fn evaluate(&self, codes: &Tensor, labels: &Tensor) -> Result<(Tensor, f64), NnError> {
-        let scores = no_grad(|| self.forward(codes))?;
-        let right = scores.f_argmax(1, false)?.f_eq_tensor(labels)?;
-        let accuracy = right
-            .f_to_kind(Kind::Double)?
-            .f_mean(Kind::Double)?
-            .f_double_value(&[])?;
-        Ok((scores, accuracy))
+    /// Scores `[rows, classes]` for normalized features `[rows, columns]`; learned scales take note.
+    /// `frozen`: normalize by running statistics, as at inference.
+    pub(crate) fn forward(&mut self, features: &Tensor, frozen: bool) -> Result<Tensor, NnError> {
+        let mut shape = vec![-1];
+        shape.extend(self.input_shape.iter().map(|&n| n as i64));
+        let x = features.f_view(shape.as_slice())?;
+        let mut values = vec![match &self.input {
+            None => Value { x, scale: None },
+            Some(quantizer) => {
+                let scale = Tensor::f_from_slice(&[quantizer.scale])?;
+                Value {
+                    x: activation(&x, &scale, quantizer)?,
+                    scale: Some(scale),
+                }
+            }
+        }];
+        for node in &self.nodes {
+            let value = node.value(&values, frozen)?;
+            let value = match node.quantizer.filter(|_| self.input.is_some()) {
+                None => value,
+                Some(plan) => {
+                    let scale = match self.scales.get_mut(plan.group) {
+                        None => Tensor::f_from_slice(&[plan.quantizer(None)?.scale])?,
+                        Some(learned) => {
+                            learned.meet(&value.x)?;
+                            learned.scale()?
+                        }
+                    };
+                    // Only the codes of this one count.
+                    let range = plan.quantizer((!self.scales.is_empty()).then_some(1.0))?;
+                    Value {
+                        x: activation(&value.x, &scale, &range)?,
+                        scale: Some(scale),
+                    }
+                }
+            };
+            values.push(value);
+        }
+        Ok(values.swap_remove(self.nodes.len()).x)
     }
 
     /// The network as it stands.
     pub(crate) fn export(&self) -> Result<Network, NnError> {
-        let features = self.layers.first().map_or(0, QuantLinear::fan_in);
-        let mut network = Network::new(self.name.clone(), vec![features]);
-        let mut x = network.quantize("x/quant", network.input(), self.input)?;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let name = format!("fc{}", i + 1);
-            x = network.linear(&name, x, layer.export()?)?;
-            if i + 1 < self.layers.len() {
-                x = network.function(&format!("{name}/relu"), x, Univariate::Relu)?;
-                x = network.push(&format!("{name}/quant"), Layer::Quantize(self.hidden), &[x])?;
-            }
+        let mut network = Network::new(self.name.clone(), self.input_shape.clone());
+        let mut x = network.input();
+        if let Some(normalize) = &self.normalize {
+            x = network.push("x/normalize", Layer::Normalize(normalize.clone()), &[x])?;
         }
-        let classes: Vec<String> = (0..network.layer(x).shape[0])
-            .map(|class| class.to_string())
-            .collect();
-        network.set_output(x, &classes.iter().map(String::as_str).collect::<Vec<_>>())?;
+        if let Some(quantizer) = self.input {
+            x = network.quantize("x/quant", x, quantizer)?;
+        }
+        let mut ids = vec![x];
+        for node in &self.nodes {
+            let id = self.export_node(&mut network, node, &ids)?;
+            ids.push(id);
+        }
+        let last = ids[self.nodes.len()];
+        let classes: Vec<String> = (0..network.layer(last).shape[0]).map(|c| c.to_string()).collect();
+        network.set_output(last, &classes.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(network)
     }
+
+    fn export_node(&self, network: &mut Network, node: &Node, ids: &[LayerId]) -> Result<LayerId, NnError> {
+        let operands: Vec<LayerId> = node.operands.iter().map(|&v| ids[v]).collect();
+        let layer = match &node.op {
+            Op::Weighted(weights) => weights.export()?,
+            Op::Other(PlanOp::Pool(pool)) => Layer::Pool(*pool),
+            Op::Other(PlanOp::Add) => Layer::Add,
+            Op::Other(PlanOp::Concat) => Layer::Concat,
+            Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => Layer::Reshape {
+                shape: node.shape.clone(),
+            },
+        };
+        let name = &node.name;
+        let mut x = network.push(name, layer, &operands)?;
+        if node.relu {
+            x = network.function(&format!("{name}/relu"), x, Univariate::Relu)?;
+        }
+        if let Some(plan) = node.quantizer.filter(|_| self.input.is_some()) {
+            let scale = match self.scales.get(plan.group) {
+                None => None,
+                Some(learned) => Some(learned.scale()?.f_double_value(&[0])? as f32),
+            };
+            x = network.quantize(&format!("{name}/quant"), x, plan.quantizer(scale)?)?;
+        }
+        Ok(x)
+    }
+}
+
+impl Node {
+    /// What the node yields, before its quantizer.
+    fn value(&self, values: &[Value], frozen: bool) -> Result<Value, NnError> {
+        let read = &values[self.operands[0]];
+        let (x, scale) = match &self.op {
+            Op::Weighted(weights) => (weighted(weights, read, frozen)?, None),
+            Op::Other(PlanOp::Pool(pool)) => {
+                let sums = window_sums(&read.x, pool)?;
+                let count = (pool.kernel[0] * pool.kernel[1]) as f64;
+                match (pool.kind, &read.scale) {
+                    (PoolKind::Sum, scale) => (sums, scale.as_ref().map(Tensor::shallow_clone)),
+                    (PoolKind::Average, None) => (sums.f_div_scalar(count)?, None),
+                    (PoolKind::Average, Some(scale)) => (sums, Some(scale.f_div_scalar(count)?)),
+                }
+            }
+            Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => {
+                let scale = read.scale.as_ref().map(Tensor::shallow_clone);
+                (read.x.f_flatten(1, -1)?, scale)
+            }
+            Op::Other(PlanOp::Add) => {
+                let sum = read.x.f_add(&values[self.operands[1]].x)?;
+                match &read.scale {
+                    None => (sum, None),
+                    Some(scale) => (sum.f_mul(scale)?, None),
+                }
+            }
+            Op::Other(PlanOp::Concat) => {
+                let parts: Vec<&Tensor> = self.operands.iter().map(|&v| &values[v].x).collect();
+                let scale = read.scale.as_ref().map(Tensor::shallow_clone);
+                (Tensor::f_cat(&parts, 1)?, scale)
+            }
+        };
+        let x = if self.relu { x.f_relu()? } else { x };
+        Ok(Value { x, scale })
+    }
+}
+
+/// `acc * scale + bias`, the expression of [`cml_quant::Dequantizer`], operation by operation, then
+/// batch normalization.
+fn weighted(weights: &Weights, read: &Value, frozen: bool) -> Result<Tensor, NnError> {
+    let factors = weights.factors()?;
+    let plan = &weights.plan;
+    let y = if plan.is_dense() {
+        dense(&read.x, &factors.weights)?
+    } else {
+        let window = Window {
+            kernel: [plan.shape[2], plan.shape[3]],
+            stride: plan.stride,
+            padding: plan.padding,
+            groups: plan.groups,
+        };
+        convolution(&read.x, &factors.weights, window)?
+    };
+    let y = match (&factors.scale, &read.scale) {
+        (Some(weight_scale), Some(scale)) => y.f_mul(&by_channel(&scale.f_mul(weight_scale)?, &y)?)?,
+        _ => y,
+    };
+    let y = y.f_add(&by_channel(&factors.bias, &y)?)?;
+    match weights.norm() {
+        None => Ok(y),
+        Some(norm) => norm.forward(&y, frozen),
+    }
+}
+
+fn scales(config: &TrainConfig, plan: &Plan) -> Result<Vec<LearnedScale>, NnError> {
+    if !config.quantized || config.activation_scale == ActivationScale::Constant {
+        return Ok(Vec::new());
+    }
+    let levels = |group: usize| {
+        let members = plan.nodes.iter().filter_map(|n| n.quantizer);
+        let member = members.filter(|q| q.group == group).map(|q| match q.unsigned {
+            true => f64::from((1u32 << q.bits) - 1),
+            false => f64::from(1u32 << (q.bits - 1)),
+        });
+        member.fold(1.0, f64::max)
+    };
+    (0..plan.groups).map(|g| LearnedScale::new(levels(g))).collect()
+}
+
+/// A layer with random weights: uniform in [-1, 1) where the quantizer covers that, else by fan-in
+/// (He et al., arXiv 1502.01852, section 2.2).
+fn initialized(config: &TrainConfig, node: PlanNode, rng: &mut ChaCha8Rng) -> Result<Node, NnError> {
+    let op = match node.op {
+        PlanOp::Weighted(plan) => {
+            let (out, fan_in) = (plan.shape[0], plan.fan_in());
+            let constant = config.quantized && config.weight_scale == WeightScale::Constant;
+            let reach = if constant {
+                1.0
+            } else {
+                (6.0 / fan_in as f32).sqrt()
+            };
+            let weights = Array2::from_shape_simple_fn((out, fan_in), || uniform(rng) * reach);
+            let reach = 1.0 / (fan_in as f32).sqrt();
+            let bias: Vec<f32> = (0..out).map(|_| uniform(rng) * reach).collect();
+            Op::Weighted(Box::new(Weights::new(node.name.clone(), plan, weights, &bias)?))
+        }
+        other => Op::Other(other),
+    };
+    Ok(Node {
+        name: node.name,
+        op,
+        operands: node.operands,
+        shape: node.shape,
+        relu: node.relu,
+        quantizer: node.quantizer,
+    })
 }
 
 /// The stream of random numbers for initial weights.

@@ -25,7 +25,18 @@ pub(crate) fn kept(pruning: Pruning, weights: ArrayView2<'_, f32>) -> Array2<boo
             }
             kept
         }
-        Pruning::None | Pruning::PerNeuron(_) | Pruning::WholeMatrix(_) => all,
+        Pruning::Neurons(n) if n < rows => {
+            let mut kept = all;
+            let sums = weights
+                .rows()
+                .into_iter()
+                .map(|row| row.iter().map(|w| w.abs()).sum());
+            for row in smallest(sums, rows - n) {
+                kept.row_mut(row).fill(false);
+            }
+            kept
+        }
+        Pruning::None | Pruning::PerNeuron(_) | Pruning::WholeMatrix(_) | Pruning::Neurons(_) => all,
     }
 }
 
@@ -58,6 +69,13 @@ mod tests {
         let w = array![[0.1, -0.9, 0.5], [0.01, 0.02, -0.03]];
         let k = kept(Pruning::WholeMatrix(1), w.view());
         assert_eq!(k, array![[false, true, true], [false, false, false]]);
+    }
+
+    #[test]
+    fn whole_neurons_go() {
+        let w = array![[0.1, -0.9], [0.5, 0.6], [0.0, 0.2]];
+        let k = kept(Pruning::Neurons(2), w.view());
+        assert_eq!(k, array![[true, true], [true, true], [false, false]]);
     }
 
     #[test]

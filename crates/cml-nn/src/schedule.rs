@@ -11,6 +11,9 @@ pub(crate) const NARROWED: f64 = 0.5;
 /// Share of the steps after which the pruned weights stay the same.
 const CHOSEN: f64 = 0.6;
 
+/// Share of the steps after which batch normalization uses its running statistics, as at inference.
+const FROZEN: f64 = 0.8;
+
 /// Course of the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +42,11 @@ pub(crate) fn slack(done: f64) -> f64 {
 /// Whether to choose anew which weights are pruned.
 pub(crate) fn choose(done: f64) -> bool {
     done < CHOSEN
+}
+
+/// Whether batch normalization is as at inference.
+pub(crate) fn frozen(done: f64) -> bool {
+    done >= FROZEN
 }
 
 #[cfg(test)]

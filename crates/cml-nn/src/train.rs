@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use cml_data::{Dataset, Split, shuffle_batches};
 use cml_quant::{Network, QuantError};
+use ndarray::{Array2, Axis};
 use tch::{COptimizer, Reduction, Tensor};
 
+use crate::augment::Augmenter;
 use crate::model::Model;
-use crate::{Control, NnError, Progress, TrainConfig, check, schedule};
+use crate::{Augment, Control, NnError, Progress, TrainConfig, check, normalize, schedule, scores};
 
 /// A trained network and how it came about.
 #[derive(Clone, Debug)]
@@ -29,8 +31,8 @@ pub struct Trained {
 ///
 /// Each epoch ends with a call of `progress`. The result is a function of data and configuration on
 /// one machine: libtorch is set to one thread (for the whole process), and its random numbers are
-/// not used. It is checked before it is handed out: its accumulators keep to the configured bound,
-/// and its scores on the test rows (the first 1,000) are those of libtorch bit for bit.
+/// not used. A quantized network is checked before it is handed out: its accumulators keep to the
+/// configured bounds, and its scores on the test rows (the first 1,000) are those of libtorch bit for bit.
 ///
 /// # Errors
 /// If the configuration is out of range, the loss or a weight is not finite, an accumulator leaves
@@ -69,8 +71,10 @@ pub fn train(
     else {
         unreachable!("the last epoch has the final budget");
     };
-    check::bound(&network, config)?;
-    check::exact(&network, &data.test, &scores)?;
+    if config.quantized {
+        check::bound(&network, &training.model)?;
+        check::exact(&network, &data.test, &scores)?;
+    }
     Ok(Trained {
         network,
         best_epoch: progress.epoch,
@@ -84,47 +88,70 @@ pub fn train(
 struct Snapshot {
     progress: Progress,
     network: Network,
-    /// Scores of the test rows.
-    scores: Tensor,
+    /// Scores of the test rows, by libtorch.
+    scores: Array2<f32>,
     /// Whether the accumulators keep to the configured bound already.
     final_budget: bool,
 }
 
-/// Input codes `[rows, features]` and classes `[rows]`.
+/// Normalized features `[rows, columns]` and classes `[rows]` to learn from.
 struct Rows {
-    codes: Tensor,
+    features: Array2<f32>,
+    tensor: Tensor,
     classes: Tensor,
 }
 
 struct Training<'a> {
     config: &'a TrainConfig,
+    data: &'a Split,
     start: Instant,
     model: Model,
     optimizer: COptimizer,
-    train: Rows,
-    test: Rows,
+    rows: Rows,
+    augmenter: Option<Augmenter>,
     /// Share of the steps done.
     done: f64,
 }
 
 impl<'a> Training<'a> {
-    fn new(data: &Split, config: &'a TrainConfig) -> Result<Self, NnError> {
+    fn new(data: &'a Split, config: &'a TrainConfig) -> Result<Self, NnError> {
         let start = Instant::now();
-        let model = Model::new(config, data.train.feature_count(), data.train.class_count())?;
+        let columns = [data.train.feature_count()];
+        let shape = match config.input_shape.as_slice() {
+            [] => &columns,
+            shape => shape,
+        };
+        let fitted = normalize::fit(&data.train, shape, config.normalize)?;
+        let features = normalize::apply(fitted.as_ref(), data.train.features());
+        let model = Model::new(
+            config,
+            fitted,
+            data.train.feature_count(),
+            data.train.class_count(),
+        )?;
         let (rate, decay) = (config.learning_rate, config.weight_decay);
         let mut optimizer = COptimizer::adamw(rate, 0.9, 0.999, decay, 1e-8, false)?;
         for parameter in model.parameters() {
             optimizer.add_parameters(parameter, 0)?;
         }
-        let train = Rows::new(&model, &data.train)?;
-        let test = Rows::new(&model, &data.test)?;
+        let mut has_undecayed = false;
+        for parameter in model.undecayed() {
+            optimizer.add_parameters(parameter, 1)?;
+            has_undecayed = true;
+        }
+        if has_undecayed {
+            optimizer.set_weight_decay_group(1, 0.0)?;
+        }
+        let augmenter = (config.augment != Augment::default())
+            .then(|| Augmenter::new(config.augment, model.input_shape(), config.seed));
         Ok(Self {
             config,
+            data,
             start,
             model,
             optimizer,
-            train,
-            test,
+            rows: Rows::new(features, &data.train)?,
+            augmenter,
             done: 0.0,
         })
     }
@@ -132,7 +159,7 @@ impl<'a> Training<'a> {
     /// One pass over the training rows.
     fn epoch(&mut self, epoch: usize) -> Result<Snapshot, NnError> {
         let config = self.config;
-        let rows = self.train.classes.size1()? as usize;
+        let rows = self.rows.features.nrows();
         let batches = shuffle_batches(rows, config.batch, config.seed, epoch as u64);
         let (count, mut sum) = (batches.len() as f64, 0.0);
         for (i, batch) in batches.iter().enumerate() {
@@ -152,9 +179,19 @@ impl<'a> Training<'a> {
             .refresh(schedule::choose(done), schedule::slack(done))?;
         let rows: Vec<i64> = batch.iter().map(|&row| row as i64).collect();
         let rows = Tensor::f_from_slice(&rows)?;
-        let scores = self.model.forward(&self.train.codes.f_index_select(0, &rows)?)?;
-        let classes = self.train.classes.f_index_select(0, &rows)?;
-        let loss = scores.f_cross_entropy_loss::<&Tensor>(&classes, None, Reduction::Mean, -100, 0.0)?;
+        let features = match &mut self.augmenter {
+            None => self.rows.tensor.f_index_select(0, &rows)?,
+            Some(augmenter) => {
+                let mut features = self.rows.features.select(Axis(0), batch);
+                augmenter.apply(&mut features);
+                Tensor::try_from(&features)?
+            }
+        };
+        let scores = self.model.forward(&features, schedule::frozen(done))?;
+        let classes = self.rows.classes.f_index_select(0, &rows)?;
+        let smoothing = self.config.label_smoothing;
+        let loss =
+            scores.f_cross_entropy_loss::<&Tensor>(&classes, None, Reduction::Mean, -100, smoothing)?;
         let has = loss.f_double_value(&[])?;
         if !has.is_finite() {
             return Err(NnError::Quant(QuantError::Number {
@@ -177,8 +214,11 @@ impl<'a> Training<'a> {
     }
 
     fn snapshot(&self, epoch: usize, loss: f64, final_budget: bool) -> Result<Snapshot, NnError> {
-        let (_, train_accuracy) = self.model.evaluate(&self.train.codes, &self.train.classes)?;
-        let (scores, test_accuracy) = self.model.evaluate(&self.test.codes, &self.test.classes)?;
+        let network = self.model.export()?;
+        let of = |data: &Dataset| scores(&network, data.features().view());
+        let train_accuracy = accuracy(&of(&self.data.train)?, &self.data.train);
+        let scores = of(&self.data.test)?;
+        let test_accuracy = accuracy(&scores, &self.data.test);
         let progress = Progress {
             epoch,
             epochs: self.config.epochs,
@@ -187,7 +227,6 @@ impl<'a> Training<'a> {
             test_accuracy,
             seconds: self.start.elapsed().as_secs_f64(),
         };
-        let network = self.model.export()?;
         Ok(Snapshot {
             progress,
             network,
@@ -197,11 +236,30 @@ impl<'a> Training<'a> {
     }
 }
 
+/// Share of rows whose class has the largest score, the first of equals.
+fn accuracy(scores: &Array2<f32>, data: &Dataset) -> f64 {
+    let right = scores
+        .rows()
+        .into_iter()
+        .zip(data.labels())
+        .filter(|(row, class)| {
+            let mut best = 0;
+            for (i, score) in row.iter().enumerate() {
+                if *score > row[best] {
+                    best = i;
+                }
+            }
+            best == **class
+        });
+    right.count() as f64 / data.len() as f64
+}
+
 impl Rows {
-    fn new(model: &Model, data: &Dataset) -> Result<Self, NnError> {
+    fn new(features: Array2<f32>, data: &Dataset) -> Result<Self, NnError> {
         let classes: Vec<i64> = data.labels().iter().map(|&class| class as i64).collect();
         Ok(Self {
-            codes: model.input_codes(data)?,
+            tensor: Tensor::try_from(features.as_standard_layout())?,
+            features,
             classes: Tensor::f_from_slice(&classes)?,
         })
     }

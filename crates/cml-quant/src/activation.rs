@@ -2,7 +2,7 @@
 
 use crate::QuantError;
 use crate::error::check_number;
-use cml_ir::{InputSpec, Interval};
+use cml_ir::Interval;
 use serde::{Deserialize, Serialize};
 
 /// Uniform quantizer of activations: `q = clamp(round_half_even(x / scale +
@@ -103,11 +103,6 @@ impl ActQuantizer {
     /// Float of a code.
     pub fn dequantize(&self, q: i64) -> f32 {
         (q - self.zero_point) as f32 * self.scale
-    }
-
-    /// The same quantizer at a graph's input.
-    pub(crate) fn input_spec(&self) -> InputSpec {
-        InputSpec::new(self.scale, self.zero_point, self.codes())
     }
 }
 

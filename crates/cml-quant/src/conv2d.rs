@@ -6,8 +6,8 @@ use crate::window::Window;
 use crate::{QuantError, WeightQuantizer};
 use ndarray::{Array4, Ix4};
 
-/// 2-D cross-correlation on `[channels, height, width]` with quantized weights
-/// and a float bias. Padding stands for 0.0: in codes, the zero point of what
+/// 2-D cross-correlation on `[channels, height, width]` with a float bias; in
+/// a quantized network the weights have a quantizer, in a float one none. Padding stands for 0.0: in codes, the zero point of what
 /// the layer reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
@@ -19,17 +19,17 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// Layer from weights `[out, in / groups, kernel height, kernel width]` and
-    /// bias `[out]`; stride 1, no padding, one group.
+    /// bias `[out]` and a quantizer or `None`; stride 1, no padding, one group.
     ///
     /// # Errors
     /// If sizes do not fit or a number is not finite.
     pub fn new(
         weights: Array4<f32>,
         bias: Option<Vec<f32>>,
-        quantizer: WeightQuantizer,
+        quantizer: impl Into<Option<WeightQuantizer>>,
     ) -> Result<Self, QuantError> {
         Ok(Self {
-            weights: Weights::new("conv2d", weights, bias, quantizer)?,
+            weights: Weights::new("conv2d", weights, bias, quantizer.into())?,
             stride: [1, 1],
             padding: [0; 4],
             groups: 1,
@@ -66,13 +66,14 @@ impl Conv2d {
         self.weights.bias.as_deref()
     }
 
-    /// Quantizer of the weights.
-    pub fn quantizer(&self) -> &WeightQuantizer {
-        &self.weights.quantizer
+    /// Quantizer of the weights; `None` if they are float.
+    pub fn quantizer(&self) -> Option<&WeightQuantizer> {
+        self.weights.quantizer.as_ref()
     }
 
-    /// Integer weights, of the shape of the float ones.
-    pub fn codes(&self) -> Array4<i64> {
+    /// Integer weights, of the shape of the float ones; `None` without a
+    /// quantizer.
+    pub fn codes(&self) -> Option<Array4<i64>> {
         self.weights.codes()
     }
 

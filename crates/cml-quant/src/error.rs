@@ -58,6 +58,15 @@ pub enum QuantError {
         /// Layer that it reads.
         from: String,
     },
+    /// Float weights in a network that is quantized elsewhere.
+    #[error("layer {0} has float weights, but other layers are quantized: its weights need a quantizer")]
+    FloatWeights(String),
+    /// A float network where integers are needed.
+    #[error("network {0} is float: quantize it first (cml quantize --bits)")]
+    Float(String),
+    /// A quantized layer where a float network is needed.
+    #[error("layer {0} is quantized already, needs a float network")]
+    NotFloat(String),
     /// Values that are added or joined without a common quantizer.
     #[error("layer {layer} needs values of one {what}: {first}, {second}; give both a common quantizer")]
     NotCommon {
@@ -114,6 +123,9 @@ pub enum QuantError {
         why: String,
     },
 }
+
+/// Largest integer up to which `f32` holds every integer.
+pub(crate) const EXACT: u64 = 1 << 24;
 
 /// Sizes of a layer that do not fit.
 pub(crate) fn misfit(

@@ -3,13 +3,13 @@
 //! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups,
 //! height, width]`) and `LAYER.bias` `[out]`, `F32`. The
 //! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
-//! version, layers, quantizers. The digits are a SHA-256 of the JSON and every
+//! version, layers, quantizers (none in a float network). The digits are a SHA-256 of the JSON and every
 //! tensor, so damage is found. (One entry: the order of several is random.)
 
 use crate::error::misfit;
 use crate::{
-    ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Pool, QuantError, Univariate,
-    WeightQuantizer,
+    ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Normalize, Pool, QuantError,
+    Univariate, WeightQuantizer,
 };
 use cml_ir::container::{Access, write_atomic};
 use ndarray::{Array, Dimension, Ix2, Ix4};
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
 
@@ -45,13 +45,14 @@ struct FileLayer {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum FileOp {
+    Normalize(Normalize),
     Quantize(ActQuantizer),
     Linear {
-        weights: WeightQuantizer,
+        weights: Option<WeightQuantizer>,
         bias: bool,
     },
     Conv2d {
-        weights: WeightQuantizer,
+        weights: Option<WeightQuantizer>,
         bias: bool,
         stride: [usize; 2],
         padding: [usize; 4],
@@ -90,6 +91,7 @@ pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
             Layer::Linear(l) => store(&mut tensors, &node.name, l.weights(), l.bias()),
             Layer::Conv2d(c) => store(&mut tensors, &node.name, c.weights(), c.bias()),
             Layer::Input
+            | Layer::Normalize(_)
             | Layer::Quantize(_)
             | Layer::Pool(_)
             | Layer::Function(_)
@@ -199,13 +201,14 @@ fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
     let layer = |node: &LayerNode| {
         let layer = match &node.layer {
             Layer::Input => return None,
+            Layer::Normalize(n) => FileOp::Normalize(n.clone()),
             Layer::Quantize(q) => FileOp::Quantize(*q),
             Layer::Linear(l) => FileOp::Linear {
-                weights: l.quantizer().clone(),
+                weights: l.quantizer().cloned(),
                 bias: l.bias().is_some(),
             },
             Layer::Conv2d(c) => FileOp::Conv2d {
-                weights: c.quantizer().clone(),
+                weights: c.quantizer().cloned(),
                 bias: c.bias().is_some(),
                 stride: c.stride(),
                 padding: c.padding(),
@@ -247,6 +250,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
             why: e.to_string(),
         };
         let layer = match layer {
+            FileOp::Normalize(n) => Layer::Normalize(n),
             FileOp::Quantize(q) => Layer::Quantize(q.checked()?),
             FileOp::Function(f) => Layer::Function(f),
             FileOp::Linear { weights, bias } => {

@@ -1,39 +1,42 @@
-//! The float pass with fake quantization, without libtorch.
+//! The forward pass: of a quantized network the float pass with fake
+//! quantization, without libtorch.
 //!
 //! Written by itself, not on the terms of `cml_ir`: zero points are taken off
 //! before a product here, and put into biases and borders there. That the two
 //! agree is a test of both.
 
-use crate::error::{check_number, misfit};
 use crate::meaning::bounded;
-use crate::{Conv2d, Dequantizer, Layer, LayerId, LayerNode, Linear, Network, Pool, QuantError};
+use crate::{Conv2d, Dequantizer, Layer, LayerId, LayerNode, Network, Pool, QuantError};
+use ndarray::{Array, Array2, Array4};
 
 impl Network {
-    /// Output scores of one sample (row-major floats): the fake-quantized
-    /// forward pass that training optimizes.
+    /// Output scores of one sample (row-major floats): of a quantized network
+    /// the fake-quantized forward pass that training optimizes, of a float one
+    /// its float values, sums in `f64` and rounded once.
     ///
     /// # Errors
     /// If the sample has the wrong length or is not finite, the network is
-    /// not fully quantized, or an integer reaches [`cml_ir::LIMIT`].
+    /// quantized only in part, or an integer reaches [`cml_ir::LIMIT`].
     pub fn forward(&self, sample: &[f32]) -> Result<Vec<f32>, QuantError> {
-        if sample.len() != self.input_len() {
-            let name = &self.layers()[0].name;
-            return Err(misfit(name, "input values", self.input_len(), sample.len()));
+        self.check_sample(sample)?;
+        if self.is_float() {
+            let output = self.output()?.index();
+            return Ok(self.float_values(sample)?.swap_remove(output));
         }
-        sample.iter().try_for_each(|&x| check_number("input", x))?;
+        let spec = self.input_spec()?;
         let meanings = self.meanings()?;
         // Integers of each layer; those of the raw input are never read.
         let mut values: Vec<Vec<i64>> = Vec::with_capacity(self.layers().len());
         for node in self.layers() {
             let value = match (&node.layer, node.operands.first()) {
-                (Layer::Input, _) | (_, None) => Vec::new(),
-                (Layer::Quantize(q), Some(&x)) => {
-                    let floats = match &meanings[x.index()] {
-                        None => sample.to_vec(),
-                        Some(meaning) => floats(self.layer(x), &values[x.index()], meaning),
-                    };
-                    floats.into_iter().map(|x| q.quantize(x)).collect()
-                }
+                (Layer::Input | Layer::Normalize(_), _) | (_, None) => Vec::new(),
+                (Layer::Quantize(q), Some(&x)) => match &meanings[x.index()] {
+                    None => self.sample_codes(&spec, sample)?,
+                    Some(meaning) => {
+                        let floats = floats(self.layer(x), &values[x.index()], meaning);
+                        floats.into_iter().map(|x| q.quantize(x)).collect()
+                    }
+                },
                 (_, Some(&x)) => {
                     let zero = meanings[x.index()].as_ref().map_or(0, |m| m.zero_point);
                     self.integers(node, x, zero, &values)?
@@ -60,8 +63,14 @@ impl Network {
         let (codes, shape) = (&values[x.index()], &self.layer(x).shape);
         let relative = || codes.iter().map(|q| q - zero).collect::<Vec<i64>>();
         let sums: Vec<i128> = match &node.layer {
-            Layer::Linear(linear) => dense(linear, &relative()),
-            Layer::Conv2d(conv) => convolution(conv, &relative(), shape, &node.shape),
+            Layer::Linear(linear) => dense(&codes_of(node, linear.codes())?, &relative()),
+            Layer::Conv2d(conv) => convolution(
+                conv,
+                &codes_of(node, conv.codes())?,
+                &relative(),
+                shape,
+                &node.shape,
+            ),
             Layer::Pool(pool) => window_sums(pool, codes, shape, &node.shape),
             Layer::Add => {
                 let other = &values[node.operands[1].index()];
@@ -72,7 +81,11 @@ impl Network {
                 let parts = node.operands.iter().map(|o| values[o.index()].as_slice());
                 return Ok(parts.collect::<Vec<_>>().concat());
             }
-            Layer::Input | Layer::Quantize(_) | Layer::Function(_) | Layer::Reshape { .. } => {
+            Layer::Input
+            | Layer::Normalize(_)
+            | Layer::Quantize(_)
+            | Layer::Function(_)
+            | Layer::Reshape { .. } => {
                 return Ok(codes.clone());
             }
         };
@@ -92,8 +105,12 @@ fn products<'a>(terms: impl Iterator<Item = (&'a i64, &'a i64)>) -> i128 {
     terms.map(|(w, x)| i128::from(w * x)).sum()
 }
 
-fn dense(linear: &Linear, x: &[i64]) -> Vec<i128> {
-    let weights = linear.codes();
+/// Integer weights of a layer.
+fn codes_of<D>(node: &LayerNode, codes: Option<Array<i64, D>>) -> Result<Array<i64, D>, QuantError> {
+    codes.ok_or_else(|| QuantError::FloatWeights(node.name.clone()))
+}
+
+fn dense(weights: &Array2<i64>, x: &[i64]) -> Vec<i128> {
     weights
         .rows()
         .into_iter()
@@ -102,8 +119,8 @@ fn dense(linear: &Linear, x: &[i64]) -> Vec<i128> {
 }
 
 /// Padding stands for 0.0: relative to the zero point it adds nothing.
-fn convolution(conv: &Conv2d, x: &[i64], from: &[usize], to: &[usize]) -> Vec<i128> {
-    let (weights, window, size) = (conv.codes(), conv.window(), [from[1], from[2]]);
+fn convolution(conv: &Conv2d, weights: &Array4<i64>, x: &[i64], from: &[usize], to: &[usize]) -> Vec<i128> {
+    let (window, size) = (conv.window(), [from[1], from[2]]);
     let (out, per_group, ..) = weights.dim();
     let mut sums = Vec::with_capacity(to.iter().product());
     for (o, kernel) in weights.outer_iter().enumerate() {
@@ -135,7 +152,7 @@ fn window_sums(pool: &Pool, x: &[i64], from: &[usize], to: &[usize]) -> Vec<i128
 }
 
 /// Rows and columns of a result `[channels, height, width]`.
-fn positions(shape: &[usize]) -> impl Iterator<Item = [usize; 2]> {
+pub(crate) fn positions(shape: &[usize]) -> impl Iterator<Item = [usize; 2]> {
     let (rows, columns) = (shape[1], shape[2]);
     (0..rows).flat_map(move |row| (0..columns).map(move |column| [row, column]))
 }

@@ -1,7 +1,7 @@
 //! Layers: what they do, and the shapes that they make.
 
 use crate::error::misfit;
-use crate::{ActQuantizer, Conv2d, LayerId, Linear, Pool, QuantError, Univariate};
+use crate::{ActQuantizer, Conv2d, LayerId, Linear, Normalize, Pool, QuantError, Univariate};
 use cml_ir::channel_len;
 
 /// What a layer does.
@@ -9,6 +9,8 @@ use cml_ir::channel_len;
 pub enum Layer {
     /// The float input; always layer 0.
     Input,
+    /// Normalization of the raw input.
+    Normalize(Normalize),
     /// Quantizer: what follows works on integers.
     Quantize(ActQuantizer),
     /// Dense layer.
@@ -60,6 +62,7 @@ impl Layer {
     pub fn mnemonic(&self) -> &'static str {
         match self {
             Layer::Input => "input",
+            Layer::Normalize(_) => "normalize",
             Layer::Quantize(_) => "quantize",
             Layer::Linear(_) => "linear",
             Layer::Conv2d(_) => "conv2d",
@@ -78,7 +81,8 @@ impl Layer {
     pub(crate) fn shape(&self, name: &str, operands: &[&[usize]]) -> Result<Vec<usize>, QuantError> {
         let (needs, fits) = match self {
             Layer::Input => ("a single input layer", false),
-            Layer::Quantize(_)
+            Layer::Normalize(_)
+            | Layer::Quantize(_)
             | Layer::Linear(_)
             | Layer::Conv2d(_)
             | Layer::Pool(_)
@@ -93,6 +97,10 @@ impl Layer {
         let read = operands[0];
         match self {
             Layer::Input | Layer::Quantize(_) | Layer::Function(_) => Ok(read.to_vec()),
+            Layer::Normalize(normalize) => {
+                normalize.check(name, cml_ir::channels(read))?;
+                Ok(read.to_vec())
+            }
             Layer::Linear(linear) => {
                 let (out, fan_in) = linear.weights().dim();
                 if *read != [fan_in] {

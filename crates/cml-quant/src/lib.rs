@@ -28,23 +28,29 @@
 //! # Ok::<(), cml_quant::QuantError>(())
 //! ```
 
+mod accumulators;
 mod activation;
 mod batch_norm;
+pub mod budget;
 mod conv2d;
 mod dequantizer;
 mod error;
 mod file;
+mod float_forward;
 mod forward;
+mod input;
 mod layer;
 mod linear;
 mod meaning;
 mod network;
+mod normalize;
 mod pool;
 mod to_graph;
 mod weight_quantizer;
 mod weights;
 mod window;
 
+pub use accumulators::{Accumulator, accumulators};
 pub use activation::ActQuantizer;
 pub use batch_norm::{BatchNorm, fold_batch_norm};
 pub use conv2d::Conv2d;
@@ -54,6 +60,7 @@ pub use file::{network_from_bytes, network_to_bytes, read_network, write_network
 pub use layer::{Layer, LayerNode};
 pub use linear::Linear;
 pub use network::{LayerId, Network};
+pub use normalize::Normalize;
 pub use pool::{Pool, PoolKind};
 pub use to_graph::to_graph;
 pub use weight_quantizer::WeightQuantizer;

@@ -9,7 +9,7 @@ use ndarray::Dimension;
 
 impl Network {
     /// What the integers of each layer stand for, by layer; `None` for the raw
-    /// input.
+    /// input and its normalization.
     ///
     /// # Errors
     /// If a layer reads a value that is not quantized as it needs.
@@ -17,7 +17,7 @@ impl Network {
         let mut meanings = Vec::with_capacity(self.layers().len());
         for node in self.layers() {
             let meaning = match &node.layer {
-                Layer::Input => None,
+                Layer::Input | Layer::Normalize(_) => None,
                 Layer::Quantize(q) => Some(of_codes(q)),
                 _ => Some(self.meaning(node, &meanings)?),
             };
@@ -42,10 +42,10 @@ impl Network {
                 .ok_or_else(|| self.not_quantized(node, slot))
         };
         match &node.layer {
-            Layer::Input => Err(self.not_quantized(node, 0)),
+            Layer::Input | Layer::Normalize(_) => Err(self.not_quantized(node, 0)),
             Layer::Quantize(q) => Ok(of_codes(q)),
-            Layer::Linear(l) => Ok(of_products(plain(0)?, &l.weights)),
-            Layer::Conv2d(c) => Ok(of_products(plain(0)?, &c.weights)),
+            Layer::Linear(l) => of_products(node, plain(0)?, &l.weights),
+            Layer::Conv2d(c) => of_products(node, plain(0)?, &c.weights),
             Layer::Pool(pool) if x.functions.is_empty() => of_windows(node, x, pool),
             Layer::Pool(_) => Err(self.not_quantized(node, 0)),
             Layer::Function(f) => {
@@ -118,13 +118,20 @@ fn of_codes(q: &ActQuantizer) -> Dequantizer {
 }
 
 /// Sums of products of weights and codes, each less its zero point.
-fn of_products<D: Dimension>(scale: f32, weights: &Weights<D>) -> Dequantizer {
-    Dequantizer {
+fn of_products<D: Dimension>(
+    node: &LayerNode,
+    scale: f32,
+    weights: &Weights<D>,
+) -> Result<Dequantizer, QuantError> {
+    let Some(quantizer) = &weights.quantizer else {
+        return Err(QuantError::FloatWeights(node.name.clone()));
+    };
+    Ok(Dequantizer {
         zero_point: 0,
-        scale: weights.quantizer.scale.iter().map(|w| scale * w).collect(),
+        scale: quantizer.scale.iter().map(|w| scale * w).collect(),
         bias: weights.bias.clone(),
         functions: Vec::new(),
-    }
+    })
 }
 
 /// Sums over windows; the expressions are those of [`Pool`].

@@ -2,7 +2,7 @@
 
 use crate::error::misfit;
 use crate::layer::element_count;
-use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Pool, QuantError, Univariate};
+use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Univariate};
 
 /// Most elements of a layer's result, as in `cml_ir`.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -80,6 +80,14 @@ impl Network {
     /// Number of floats in one sample.
     pub fn input_len(&self) -> usize {
         element_count(&self.layers[0].shape)
+    }
+
+    /// Adds a normalization of the raw input.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn normalize(&mut self, name: &str, normalize: Normalize) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Normalize(normalize), &[self.input()])
     }
 
     /// Adds a quantizer.
@@ -165,7 +173,8 @@ impl Network {
     ///
     /// # Errors
     /// If the name is taken or empty, an operand is not there, shapes do not
-    /// fit, a quantizer is not valid, or the input or the result has no or too
+    /// fit, a quantizer is not valid, a normalization reads another layer than
+    /// the input, or the input or the result has no or too
     /// many elements.
     pub fn push(&mut self, name: &str, layer: Layer, operands: &[LayerId]) -> Result<LayerId, QuantError> {
         if name.is_empty() || self.layers.iter().any(|l| l.name == name) {
@@ -187,6 +196,10 @@ impl Network {
         sized("input shape", &self.layers[0].shape)?;
         if let Layer::Quantize(quantizer) = &layer {
             quantizer.checked()?;
+        }
+        if let (Layer::Normalize(_), Some(read)) = (&layer, operands.iter().find(|o| o.0 != 0)) {
+            let (needs, has) = (&self.layers[0].name, &self.layers[read.0].name);
+            return Err(misfit(name, "operand", format!("the raw input {needs}"), has));
         }
         let read: Vec<&[usize]> = operands
             .iter()

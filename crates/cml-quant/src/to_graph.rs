@@ -1,5 +1,6 @@
 //! From a network to an integer graph.
 
+use crate::error::EXACT;
 use crate::meaning::bounded;
 use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, QuantError};
 use cml_ir::{
@@ -8,40 +9,36 @@ use cml_ir::{
 };
 use ndarray::{Array, ArrayView, RemoveAxis};
 
-/// Largest integer up to which `f32` holds every integer.
-const EXACT: u64 = 1 << 24;
-
 /// Translates a network: linear layers keep their integer weights, and
 /// everything else between two of them (scale, bias, functions, quantizer)
 /// becomes a lookup table, sampled on the whole interval that the accumulator
 /// can reach.
 ///
 /// # Errors
-/// If a layer that needs plain codes reads something else (no quantizer, or a
+/// If the network is float, a layer that needs plain codes reads something else (no quantizer, or a
 /// bias, a function or several scales since), values that are added or joined
 /// have no common scale, a function reads the input, the input has no or
 /// several quantizers, the output ends with a function, or an accumulator is
 /// too wide for exact `f32` arithmetic.
 pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
     let output = network.output()?;
-    let readers = network.layers().iter();
-    let readers = readers.filter(|n| n.operands.contains(&network.input())).count();
-    if readers != 1 {
-        return Err(QuantError::InputReaders(readers));
+    if network.is_float() {
+        return Err(QuantError::Float(network.name().to_owned()));
     }
+    let spec = network.input_spec()?;
     let meanings = network.meanings()?;
     let mut builder = GraphBuilder::new(network.name());
-    // The integers of each layer; `None` for the raw input.
+    // The integers of each layer; `None` for raw floats.
     let mut values: Vec<Option<NodeId>> = Vec::with_capacity(network.layers().len());
     for node in network.layers() {
         let operands: Option<Vec<NodeId>> = node.operands.iter().map(|o| values[o.index()]).collect();
         let x = node.operands.first().and_then(|o| meanings[o.index()].as_ref());
         let value = match (operands.as_deref(), x, &node.layer) {
-            (_, _, Layer::Input) => None,
+            (_, _, Layer::Input | Layer::Normalize(_)) => None,
             (Some(operands), Some(x), _) => Some(integers(&mut builder, node, operands, x)?),
-            (_, _, Layer::Quantize(q)) => {
+            (_, _, Layer::Quantize(_)) => {
                 let input = &network.layers()[0];
-                Some(builder.input(&input.name, input.shape.clone(), q.input_spec())?)
+                Some(builder.input(&input.name, input.shape.clone(), spec.clone())?)
             }
             _ => return Err(network.not_quantized(node, 0)),
         };
@@ -72,7 +69,7 @@ fn integers(
 ) -> Result<NodeId, QuantError> {
     let op = match &node.layer {
         // Functions are part of the next table.
-        Layer::Input | Layer::Function(_) => return Ok(operands[0]),
+        Layer::Input | Layer::Normalize(_) | Layer::Function(_) => return Ok(operands[0]),
         Layer::Quantize(q) => Op::Lut(table(builder, node, operands[0], x, q)?),
         Layer::Linear(linear) => {
             let (weights, bias) = weights(node, linear.codes(), x.zero_point)?;
@@ -104,9 +101,10 @@ fn integers(
 /// point off its inputs.
 fn weights<D: RemoveAxis>(
     node: &LayerNode,
-    codes: Array<i64, D>,
+    codes: Option<Array<i64, D>>,
     zero_point: i64,
 ) -> Result<(Tensor, Vec<i64>), QuantError> {
+    let codes = codes.ok_or_else(|| QuantError::FloatWeights(node.name.clone()))?;
     let correction = |channel: ArrayView<'_, i64, D::Smaller>| {
         let sum: i64 = channel.iter().sum();
         bounded(&node.name, -i128::from(zero_point) * i128::from(sum))

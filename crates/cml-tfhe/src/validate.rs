@@ -75,7 +75,7 @@ impl Circuit {
             {
                 return fail("input", i, "names an encoding that is not there");
             }
-            if let Err(why) = input.spec.check(&input.name) {
+            if let Err(why) = input.spec.check(&input.name, cml_ir::channels(&input.shape)) {
                 return fail("input", i, &why.to_string());
             }
             let range = input.spec.range;

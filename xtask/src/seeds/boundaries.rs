@@ -12,21 +12,24 @@ const SIDE: usize = 101;
 /// Most points to run encrypted.
 const MOST_POINTS: usize = 256;
 
-/// The quantizer of an input.
+/// The quantizer of one coordinate.
 #[derive(Clone, Copy, Debug)]
 struct Quantizer {
     scale: f32,
+    offset: f32,
     zero_point: i64,
     lo: i64,
     hi: i64,
 }
 
 impl Quantizer {
-    /// As `cml simulate --json` tells it.
-    fn read(input: &Value) -> Option<Self> {
+    /// As `cml simulate --json` tells it; one entry serves every coordinate.
+    fn read(input: &Value, coordinate: usize) -> Option<Self> {
         let range = &input["range"];
+        let of = |list: &Value| list.get(coordinate).or(list.get(0))?.as_f64();
         Some(Self {
-            scale: input["scale"].as_f64()? as f32,
+            scale: of(&input["scale"])? as f32,
+            offset: of(&input["offset"])? as f32,
             zero_point: input["zero_point"].as_i64()?,
             lo: range["lo"].as_i64()?,
             hi: range["hi"].as_i64()?,
@@ -35,18 +38,23 @@ impl Quantizer {
 
     /// The code of a float; the same arithmetic as a client's.
     fn code(self, x: f32) -> i64 {
-        let q = (x / self.scale + self.zero_point as f32).round_ties_even();
+        let q = ((x - self.offset) / self.scale + self.zero_point as f32).round_ties_even();
         q.clamp(self.lo as f32, self.hi as f32) as i64
     }
 
     /// The float that a code stands for.
     fn float(self, code: i64) -> f32 {
-        (code - self.zero_point) as f32 * self.scale
+        (code - self.zero_point) as f32 * self.scale + self.offset
     }
 
-    /// Codes that occur on the unit interval.
-    fn codes(self) -> Vec<i64> {
-        (self.code(0.0)..=self.code(1.0)).collect()
+    /// A float for each code that occurs on the unit interval.
+    fn floats(self) -> Vec<f32> {
+        (self.code(0.0)..=self.code(1.0)).map(|c| self.float(c)).collect()
+    }
+
+    /// Position of a float's code in [`Quantizer::floats`].
+    fn position(self, x: f32) -> usize {
+        (self.code(x) - self.code(0.0)) as usize
     }
 }
 
@@ -56,7 +64,7 @@ impl Quantizer {
 /// one point for each pair of codes is the whole encrypted map.
 pub(crate) fn boundaries(stages: &Stages<'_>, float: &str, integer: &str) -> Result<Value> {
     let file = |name: &str| format!("{}/{name}", stages.folder);
-    let grid: Vec<[f32; 2]> = square(&axis(SIDE));
+    let grid = rectangle(&axis(SIDE), &axis(SIDE));
     let grid_file = file("grid.csv");
     write_points(&grid_file, &grid)?;
 
@@ -70,10 +78,13 @@ pub(crate) fn boundaries(stages: &Stages<'_>, float: &str, integer: &str) -> Res
     let simulated = stages.run(&["simulate", &graph, "--data", &grid_file])?;
     let integer = classes(&simulated)?;
 
-    let quantizer =
-        Quantizer::read(&simulated["input"]).context("`cml simulate` tells no input quantizer")?;
-    let codes = quantizer.codes();
-    let points = square(&codes.iter().map(|&c| quantizer.float(c)).collect::<Vec<_>>());
+    let read = |coordinate| {
+        let quantizer = Quantizer::read(&simulated["input"], coordinate);
+        quantizer.context("`cml simulate` tells no input quantizer")
+    };
+    let quantizers = [read(0)?, read(1)?];
+    let [columns, rows] = quantizers.map(Quantizer::floats);
+    let points = rectangle(&columns, &rows);
     let mut result = json!({
         "side": SIDE,
         "float": float,
@@ -99,8 +110,8 @@ pub(crate) fn boundaries(stages: &Stages<'_>, float: &str, integer: &str) -> Res
     let by_code = by_code
         .filter(|classes| classes.len() == points.len())
         .with_context(|| format!("`cml predict` has no class for each of {count} points"))?;
-    let at = |x: f32| (quantizer.code(x) - codes[0]) as usize;
-    let class = |&[x, y]: &[f32; 2]| by_code[at(y) * codes.len() + at(x)];
+    let class =
+        |&[x, y]: &[f32; 2]| by_code[quantizers[1].position(y) * columns.len() + quantizers[0].position(x)];
     result["encrypted"] = json!(grid.iter().map(class).collect::<Vec<_>>());
     result["different"] = predicted["different"].clone();
     result["run_seconds"] = predicted["run_seconds"].clone();
@@ -113,9 +124,9 @@ fn axis(side: usize) -> Vec<f32> {
 }
 
 /// Every pair `[x, y]`, x running fastest.
-fn square(axis: &[f32]) -> Vec<[f32; 2]> {
-    let row = |&y: &f32| axis.iter().map(move |&x| [x, y]);
-    axis.iter().flat_map(row).collect()
+fn rectangle(columns: &[f32], rows: &[f32]) -> Vec<[f32; 2]> {
+    let row = |&y: &f32| columns.iter().map(move |&x| [x, y]);
+    rows.iter().flat_map(row).collect()
 }
 
 fn write_points(file: &str, points: &[[f32; 2]]) -> Result<()> {
@@ -141,15 +152,23 @@ mod tests {
 
     #[test]
     fn few_codes_make_the_map() {
-        let input = json!({"scale": 1.0f32 / 3.0, "zero_point": 0, "range": {"lo": -3, "hi": 3}});
-        let quantizer = Quantizer::read(&input).unwrap();
-        assert_eq!(quantizer.codes(), [0, 1, 2, 3]);
-        for code in quantizer.codes() {
-            assert_eq!(quantizer.code(quantizer.float(code)), code);
+        let input = json!({
+            "scale": [0.3, 0.25], "offset": [0.5], "zero_point": 1, "range": {"lo": -3, "hi": 3},
+        });
+        let [x, y] = [0, 1].map(|c| Quantizer::read(&input, c).unwrap());
+        // Code 1 stands for 0.5; 1.0 lies 1.67 steps above.
+        assert_eq!(
+            [x.code(0.0), x.code(0.5), x.code(1.0), x.code(9.0)],
+            [-1, 1, 3, 3]
+        );
+        for quantizer in [x, y] {
+            for (i, &float) in quantizer.floats().iter().enumerate() {
+                assert_eq!(quantizer.position(float), i);
+            }
         }
-        assert_eq!((quantizer.code(0.2), quantizer.code(9.0)), (1, 3));
-        let points = square(&axis(3));
-        assert_eq!(points.len(), 9);
-        assert_eq!((points[1], points[3]), ([0.5, 0.0], [0.0, 0.5]));
+        assert_eq!(y.floats(), [0.0, 0.25, 0.5, 0.75, 1.0]);
+        let points = rectangle(&axis(3), &axis(2));
+        assert_eq!(points.len(), 6);
+        assert_eq!((points[1], points[3]), ([0.5, 0.0], [0.0, 1.0]));
     }
 }

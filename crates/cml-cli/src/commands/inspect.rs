@@ -3,7 +3,7 @@
 use crate::show::{Report, bytes, file_size};
 use anyhow::bail;
 use cml_ir::container::peek_tag;
-use cml_quant::{Layer, Network};
+use cml_quant::{Layer, Network, WeightQuantizer};
 use cml_tfhe::artifact;
 use serde_json::json;
 use std::path::PathBuf;
@@ -71,6 +71,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     Ok(Report::new(text, json))
 }
 
+fn weights(quantizer: Option<&WeightQuantizer>) -> String {
+    quantizer.map_or("float weights".to_owned(), |q| format!("{}-bit weights", q.bits))
+}
+
 fn network(network: &Network) -> String {
     let lines = network.layers().iter().map(|node| {
         let what = match &node.layer {
@@ -81,28 +85,26 @@ fn network(network: &Network) -> String {
                 q.scale,
                 q.zero_point
             ),
+            Layer::Normalize(n) => {
+                format!("normalize, offset {:?} factor {:?}", n.offset, n.factor)
+            }
             Layer::Linear(l) => {
-                let codes = l.codes();
-                let rows = codes.rows().into_iter();
-                let most = rows
-                    .clone()
-                    .map(|r| r.iter().filter(|&&c| c != 0).count())
-                    .max()
-                    .unwrap_or(0);
-                let l1 = rows
-                    .map(|r| r.iter().map(|c| c.abs()).sum::<i64>())
-                    .max()
-                    .unwrap_or(0);
                 let bias = if l.bias().is_some() { ", float bias" } else { "" };
-                format!(
-                    "linear, {}-bit weights, at most {most} non-zero inputs and L1 norm {l1} a row{bias}",
-                    l.quantizer().bits
-                )
+                let norms = l.codes().map_or(String::new(), |codes| {
+                    let rows = codes.rows().into_iter();
+                    let left = rows.clone().map(|r| r.iter().filter(|&&c| c != 0).count());
+                    format!(
+                        ", at most {} non-zero inputs and L1 norm {} a row",
+                        left.max().unwrap_or(0),
+                        cml_quant::budget::largest_sum(codes.view())
+                    )
+                });
+                format!("linear, {}{norms}{bias}", weights(l.quantizer()))
             }
             Layer::Conv2d(c) => format!(
-                "conv2d {:?}, {}-bit weights, stride {:?}, padding {:?}, groups {}",
+                "conv2d {:?}, {}, stride {:?}, padding {:?}, groups {}",
                 c.weights().shape(),
-                c.quantizer().bits,
+                weights(c.quantizer()),
                 c.stride(),
                 c.padding(),
                 c.groups()

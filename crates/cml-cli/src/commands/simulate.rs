@@ -111,8 +111,9 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
         result.json["overflowing"] = json!(o.overflowing);
         result.json["samples_overflowing"] = json!(o.samples_overflowing);
     }
-    let spec = graph.inputs().next().map(|(_, _, spec)| spec);
-    add_clipped(&mut result, samples, spec);
+    if let Some((_, node, spec)) = graph.inputs().next() {
+        add_clipped(&mut result, samples, &node.ty.shape, spec);
+    }
     Ok(result)
 }
 
@@ -160,9 +161,8 @@ fn layer_table(layers: &[LayerLine<'_>], bits: Option<u32>) -> String {
 }
 
 /// Adds the input's quantizer and how many values it clamps.
-fn add_clipped(report: &mut Report, samples: &Samples, spec: Option<&InputSpec>) {
-    let Some(spec) = spec else { return };
-    let clipped = |row: &Vec<f32>| row.iter().filter(|&&x| spec.clips(x)).count();
+fn add_clipped(report: &mut Report, samples: &Samples, shape: &[usize], spec: &InputSpec) {
+    let clipped = |row: &Vec<f32>| spec.count_clipped(shape, row);
     let by_sample: Vec<usize> = samples.rows.iter().map(clipped).collect();
     let values: usize = by_sample.iter().sum();
     let hit = by_sample.iter().filter(|&&n| n > 0).count();
@@ -170,7 +170,12 @@ fn add_clipped(report: &mut Report, samples: &Samples, spec: Option<&InputSpec>)
     report.text += &format!("\n{values} of {all} input values clipped, in {hit} samples");
     report.json["clipped_inputs"] = json!(values);
     report.json["clipped_samples"] = json!(hit);
-    report.json["input"] = json!({"scale": spec.scale, "zero_point": spec.zero_point, "range": spec.range});
+    report.json["input"] = json!({
+        "scale": spec.scale,
+        "offset": spec.offset,
+        "zero_point": spec.zero_point,
+        "range": spec.range,
+    });
 }
 
 fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyhow::Result<Report> {
@@ -209,7 +214,9 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     if seed.is_some() {
         report.text += &format!("\n{differing} samples differ from the exact result");
     }
-    add_clipped(&mut report, samples, circuit.inputs().first().map(|i| &i.spec));
+    if let Some(input) = circuit.inputs().first() {
+        add_clipped(&mut report, samples, &input.shape, &input.spec);
+    }
     Ok(report)
 }
 

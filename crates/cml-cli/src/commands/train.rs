@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Built-in data set (checkerboard, checkerboard.csv, iris, digits) or a CSV file with a label column
-    /// (and a split column, else a fifth of the rows is the test split).
-    #[arg(long, value_name = "NAME|FILE", default_value = "checkerboard")]
-    data: String,
+    /// (and a split column, else a fifth of the rows is the test split) [default: that of the configuration].
+    #[arg(long, value_name = "NAME|FILE")]
+    data: Option<String>,
     /// Seed of generated data and of random splits [default: the seed of the training].
     #[arg(long, value_name = "S")]
     data_seed: Option<u64>,
@@ -44,9 +44,12 @@ pub(crate) struct Args {
     /// Non-zero inputs of each neuron; 0 for no pruning.
     #[arg(long, value_name = "N")]
     nonzeros: Option<usize>,
-    /// Most values that an accumulator may take; 0 for no bound.
+    /// Most values that an accumulator before a lookup may take; 0 for no bound.
     #[arg(long, value_name = "N")]
     max_accumulator_values: Option<u64>,
+    /// Bits of every lookup: its accumulator takes at most 2^BITS values.
+    #[arg(long, value_name = "BITS", conflicts_with = "max_accumulator_values", value_parser = clap::value_parser!(u32).range(1..=20))]
+    lookup_bits: Option<u32>,
     /// Network to write.
     #[arg(short, long, default_value = "net.safetensors")]
     output: PathBuf,
@@ -55,7 +58,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     check_folder(&args.output)?;
     let config = configuration(&args)?;
-    let split = load(&args.data, args.data_seed.unwrap_or(config.seed))?;
+    let split = load(&config.data, args.data_seed.unwrap_or(config.seed))?;
     let progress = bar(config.epochs as u64, "epochs");
     let (trained, time) = timed(|| {
         cml_nn::train(&split, &config, &mut |p| {
@@ -71,12 +74,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     };
     cml_quant::write_network(&args.output, &trained.network).or_failed()?;
     let text = format!(
-        "{} trained on {} rows in {:.1} s, epoch {} of {} kept\nfake-quantized accuracy: train {:.2}%, test {:.2}% of {} rows\nwrote {}",
+        "{} trained on {} rows in {:.1} s, epoch {} of {} kept\n{} accuracy: train {:.2}%, test {:.2}% of {} rows\nwrote {}",
         config.name,
         split.train.len(),
         time.as_secs_f64(),
         trained.best_epoch,
         config.epochs,
+        if config.quantized {
+            "fake-quantized"
+        } else {
+            "float"
+        },
         100.0 * trained.train_accuracy,
         100.0 * trained.test_accuracy,
         split.test.len(),
@@ -109,7 +117,8 @@ fn configuration(args: &Args) -> anyhow::Result<TrainConfig> {
         config.epochs = epochs;
     }
     if let Some(hidden) = &args.hidden {
-        config.hidden.clone_from(hidden);
+        config.hidden = Some(hidden.clone());
+        config.layers.clear();
     }
     if let Some(bits) = args.bits {
         (config.input_bits, config.weight_bits, config.activation_bits) = (bits, bits, bits);
@@ -123,6 +132,12 @@ fn configuration(args: &Args) -> anyhow::Result<TrainConfig> {
     }
     if let Some(values) = args.max_accumulator_values {
         config.max_accumulator_values = (values > 0).then_some(values);
+    }
+    if let Some(bits) = args.lookup_bits {
+        config.limit_lookups(1 << bits);
+    }
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
     }
     config.validate()?;
     Ok(config)

@@ -58,7 +58,7 @@ fn the_output_layer_keeps_to_its_own_bound() {
     for bound in [10, 60, 256] {
         check(&TrainConfig {
             max_output_values: Some(bound),
-            hidden: vec![24, 100],
+            hidden: Some(vec![24, 100]),
             ..small_config()
         });
     }

@@ -1,8 +1,10 @@
 //! Configurations: defaults, files, and what is refused.
 
-use cml_nn::{NnError, Pruning, TrainConfig, scores};
+use cml_nn::{Control, NnError, Pruning, TrainConfig, scores};
 use cml_quant::Network;
 use ndarray::array;
+
+use crate::support::small_board;
 
 fn check(change: impl FnOnce(&mut TrainConfig), message: &str) {
     let mut config = TrainConfig::default();
@@ -32,11 +34,11 @@ fn fields_out_of_range_are_named() {
     check(|c| c.input_bits = 17, "input_bits is 17, needs 2 to 16");
     check(|c| c.activation_bits = 0, "activation_bits is 0, needs 2 to 16");
     check(
-        |c| c.hidden = vec![],
+        |c| c.hidden = Some(vec![]),
         "hidden is [], needs at least one layer of 1 to 65536 units",
     );
     check(
-        |c| c.hidden = vec![3, 0],
+        |c| c.hidden = Some(vec![3, 0]),
         "hidden is [3, 0], needs at least one layer of 1 to 65536 units",
     );
     check(
@@ -52,9 +54,18 @@ fn fields_out_of_range_are_named() {
         "learning_rate is 0, needs a number above 0, at most 1e30",
     );
     check(|c| c.weight_decay = -1.0, "weight_decay is -1, needs 0 to 1000");
-    check(
-        |c| c.max_accumulator_values = Some(6),
-        "max_accumulator_values is 6, needs more than 6, the span of a layer's inputs",
+}
+
+#[test]
+fn a_bound_that_no_weight_fits_is_refused() {
+    let config = TrainConfig {
+        max_accumulator_values: Some(6),
+        ..TrainConfig::default()
+    };
+    let error = cml_nn::train(&small_board(0), &config, &mut |_| Control::Continue).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "training configuration: max_accumulator_values is 6, needs more than 6, the span of the inputs of fc1"
     );
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn small_board(seed: u64) -> Split {
 /// A small network, quick to train.
 pub(crate) fn small_config() -> TrainConfig {
     TrainConfig {
-        hidden: vec![24, 16],
+        hidden: Some(vec![24, 16]),
         epochs: 3,
         ..TrainConfig::default()
     }

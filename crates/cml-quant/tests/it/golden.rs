@@ -77,8 +77,8 @@ fn scales_and_codes_equal_those_of_brevitas() {
             };
             let layer = Linear::new(weights.clone(), None, quantizer).unwrap();
             (
-                layer.quantizer().scale.clone(),
-                layer.codes().into_raw_vec_and_offset().0,
+                layer.quantizer().unwrap().scale.clone(),
+                layer.codes().unwrap().into_raw_vec_and_offset().0,
             )
         };
         assert_eq!(scale, case.scale.list(), "scale of {name}");

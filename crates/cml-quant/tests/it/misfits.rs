@@ -169,6 +169,8 @@ fn layers_on_the_raw_input_are_refused() {
         let x = net.input();
         let y = build(&mut net, x).unwrap();
         net.set_output(y, &[]).unwrap();
+        // A quantizer elsewhere: the network is not a float one.
+        net.quantize("q", y, act(0.5, 0)).unwrap();
         for error in [to_graph(&net).unwrap_err(), net.forward(&[0.0; 24]).unwrap_err()] {
             assert_eq!(
                 error.to_string(),

@@ -66,7 +66,7 @@ fn a_raw_input_needs_exactly_one_quantizer() {
     none.set_output(none.input(), &[]).unwrap();
     assert_eq!(
         to_graph(&none).unwrap_err().to_string(),
-        "the input has 0 readers, needs exactly one quantizer"
+        "network net is float: quantize it first (cml quantize --bits)"
     );
 }
 

@@ -1,14 +1,29 @@
-//! Rows whose integer weights have a bounded sum of magnitudes.
+//! Rows whose integer weights have a bounded sum of magnitudes: for training and for post-training
+//! quantization.
 //!
 //! An accumulator `sum w x` with every `x` in an interval of span `s` takes `1 + s * sum |w|` values,
 //! so at most `R` values means a budget of `(R - 1) / s` on `sum |w|` (the idea of A2Q, arXiv
 //! 2308.13504; a constant offset is free here, so this is A2Q+'s budget without zero-centring).
 
-use ndarray::{ArrayView1, ArrayViewMut1};
+use ndarray::{ArrayView, ArrayView1, ArrayViewMut1, RemoveAxis};
+
+/// Largest `sum |w|` of a row whose inputs have the given span, if its accumulator may take `values`
+/// values.
+pub fn l1_budget(values: u64, span: u64) -> u64 {
+    values.saturating_sub(1).checked_div(span).unwrap_or(u64::MAX)
+}
+
+/// Largest sum of the magnitudes of the integer weights of one output channel (axis 0).
+pub fn largest_sum<D: RemoveAxis>(codes: ArrayView<'_, i64, D>) -> u64 {
+    let sums = codes
+        .outer_iter()
+        .map(|row| row.iter().map(|c| c.unsigned_abs()).sum());
+    sums.max().unwrap_or(0)
+}
 
 /// Moves a row to the nearest point with `sum |w| <= radius` (Euclidean projection onto the L1
 /// ball, Duchi et al., 2008).
-pub(crate) fn project(row: &mut ArrayViewMut1<'_, f32>, radius: f32) {
+pub fn project(row: &mut ArrayViewMut1<'_, f32>, radius: f32) {
     let sum: f32 = row.iter().map(|w| w.abs()).sum();
     if sum <= radius {
         return;
@@ -32,7 +47,7 @@ pub(crate) fn project(row: &mut ArrayViewMut1<'_, f32>, radius: f32) {
 
 /// Shrinks integer weights until the sum of their magnitudes keeps to `budget`: in descending order
 /// of `weights`' magnitudes each keeps what it has while the budget lasts.
-pub(crate) fn fit(codes: &mut ArrayViewMut1<'_, i64>, weights: ArrayView1<'_, f32>, budget: u64) {
+pub fn fit(codes: &mut ArrayViewMut1<'_, i64>, weights: ArrayView1<'_, f32>, budget: u64) {
     if codes.iter().map(|c| c.unsigned_abs()).sum::<u64>() <= budget {
         return;
     }
