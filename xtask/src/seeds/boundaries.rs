@@ -87,8 +87,8 @@ pub(crate) fn boundaries(stages: &Stages<'_>, float: &str, integer: &str) -> Res
     let points = rectangle(&columns, &rows);
     let mut result = json!({
         "side": SIDE,
-        "float": float,
-        "integer": integer,
+        "float_classes": float,
+        "integer_classes": integer,
         "points": points.len(),
     });
     if points.len() > MOST_POINTS {
@@ -112,7 +112,7 @@ pub(crate) fn boundaries(stages: &Stages<'_>, float: &str, integer: &str) -> Res
         .with_context(|| format!("`cml predict` has no class for each of {count} points"))?;
     let class =
         |&[x, y]: &[f32; 2]| by_code[quantizers[1].position(y) * columns.len() + quantizers[0].position(x)];
-    result["encrypted"] = json!(grid.iter().map(class).collect::<Vec<_>>());
+    result["encrypted_classes"] = json!(grid.iter().map(class).collect::<Vec<_>>());
     result["different"] = predicted["different"].clone();
     result["run_seconds"] = predicted["run_seconds"].clone();
     Ok(result)

@@ -3,7 +3,7 @@
 use super::boundaries::boundaries;
 use super::stages::{Stages, Trained};
 use super::systems::{System, Work};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 /// Seed of the sampled noise.
@@ -14,7 +14,7 @@ pub(crate) fn measure(stages: &Stages<'_>, system: &System, seeds: u64) -> Resul
     match &system.work {
         Work::PostTraining { .. } => post_training(stages, system.name, seeds),
         Work::Aware { float, samples, .. } => aware(stages, system.name, *float, *samples, seeds),
-        Work::Widths { config, bits } => Ok(widths(stages, config, bits, seeds)),
+        Work::Widths { config, bits } => widths(stages, config, bits, seeds),
         Work::Boundaries { float, integer } => boundaries(stages, float, integer),
     }
 }
@@ -160,37 +160,34 @@ fn predict(stages: &Stages<'_>, trained: &Trained, samples: u64) -> Result<Value
     Ok(predicted)
 }
 
-/// A width that cannot be trained is a row that says so.
-fn widths(stages: &Stages<'_>, config: &str, bits: &[u32], seeds: u64) -> Value {
-    let rows: Vec<Value> = bits
-        .iter()
-        .map(|&bits| {
-            let runs: Result<Vec<Value>> = (0..seeds)
-                .map(|seed| at_width(stages, config, bits, seed))
-                .collect();
-            match runs {
-                Ok(runs) => json!({"limit": bits, "runs": runs}),
+/// A width that cannot be trained is a row that says so; if none can, something else is wrong.
+fn widths(stages: &Stages<'_>, config: &str, bits: &[u32], seeds: u64) -> Result<Value> {
+    let mut rows = Vec::new();
+    for &bits in bits {
+        let (mut runs, mut errors) = (Vec::new(), Vec::new());
+        for seed in 0..seeds {
+            let (name, limit) = (format!("{config}-{bits}"), bits.to_string());
+            match stages.train(config, &name, seed, &["--lookup-bits", &limit]) {
+                Ok(trained) => runs.push(at_width(stages, &trained)?),
                 Err(error) => {
-                    stages.say(&format!("{bits} bits: {error:#}"));
-                    json!({"limit": bits, "runs": [], "error": format!("{error:#}")})
+                    stages.say(&format!("seed {seed}: {bits} bits: {error:#}"));
+                    errors.push(format!("{error:#}"));
                 }
             }
-        })
-        .collect();
-    json!({"rows": rows})
+        }
+        rows.push(json!({"limit": bits, "runs": runs, "errors": errors}));
+    }
+    let trained = |row: &Value| row["runs"].as_array().is_some_and(|runs| !runs.is_empty());
+    if !rows.iter().any(trained) {
+        bail!("{config} cannot be trained at any of the widths {bits:?}");
+    }
+    Ok(json!({"rows": rows}))
 }
 
-fn at_width(stages: &Stages<'_>, config: &str, bits: u32, seed: u64) -> Result<Value> {
-    let limit = bits.to_string();
-    let trained = stages.train(
-        config,
-        &format!("{config}-{bits}"),
-        seed,
-        &["--lookup-bits", &limit],
-    )?;
-    let graph = stages.graph(&trained, ".cmlg", &[])?;
+fn at_width(stages: &Stages<'_>, trained: &Trained) -> Result<Value> {
+    let graph = stages.graph(trained, ".cmlg", &[])?;
     Ok(json!({
-        "seed": seed,
+        "seed": trained.seed,
         "integer": graph["accuracy"],
         "bits": graph["bits"],
         "lookup_bits": graph["lookup_bits"],

@@ -65,8 +65,8 @@ pub(crate) fn accuracy_by_width(curves: &[Curve<'_>]) -> Result<String> {
             .x_labels(8)
             .x_label_formatter(&|x| format!("{x:.0}"))
             .y_label_formatter(&|y| format!("{y:.0}%"))
-            .x_desc("bits of the widest lookup, proved")
-            .y_desc("test accuracy, integers")
+            .x_desc("limit for every lookup, in bits")
+            .y_desc("test accuracy, integer graph")
             .draw()?;
         for (i, (name, points)) in curves.iter().enumerate() {
             let colour = SERIES[i % SERIES.len()];
@@ -198,7 +198,7 @@ mod tests {
         let result = json!({"rows": [
             {"limit": 8, "runs": [run(0.95), run(0.96)]},
             {"limit": 5, "runs": [run(0.91), run(0.93)]},
-            {"limit": 3, "runs": [], "error": "no"},
+            {"limit": 3, "runs": [], "errors": ["no"]},
         ]});
         let svg = twice(|| {
             accuracy_by_width(&[Curve {

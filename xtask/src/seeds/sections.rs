@@ -244,9 +244,11 @@ fn widths(results: &Results) -> Result<Option<Section>> {
             continue;
         }
         for row in result["rows"].as_array().into_iter().flatten() {
-            let accuracy = match &row["error"] {
-                Value::Null => percent(row, "/integer"),
-                _ => "cannot be trained".to_owned(),
+            let failed = row["errors"].as_array().map_or(0, Vec::len);
+            let accuracy = match (Spread::over_runs(row, "/integer"), failed) {
+                (None, _) => "cannot be trained".to_owned(),
+                (Some(spread), 0) => spread.percent(),
+                (Some(spread), _) => format!("{}, {failed} seeds cannot be trained", spread.percent()),
             };
             rows.push(vec![
                 system.title.to_owned(),
@@ -304,14 +306,14 @@ fn boundaries(results: &Results) -> Result<Option<Section>> {
         })
     };
     let panels: Vec<Panel> = [
-        panel("float", "float"),
-        panel("integer", "integer"),
-        panel("encrypted", "encrypted"),
+        panel("float", "float_classes"),
+        panel("integer", "integer_classes"),
+        panel("encrypted", "encrypted_classes"),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let same = match (&result["integer"], &result["encrypted"]) {
+    let same = match (&result["integer_classes"], &result["encrypted_classes"]) {
         (Value::Array(integer), Value::Array(encrypted)) => {
             let same = integer.iter().zip(encrypted).filter(|(a, b)| a == b).count();
             format!(

@@ -8,7 +8,6 @@ pub(crate) struct Spread {
     pub(crate) mean: f64,
     pub(crate) least: f64,
     pub(crate) largest: f64,
-    pub(crate) count: usize,
 }
 
 impl Spread {
@@ -17,12 +16,10 @@ impl Spread {
         if numbers.is_empty() || !numbers.iter().all(|n| n.is_finite()) {
             return None;
         }
-        let count = numbers.len();
         Some(Self {
-            mean: numbers.iter().sum::<f64>() / count as f64,
+            mean: numbers.iter().sum::<f64>() / numbers.len() as f64,
             least: numbers.iter().copied().fold(f64::INFINITY, f64::min),
             largest: numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            count,
         })
     }
 
@@ -33,13 +30,13 @@ impl Spread {
         Self::of(&numbers?)
     }
 
-    /// `95.1% (94.0..96.2)`, of shares.
+    /// `95.1% (94.0..96.2)`, of shares; one number if all are the same.
     pub(crate) fn percent(&self) -> String {
         let [mean, least, largest] = [self.mean, self.least, self.largest].map(|x| 100.0 * x);
-        match self.count {
-            1 => format!("{mean:.1}%"),
-            _ => format!("{mean:.1}% ({least:.1}..{largest:.1})"),
+        if self.least == self.largest {
+            return format!("{mean:.1}%");
         }
+        format!("{mean:.1}% ({least:.1}..{largest:.1})")
     }
 
     /// `6.6 (6..7)`; one number if all are the same.

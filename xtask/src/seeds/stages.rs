@@ -71,7 +71,8 @@ impl Stages<'_> {
 
     /// Trains a configuration; `name` tells its files from others, `options` follow the command's own.
     pub(crate) fn train(&self, config: &str, name: &str, seed: u64, options: &[&str]) -> Result<Trained> {
-        self.say(&format!("seed {seed}: train {config} {}", options.join(" ")));
+        let with = [&[config], options].concat().join(" ");
+        self.say(&format!("seed {seed}: train {with}"));
         let stem = format!("{}/{name}-{seed}", self.folder);
         let (file, network) = (format!("examples/{config}.toml"), format!("{stem}.safetensors"));
         let (seed_text, epochs) = (seed.to_string(), self.epochs.map(|n| n.to_string()));
@@ -97,7 +98,8 @@ impl Stages<'_> {
     /// Quantizes, runs and analyses; the figures of a graph. `options` follow `cml quantize`.
     pub(crate) fn graph(&self, trained: &Trained, suffix: &str, options: &[&str]) -> Result<Value> {
         let seed = trained.seed;
-        self.say(&format!("seed {seed}: integer graph {}", options.join(" ")));
+        let with = [&["integer graph"], options].concat().join(" ");
+        self.say(&format!("seed {seed}: {with}"));
         let (network, graph) = (trained.network(), trained.file(suffix));
         self.run(&[&["quantize", &network, "-o", &graph], options].concat())?;
         let simulated = self.on_data(&["simulate", &graph], trained, &[])?;

@@ -84,7 +84,7 @@ fn results(fake: &Fake, seeds: u64) -> Results {
         .collect();
     let classes = |one: usize| (0..9).map(|i| u64::from(i % 3 >= one)).collect::<Vec<_>>();
     let boundaries = json!({
-        "side": 3, "float": classes(1), "integer": classes(2), "encrypted": classes(2), "points": 16, "different": 0,
+        "side": 3, "float_classes": classes(1), "integer_classes": classes(2), "encrypted_classes": classes(2), "points": 16, "different": 0,
     });
     results.insert("boundaries".to_owned(), boundaries);
     for result in results.values_mut() {
@@ -192,7 +192,7 @@ fn a_result_that_differs_is_a_figure() {
 #[test]
 fn the_quick_checks() {
     let missed = |fake: Fake| -> Vec<String> {
-        let checks = checks(&fake, Instant::now()).unwrap();
+        let checks = checks(&fake, Instant::now());
         assert!(checks.len() >= 10);
         let missed = checks.iter().filter(|check| !check.met);
         missed.map(|check| check.what.clone()).collect()
