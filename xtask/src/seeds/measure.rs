@@ -4,7 +4,7 @@ use super::boundaries::boundaries;
 use super::stages::{Stages, Trained};
 use super::systems::{System, Work};
 use anyhow::{Result, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Seed of the sampled noise.
 const NOISE_SEED: &str = "1";
@@ -68,28 +68,13 @@ fn aware(stages: &Stages<'_>, name: &str, float: Option<&str>, samples: u64, see
         let twin = float
             .map(|config| stages.train(config, config, seed, &[]))
             .transpose()?;
-        let mut run = Map::new();
-        run.insert("seed".to_owned(), json!(seed));
-        run.insert(
-            "float".to_owned(),
-            json!(twin.map(|t| t.report["test_accuracy"].clone())),
-        );
-        run.insert(
-            "fake_quantized".to_owned(),
-            trained.report["test_accuracy"].clone(),
-        );
-        run.insert("integer".to_owned(), graph["accuracy"].clone());
-        run.insert("train_seconds".to_owned(), trained.report["seconds"].clone());
-        for field in [
-            "bits",
-            "lookup_bits",
-            "lookups",
-            "accumulator_size",
-            "clipped_inputs",
-        ] {
-            run.insert(field.to_owned(), graph[field].clone());
-        }
-        runs.push(Value::Object(run));
+        runs.push(json!({
+            "seed": seed,
+            "float": twin.map(|t| t.report["test_accuracy"].clone()),
+            "fake_quantized": trained.report["test_accuracy"],
+            "train_seconds": trained.report["seconds"],
+            "graph": without_layers(graph),
+        }));
     }
     result["runs"] = json!(runs);
     Ok(result)
@@ -188,9 +173,6 @@ fn at_width(stages: &Stages<'_>, trained: &Trained) -> Result<Value> {
     let graph = stages.graph(trained, ".cmlg", &[])?;
     Ok(json!({
         "seed": trained.seed,
-        "integer": graph["accuracy"],
-        "bits": graph["bits"],
-        "lookup_bits": graph["lookup_bits"],
-        "lookups": graph["lookups"],
+        "graph": without_layers(graph),
     }))
 }

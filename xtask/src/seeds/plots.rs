@@ -44,7 +44,7 @@ pub(crate) struct Curve<'a> {
 pub(crate) fn accuracy_by_width(curves: &[Curve<'_>]) -> Result<String> {
     let points = |curve: &Curve<'_>| -> Vec<(f64, Spread)> {
         let rows = curve.result["rows"].as_array().into_iter().flatten();
-        rows.filter_map(|row| Some((row["limit"].as_f64()?, Spread::over_runs(row, "/integer")?)))
+        rows.filter_map(|row| Some((row["limit"].as_f64()?, Spread::over_runs(row, "/graph/accuracy")?)))
             .collect()
     };
     let curves: Vec<(&str, Vec<(f64, Spread)>)> = curves.iter().map(|c| (c.name, points(c))).collect();
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn curves_leave_out_what_was_not_trained() {
-        let run = |integer: f64| json!({"integer": integer});
+        let run = |accuracy: f64| json!({"graph": {"accuracy": accuracy}});
         let result = json!({"rows": [
             {"limit": 8, "runs": [run(0.95), run(0.96)]},
             {"limit": 5, "runs": [run(0.91), run(0.93)]},

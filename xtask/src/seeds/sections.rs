@@ -2,6 +2,7 @@
 
 use super::plots::{self, Curve, Panel};
 use super::spread::Spread;
+use super::stages::OVERFLOW_BITS;
 use super::systems::{RANGES, SYSTEMS, System, Work};
 use super::table::Table;
 use super::verdict::{Verdict, verdicts};
@@ -35,6 +36,7 @@ pub(crate) fn sections(results: &Results) -> Result<Vec<Section>> {
         targets(results),
         post_training(results),
         aware(results),
+        virtual_library(results),
         encrypted(results),
         widths(results)?,
         boundaries(results)?,
@@ -157,10 +159,10 @@ fn aware(results: &Results) -> Option<Section> {
             seeds(result),
             percent(result, "/float"),
             percent(result, "/fake_quantized"),
-            percent(result, "/integer"),
-            number(result, "/bits"),
-            number(result, "/lookup_bits"),
-            number(result, "/lookups"),
+            percent(result, "/graph/accuracy"),
+            number(result, "/graph/bits"),
+            number(result, "/graph/lookup_bits"),
+            number(result, "/graph/lookups"),
         ])
     };
     let table = Table {
@@ -185,6 +187,44 @@ fn aware(results: &Results) -> Option<Section> {
         Some(table),
         Vec::new(),
     )
+}
+
+fn virtual_library(results: &Results) -> Option<Section> {
+    let row = |(system, result): (&System, &Value)| {
+        let graph = match system.work {
+            Work::PostTraining { .. } => "/runs/0/min_max",
+            Work::Aware { .. } => "/runs/0/graph",
+            Work::Widths { .. } | Work::Boundaries { .. } => return None,
+        };
+        let graph = result.pointer(graph)?;
+        Some(vec![
+            system.title.to_owned(),
+            graph["bits"].to_string(),
+            graph["observed_bits"].to_string(),
+            graph["clipped_inputs"].to_string(),
+            graph["overflowing"].to_string(),
+            format!("{} of {}", graph["samples_overflowing"], graph["samples"]),
+        ])
+    };
+    let table = Table {
+        header: vec![
+            "network",
+            "widest value, proved (bits)",
+            "observed (bits)",
+            "input values clipped",
+            "values that overflow",
+            "samples with such a value",
+        ],
+        rows: measured(results).filter_map(row).collect(),
+    };
+    let words = format!(
+        "`cml simulate` runs a graph of any width on clear data. This is what it says of the first seed (of the min-max \
+         networks, where there are two): how wide values are, for every input and on the test split; how many inputs \
+         the quantizer clamps; and how many values lie outside the {} in the middle of their channel's proved range, \
+         which lookups of {OVERFLOW_BITS} bits could not take.",
+        1u64 << OVERFLOW_BITS
+    );
+    section("The virtual library", &words, Some(table), Vec::new())
 }
 
 fn encrypted(results: &Results) -> Option<Section> {
@@ -245,7 +285,7 @@ fn widths(results: &Results) -> Result<Option<Section>> {
         }
         for row in result["rows"].as_array().into_iter().flatten() {
             let failed = row["errors"].as_array().map_or(0, Vec::len);
-            let accuracy = match (Spread::over_runs(row, "/integer"), failed) {
+            let accuracy = match (Spread::over_runs(row, "/graph/accuracy"), failed) {
                 (None, _) => "cannot be trained".to_owned(),
                 (Some(spread), 0) => spread.percent(),
                 (Some(spread), _) => format!("{}, {failed} seeds cannot be trained", spread.percent()),
@@ -254,8 +294,8 @@ fn widths(results: &Results) -> Result<Option<Section>> {
                 system.title.to_owned(),
                 row["limit"].to_string(),
                 accuracy,
-                number(row, "/lookup_bits"),
-                number(row, "/bits"),
+                number(row, "/graph/lookup_bits"),
+                number(row, "/graph/bits"),
                 seeds(row),
             ]);
         }

@@ -5,6 +5,9 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
 
+/// Width of the lookups beyond which values are counted: narrower than any that is needed.
+pub(crate) const OVERFLOW_BITS: u32 = 5;
+
 /// What answers `cml` commands with JSON: the binary, or a stand-in in tests.
 pub(crate) trait Tool {
     /// The object, and whether `cml` was content with it.
@@ -102,13 +105,19 @@ impl Stages<'_> {
         self.say(&format!("seed {seed}: {with}"));
         let (network, graph) = (trained.network(), trained.file(suffix));
         self.run(&[&["quantize", &network, "-o", &graph], options].concat())?;
-        let simulated = self.on_data(&["simulate", &graph], trained, &[])?;
+        let limit = OVERFLOW_BITS.to_string();
+        let simulated = self.on_data(&["simulate", &graph], trained, &["--bits", &limit])?;
         let widths = self.on_data(&["analyze", &graph], trained, &[])?;
         Ok(json!({
             "accuracy": simulated["accuracy"],
+            "samples": simulated["samples"],
             "clipped_inputs": simulated["clipped_inputs"],
+            "overflow_bits": simulated["overflow_bits"],
+            "overflowing": simulated["overflowing"],
+            "samples_overflowing": simulated["samples_overflowing"],
             "bits": widths["bits"],
-            "lookup_bits": lookup_bits(&widths),
+            "observed_bits": widest(&widths, "observed", |_| true),
+            "lookup_bits": widest(&widths, "proved", |lookups| lookups > 0),
             "lookups": widths["lookups"],
             "accumulator_size": widths["accumulator_size"],
             "observed_accumulator_size": widths["observed_accumulator_size"],
@@ -124,11 +133,11 @@ impl Stages<'_> {
     }
 }
 
-/// Width of the widest lookup, proved, in bits.
-fn lookup_bits(widths: &Value) -> Option<u64> {
-    let layers = widths["layers"].as_array()?.iter().map(|layer| &layer["proved"]);
-    let lookups = layers.filter(|proved| proved["lookups"].as_u64() > Some(0));
-    lookups.filter_map(|proved| proved["bits"].as_u64()).max()
+/// Width of the widest layer, in bits, of those that as many lookups read.
+fn widest(widths: &Value, basis: &str, read_by: impl Fn(u64) -> bool) -> Option<u64> {
+    let layers = widths["layers"].as_array()?.iter();
+    let read = layers.filter(|layer| read_by(layer["proved"]["lookups"].as_u64().unwrap_or(0)));
+    read.filter_map(|layer| layer[basis]["bits"].as_u64()).max()
 }
 
 #[cfg(test)]
@@ -139,7 +148,9 @@ mod tests {
     fn only_lookups_count_as_lookups() {
         let layer = |bits, lookups| json!({"proved": {"bits": bits, "lookups": lookups}});
         let widths = json!({"layers": [layer(5, 20), layer(6, 1), layer(8, 0)]});
-        assert_eq!(lookup_bits(&widths), Some(6));
-        assert_eq!(lookup_bits(&json!({"layers": []})), None);
+        assert_eq!(widest(&widths, "proved", |lookups| lookups > 0), Some(6));
+        assert_eq!(widest(&widths, "proved", |_| true), Some(8));
+        assert_eq!(widest(&widths, "observed", |_| true), None);
+        assert_eq!(widest(&json!({"layers": []}), "proved", |_| true), None);
     }
 }

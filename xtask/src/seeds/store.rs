@@ -10,6 +10,9 @@ use std::path::PathBuf;
 /// Folder of results, networks and circuits, relative to the workspace's root.
 pub(crate) const FOLDER: &str = "target/seeds";
 
+/// Raised when the fields of a result change: older files are then measured again.
+const FORMAT: u32 = 1;
+
 /// Makes the folder.
 pub(crate) fn prepare() -> Result<()> {
     fs::create_dir_all(root()?.join(FOLDER)).with_context(|| format!("cannot make {FOLDER}"))
@@ -17,6 +20,7 @@ pub(crate) fn prepare() -> Result<()> {
 
 /// Adds to a result what it was measured with: seeds, configurations, machine.
 pub(crate) fn label(result: &mut Value, system: &System, seeds: u64) -> Result<()> {
+    result["format"] = json!(FORMAT);
     result["name"] = json!(system.name);
     result["seeds"] = json!(seeds);
     result["configs"] = configs(system)?;
@@ -39,7 +43,8 @@ pub(crate) fn load(system: &System, seeds: u64) -> Result<Option<Value>> {
     let Ok(result) = serde_json::from_str::<Value>(&text) else {
         return Ok(None);
     };
-    let same = result["seeds"] == json!(seeds) && result["configs"] == configs(system)?;
+    let current = result["format"] == json!(FORMAT);
+    let same = current && result["seeds"] == json!(seeds) && result["configs"] == configs(system)?;
     Ok(same.then_some(result))
 }
 

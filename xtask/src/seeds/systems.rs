@@ -83,21 +83,21 @@ const fn float(percent: f64) -> Target {
 }
 
 const fn integer(percent: f64) -> Target {
-    mean("accuracy of the integer graph, mean", "/integer", percent)
+    mean("accuracy of the integer graph, mean", "/graph/accuracy", percent)
 }
 
 /// Every value that a lookup or a decryption reads.
 const fn width(bits: f64) -> Target {
     Target {
         what: "widest value, proved, any seed",
-        bound: Bound::LargestAtMost("/bits", bits),
+        bound: Bound::LargestAtMost("/graph/bits", bits),
     }
 }
 
 const fn lookup_width(bits: f64) -> Target {
     Target {
         what: "widest lookup, proved, any seed",
-        bound: Bound::LargestAtMost("/lookup_bits", bits),
+        bound: Bound::LargestAtMost("/graph/lookup_bits", bits),
     }
 }
 

@@ -43,7 +43,7 @@ impl Tool for Fake {
             "quantize" => json!({}),
             "simulate" => json!({
                 "accuracy": accuracy, "classes": [0, 1, 1], "clipped_inputs": 3,
-                "differ_from_exact": 0, "samples": 38,
+                "differ_from_exact": 0, "samples": 38, "overflow_bits": 5, "overflowing": 12, "samples_overflowing": 9,
             }),
             "analyze" => json!({
                 "bits": self.bits, "lookups": 40, "accumulator_size": 8, "observed_accumulator_size": 7,
@@ -105,7 +105,7 @@ fn the_commands_of_a_measurement() {
     let expected = [
         "train --config examples/iris.toml --seed 0 --data-seed 0 -o folder/iris-0.safetensors",
         "quantize folder/iris-0.safetensors -o folder/iris-0.cmlg",
-        "simulate folder/iris-0.cmlg --data iris --data-seed 0",
+        "simulate folder/iris-0.cmlg --data iris --data-seed 0 --bits 5",
         "analyze folder/iris-0.cmlg --data iris --data-seed 0",
         "compile folder/iris-0.cmlg -o folder/iris-0.cmlc",
         "simulate folder/iris-0.cmlc --data iris --data-seed 0 --noise 1",
@@ -115,8 +115,8 @@ fn the_commands_of_a_measurement() {
     ];
     assert_eq!(commands[..expected.len()], expected);
     assert_eq!(result["runs"].as_array().unwrap().len(), 2);
-    assert_eq!(result["runs"][1]["integer"], 0.94);
-    assert_eq!(result["runs"][0]["lookup_bits"], 5);
+    assert_eq!(result["runs"][1]["graph"]["accuracy"], 0.94);
+    assert_eq!(result["runs"][0]["graph"]["lookup_bits"], 5);
     assert_eq!(result["encrypted"]["samples"], 20);
     assert_eq!(result["layers"].as_array().unwrap().len(), 2);
 }
@@ -155,6 +155,7 @@ fn the_page_has_every_section() {
         "| Fully connected on Iris | 0 of 20 | 96.0% | 96.0% | 2.00 s | 2.50 s | 4.00 s | 120.0 MB | 300.0 MB | 40 | 1.7e10 |",
         "| checkerboard | 3 | cannot be trained | - | - | 0 |",
         "| Digits | 4 | 95.0% (94.0..96.0) | 5 | 5 | 2 |",
+        "| PrunedSimpleNet, 10 of 100 | 5 | 5 | 3 | 12 | 9 of 38 |",
         "9 of 9 points of the grid",
         "(results/accuracy_by_width.svg)",
         "(results/boundaries.svg)",
@@ -163,7 +164,7 @@ fn the_page_has_every_section() {
     ] {
         assert!(page.contains(words), "no {words:?} in\n{page}");
     }
-    assert_eq!(page.matches("\n## ").count(), 7);
+    assert_eq!(page.matches("\n## ").count(), 8);
     let again = page::markdown(&results, &super::sections::sections(&results).unwrap());
     assert!(page == again, "two pages of the same results");
     assert!(page::tables(&sections).contains("Encrypted\n\nnetwork "));
@@ -175,7 +176,14 @@ fn one_entry_has_only_its_sections() {
     let mut all = results(&fake, 1);
     all.retain(|name, _| name == "simple_net_30");
     let titles: Vec<&str> = sections(&all).unwrap().iter().map(|s| s.title).collect();
-    assert_eq!(titles, ["Targets", "Float networks, quantized after training"]);
+    assert_eq!(
+        titles,
+        [
+            "Targets",
+            "Float networks, quantized after training",
+            "The virtual library"
+        ]
+    );
     assert!(all_verdicts(&all).iter().all(|v| v.met));
 }
 

@@ -77,7 +77,10 @@ mod tests {
 
     fn result(integer: f64, bits: u64, different: u64, noisy: f64) -> Value {
         json!({
-            "runs": [{"integer": integer, "bits": bits}, {"integer": 0.95, "bits": 6}],
+            "runs": [
+                {"graph": {"accuracy": integer, "bits": bits}},
+                {"graph": {"accuracy": 0.95, "bits": 6}},
+            ],
             "encrypted": {"different": different, "samples": 5, "exact_accuracy": 0.95, "noisy_accuracy": noisy},
         })
     }
