@@ -42,6 +42,11 @@ usage: cargo xtask seeds [--only NAME]... [--seeds N] [--reuse] [--quick] [--jso
   --quick      one seed, few epochs, one encrypted sample: does the line still work?
   --json       print one JSON object instead of the tables
 
+Entries: simple_net_10, simple_net_30, simple_net_100, pruned_simple_net_10,
+pruned_simple_net_30, qat_checkerboard, qat_checkerboard_5bit, iris, digits,
+digits_6bit, widths_checkerboard, widths_digits, boundaries. Each reads its
+configurations from examples/*.toml, which `cml train --config` takes too.
+
 A run without --only and --quick measures everything, which takes hours, and writes
 docs/results.md and docs/results/*.svg. Each entry is kept in target/seeds/NAME.json
 as soon as it is done: after an interruption, run again with --reuse. The file does

@@ -43,9 +43,11 @@ pub(crate) fn load(system: &System, seeds: u64) -> Result<Option<Value>> {
     let Ok(result) = serde_json::from_str::<Value>(&text) else {
         return Ok(None);
     };
-    let current = result["format"] == json!(FORMAT);
-    let same = current && result["seeds"] == json!(seeds) && result["configs"] == configs(system)?;
-    Ok(same.then_some(result))
+    Ok(fits(&result, seeds, &configs(system)?).then_some(result))
+}
+
+fn fits(result: &Value, seeds: u64, configs: &Value) -> bool {
+    result["format"] == json!(FORMAT) && result["seeds"] == json!(seeds) && result["configs"] == *configs
 }
 
 fn file(system: &System) -> Result<PathBuf> {
@@ -72,4 +74,20 @@ fn machine() -> String {
         std::env::consts::ARCH,
         std::env::consts::OS
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_still_the_same_is_reused() {
+        let configs = json!({"iris": "epochs = 2"});
+        let kept = json!({"format": FORMAT, "seeds": 5, "configs": configs});
+        assert!(fits(&kept, 5, &configs));
+        assert!(!fits(&kept, 4, &configs));
+        assert!(!fits(&kept, 5, &json!({"iris": "epochs = 3"})));
+        let older = json!({"format": FORMAT - 1, "seeds": 5, "configs": configs});
+        assert!(!fits(&older, 5, &configs));
+    }
 }

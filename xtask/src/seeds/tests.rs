@@ -232,4 +232,10 @@ fn names_that_are_not_there() {
         "{error}"
     );
     assert_eq!(choose(&[]).unwrap().len(), SYSTEMS.len());
+    let names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
+    let help = super::HELP.replace('\n', " ");
+    assert!(
+        help.contains(&format!("Entries: {}.", names.join(", "))),
+        "{help}"
+    );
 }
