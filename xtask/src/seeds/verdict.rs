@@ -1,7 +1,7 @@
 //! Targets, and whether the figures meet them.
 
 use super::spread::Spread;
-use super::systems::{Bound, System, Target};
+use super::systems::{Bound, System, Target, Work};
 use serde_json::Value;
 
 /// A target beside what was measured.
@@ -18,12 +18,10 @@ pub(crate) struct Verdict {
 /// Every target of an entry.
 pub(crate) fn verdicts(system: &System, result: &Value) -> Vec<Verdict> {
     let targets = system.targets.iter();
-    targets
-        .map(|target| verdict(system.title, target, result))
-        .collect()
+    targets.map(|target| verdict(system, target, result)).collect()
 }
 
-fn verdict(title: &'static str, target: &Target, result: &Value) -> Verdict {
+fn verdict(system: &System, target: &Target, result: &Value) -> Verdict {
     let encrypted = &result["encrypted"];
     let number = |field: &str| encrypted[field].as_f64();
     let (bound, has, met) = match target.bound {
@@ -48,8 +46,29 @@ fn verdict(title: &'static str, target: &Target, result: &Value) -> Verdict {
             let has = different
                 .zip(samples)
                 .map(|(different, samples)| format!("{different} of {samples}"));
-            let met = different == Some(0.0) && samples > Some(0.0);
-            ("none".to_owned(), has, met)
+            let asked = match system.work {
+                Work::Aware { samples, .. } => samples as f64,
+                _ => 1.0,
+            };
+            let met = different == Some(0.0) && samples >= Some(asked);
+            (format!("none of {asked}"), has, met)
+        }
+        Bound::WithinLimits => {
+            let rows = result["rows"].as_array().into_iter().flatten();
+            let trained: Vec<(Option<f64>, Spread)> = rows
+                .filter_map(|row| {
+                    Some((
+                        row["limit"].as_f64(),
+                        Spread::over_runs(row, "/graph/lookup_bits")?,
+                    ))
+                })
+                .collect();
+            let wider = trained
+                .iter()
+                .filter(|(limit, spread)| Some(spread.largest) > *limit)
+                .count();
+            let has = format!("at {wider} of {} widths", trained.len());
+            ("none".to_owned(), Some(has), wider == 0 && !trained.is_empty())
         }
         Bound::NoiseWithin(points) => {
             let both = number("noisy_accuracy").zip(number("exact_accuracy"));
@@ -62,7 +81,7 @@ fn verdict(title: &'static str, target: &Target, result: &Value) -> Verdict {
         }
     };
     Verdict {
-        title,
+        title: system.title,
         needs: format!("{}: {bound}", target.what),
         has: has.unwrap_or_else(|| "-".to_owned()),
         met,
@@ -83,6 +102,20 @@ mod tests {
             ],
             "encrypted": {"different": different, "samples": 5, "exact_accuracy": 0.95, "noisy_accuracy": noisy},
         })
+    }
+
+    #[test]
+    fn lookups_keep_to_their_limits() {
+        let system = named("widths_digits").unwrap();
+        let row = |limit: u64, bits: u64| json!({"limit": limit, "runs": [{"graph": {"lookup_bits": bits}}]});
+        let check = |rows: &[Value], has: &str, met: bool| {
+            let verdicts = verdicts(system, &json!({"rows": rows}));
+            assert_eq!((verdicts[0].has.as_str(), verdicts[0].met), (has, met));
+        };
+        let nothing = json!({"limit": 3, "runs": [], "errors": ["no"]});
+        check(&[row(8, 7), row(5, 5), nothing.clone()], "at 0 of 2 widths", true);
+        check(&[row(8, 7), row(5, 6)], "at 1 of 2 widths", false);
+        check(&[nothing], "at 0 of 0 widths", false);
     }
 
     #[test]
