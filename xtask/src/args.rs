@@ -24,6 +24,7 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 pub(crate) struct Args {
     given: Vec<String>,
     values: Vec<(String, u64)>,
+    texts: Vec<(String, String)>,
     /// What to pass on to another program; empty for a command that passes nothing on.
     pub(crate) rest: Vec<String>,
 }
@@ -42,6 +43,12 @@ impl Args {
             .find(|(given, _)| given == flag)
             .map(|(_, value)| *value)
     }
+
+    /// The words after every occurrence of the flag, in order.
+    pub(crate) fn texts(&self, flag: &str) -> Vec<&str> {
+        let given = self.texts.iter().filter(|(given, _)| given == flag);
+        given.map(|(_, text)| text.as_str()).collect()
+    }
 }
 
 /// Reads `args`; every flag must be one of `known`, and only with `passes_on` may `--` follow.
@@ -56,13 +63,30 @@ pub(crate) fn parse_with_numbers(
     numbers: &[&str],
     passes_on: bool,
 ) -> anyhow::Result<Args> {
+    parse_with_values(args, known, numbers, &[], passes_on)
+}
+
+/// As [`parse_with_numbers`], with flags that a word follows.
+pub(crate) fn parse_with_values(
+    args: &[String],
+    known: &[&str],
+    numbers: &[&str],
+    words: &[&str],
+    passes_on: bool,
+) -> anyhow::Result<Args> {
+    let mut texts = Vec::new();
     let mut given = Vec::new();
     let mut values = Vec::new();
     let mut rest = args.iter().enumerate();
     while let Some((at, arg)) = rest.next() {
         if arg == "--" && passes_on {
             let rest = args[at + 1..].to_vec();
-            return Ok(Args { given, values, rest });
+            return Ok(Args {
+                given,
+                values,
+                texts,
+                rest,
+            });
         }
         if numbers.contains(&arg.as_str()) {
             let text = rest.next().map(|(_, value)| value.as_str());
@@ -74,8 +98,15 @@ pub(crate) fn parse_with_numbers(
             values.push((arg.clone(), number));
             continue;
         }
+        if words.contains(&arg.as_str()) {
+            let Some((_, text)) = rest.next() else {
+                return Err(usage(format!("`{arg}` needs a name, has nothing")));
+            };
+            texts.push((arg.clone(), text.clone()));
+            continue;
+        }
         if !known.contains(&arg.as_str()) {
-            let flags: Vec<&str> = known.iter().chain(numbers).copied().collect();
+            let flags: Vec<&str> = known.iter().chain(numbers).chain(words).copied().collect();
             let expected = match flags[..] {
                 [] => "there are no flags".to_owned(),
                 _ => format!("the flags are {}", flags.join(", ")),
@@ -92,6 +123,7 @@ pub(crate) fn parse_with_numbers(
     Ok(Args {
         given,
         values,
+        texts,
         rest: Vec::new(),
     })
 }
@@ -128,6 +160,18 @@ mod tests {
             "`--samples` needs a whole number, has `x`"
         );
         assert!(parse(&["--samples"]).is_err());
+    }
+
+    #[test]
+    fn words_follow_their_flag() {
+        let parse =
+            |args: &[&str]| parse_with_values(&strings(args), &["--json"], &["--seeds"], &["--only"], false);
+        let args = parse(&["--only", "iris", "--seeds", "2", "--only", "digits"]).unwrap();
+        assert_eq!(args.texts("--only"), ["iris", "digits"]);
+        assert_eq!(
+            parse(&["--only"]).unwrap_err().to_string(),
+            "`--only` needs a name, has nothing"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod pip;
 mod provide;
 mod record;
 mod rules;
+mod seeds;
 mod setup;
 mod source;
 mod test;
@@ -35,6 +36,11 @@ const COMMANDS: &[Command] = &[
         name: "demo",
         help: demo::HELP,
         run: demo::run,
+    },
+    Command {
+        name: "seeds",
+        help: seeds::HELP,
+        run: seeds::run,
     },
     Command {
         name: "test",

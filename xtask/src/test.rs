@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything, in release mode, because cryptography without optimization
 //! takes hours.
 
-use crate::{args, libtorch, tools};
+use crate::{args, libtorch, seeds, tools};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
@@ -12,19 +12,28 @@ usage: cargo xtask test [--no-train] [-- CARGO-TEST-ARGS]
 
   --no-train  only the crates that need no libtorch (cargo's default members)
 
-`cargo xtask test -- --test it NAME -- --nocapture` passes arguments on.
+After the tests it runs the checks of `cargo xtask seeds --quick`: small trainings,
+with thresholds that a broken quantizer would miss. Not with --no-train, and not if
+arguments are passed on, which choose some of the tests:
+`cargo xtask test -- --test it NAME -- --nocapture`.
 ";
 
 /// Runs the command.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let args = args::parse(args, &["--no-train"], true)?;
-    let mut command = command(!args.has("--no-train"))?;
+    let train = !args.has("--no-train");
+    let mut command = command(train)?;
     if tools::in_ci() {
         // A snapshot that differs must fail, not leave a file behind.
         command.env("INSTA_UPDATE", "no");
     }
     tools::run(command.args(&args.rest))?;
-    Ok(ExitCode::SUCCESS)
+    if !train || !args.rest.is_empty() {
+        eprintln!("leaving out the checks of `cargo xtask seeds --quick`");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("tests passed; now the checks of `cargo xtask seeds --quick`");
+    seeds::quick(false)
 }
 
 /// `cargo test` of the workspace, or of what needs no libtorch.

@@ -42,6 +42,7 @@ mod error;
 mod layer;
 mod observe;
 mod outside;
+mod overflow;
 mod report;
 mod table;
 
@@ -51,4 +52,5 @@ pub use error::BitwidthError;
 pub use layer::{Basis, LayerWidth};
 pub use observe::{Observed, observe};
 pub use outside::{LayerOutside, Outside};
+pub use overflow::{LayerOverflow, Overflow};
 pub use report::{Report, ReportRow};

@@ -1,7 +1,7 @@
 //! Values that leave an observed range.
 
 use crate::observe::for_each_sample;
-use crate::{Basis, BitwidthError, Observed};
+use crate::{Basis, BitwidthError, LayerWidth, Observed};
 use cml_ir::{Graph, Interval, Tensor};
 use serde::Serialize;
 use std::fmt;
@@ -52,27 +52,12 @@ impl Observed {
         self.check(graph)?;
         let rows = self.carried();
         let ranges: Vec<Vec<Interval>> = rows.iter().map(|row| self.channels(row.node)).collect();
-        let mut left: Vec<(u64, Option<Interval>)> = vec![(0, None); rows.len()];
-        let (mut values, mut samples_outside) = (0, 0);
-        let samples = for_each_sample(graph, samples, |all| {
-            let mut leaves = false;
-            for ((row, ranges), (count, seen)) in rows.iter().zip(&ranges).zip(&mut left) {
-                let data = all.get(row.node).data();
-                values += data.len() as u64;
-                let width = data.len() / ranges.len();
-                let leaving = data
-                    .iter()
-                    .enumerate()
-                    .filter(|&(i, &v)| !ranges[i / width].contains(v));
-                for (_, &v) in leaving {
-                    let point = Interval::point(v);
-                    *seen = Some(seen.map_or(point, |s| s.hull(point)));
-                    *count += 1;
-                    leaves = true;
-                }
-            }
-            samples_outside += u64::from(leaves);
-        })?;
+        let Leaving {
+            samples,
+            samples_outside,
+            values,
+            left,
+        } = leaving(graph, rows, &ranges, samples)?;
         let layers: Vec<LayerOutside> = rows
             .iter()
             .zip(left)
@@ -94,6 +79,51 @@ impl Observed {
             layers,
         })
     }
+}
+
+/// What leaves ranges, by row.
+pub(crate) struct Leaving {
+    pub(crate) samples: u64,
+    pub(crate) samples_outside: u64,
+    pub(crate) values: u64,
+    /// For each row: how many values, and their hull.
+    pub(crate) left: Vec<(u64, Option<Interval>)>,
+}
+
+/// Counts the values of `rows` that leave `ranges`, one for each channel of each row.
+pub(crate) fn leaving<S: AsRef<[Tensor]>>(
+    graph: &Graph,
+    rows: &[LayerWidth],
+    ranges: &[Vec<Interval>],
+    samples: impl IntoIterator<Item = S>,
+) -> Result<Leaving, BitwidthError> {
+    let mut left: Vec<(u64, Option<Interval>)> = vec![(0, None); rows.len()];
+    let (mut values, mut samples_outside) = (0, 0);
+    let samples = for_each_sample(graph, samples, |all| {
+        let mut leaves = false;
+        for ((row, ranges), (count, seen)) in rows.iter().zip(ranges).zip(&mut left) {
+            let data = all.get(row.node).data();
+            values += data.len() as u64;
+            let width = data.len() / ranges.len();
+            let leaving = data
+                .iter()
+                .enumerate()
+                .filter(|&(i, &v)| !ranges[i / width].contains(v));
+            for (_, &v) in leaving {
+                let point = Interval::point(v);
+                *seen = Some(seen.map_or(point, |s| s.hull(point)));
+                *count += 1;
+                leaves = true;
+            }
+        }
+        samples_outside += u64::from(leaves);
+    })?;
+    Ok(Leaving {
+        samples,
+        samples_outside,
+        values,
+        left,
+    })
 }
 
 impl Outside {

@@ -61,9 +61,20 @@ impl InputSpec {
         if !x.is_finite() {
             return None;
         }
+        let codes = (self.range.lo as f32, self.range.hi as f32);
+        Some(self.rounded(c, x).clamp(codes.0, codes.1) as i64)
+    }
+
+    /// Whether [`InputSpec::quantize`] clamps this float of channel `c`: rounded,
+    /// it lies beyond the codes. What is not finite has no code at all.
+    pub fn clips(&self, c: usize, x: f32) -> bool {
+        let codes = self.range.lo as f32..=self.range.hi as f32;
+        x.is_finite() && !codes.contains(&self.rounded(c, x))
+    }
+
+    fn rounded(&self, c: usize, x: f32) -> f32 {
         let relative = (x - of_channel(&self.offset, c)) / of_channel(&self.scale, c);
-        let q = (relative + self.zero_point as f32).round_ties_even();
-        Some((q.clamp(self.range.lo as f32, self.range.hi as f32)) as i64)
+        (relative + self.zero_point as f32).round_ties_even()
     }
 
     /// Codes of the floats of a tensor of `shape`, row-major; the index of the
@@ -77,6 +88,13 @@ impl InputSpec {
         codes
             .map(|(i, &x)| self.quantize(i / width, x).ok_or(i))
             .collect()
+    }
+
+    /// How many floats of a tensor of `shape`, row-major, are clamped.
+    pub fn count_clipped(&self, shape: &[usize], sample: &[f32]) -> usize {
+        let width = channel_len(shape);
+        let clipped = sample.iter().enumerate();
+        clipped.filter(|&(i, &x)| self.clips(i / width, x)).count()
     }
 }
 

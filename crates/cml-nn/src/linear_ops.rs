@@ -31,7 +31,12 @@ pub(crate) fn convolution(x: &Tensor, weights: &Tensor, window: Window) -> Resul
         let room = size[2 + axis] - window.kernel[axis] as i64;
         room / window.stride[axis] as i64 + 1
     });
-    let columns = x.f_im2col(window.kernel.map(|n| n as i64), [1, 1], [0, 0], window.stride.map(|n| n as i64))?;
+    let columns = x.f_im2col(
+        window.kernel.map(|n| n as i64),
+        [1, 1],
+        [0, 0],
+        window.stride.map(|n| n as i64),
+    )?;
     let (groups, out) = (window.groups as i64, weights.size()[0]);
     let y = if groups == 1 {
         weights.f_matmul(&columns)?

@@ -34,7 +34,11 @@ pub(crate) fn fit(
         };
         offset.push(centre as f32);
         let inverse = (1.0 / size) as f32;
-        factor.push(if inverse.is_finite() && inverse > 0.0 { inverse } else { 1.0 });
+        factor.push(if inverse.is_finite() && inverse > 0.0 {
+            inverse
+        } else {
+            1.0
+        });
     }
     Ok(Some(Normalize { offset, factor }))
 }

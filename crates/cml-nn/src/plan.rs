@@ -361,7 +361,12 @@ impl Builder<'_> {
         let mut open = values.to_vec();
         while let Some(value) = open.pop() {
             let Some(node) = value.checked_sub(1) else {
-                check("layers", format!("{name} that reads the input"), false, "a layer between")?;
+                check(
+                    "layers",
+                    format!("{name} that reads the input"),
+                    false,
+                    "a layer between",
+                )?;
                 continue;
             };
             match self.nodes[node].quantizer {
@@ -413,7 +418,12 @@ impl Builder<'_> {
         let mut operands = Vec::new();
         for from in &layer.from {
             let Some(value) = self.skeleton.layers().iter().position(|l| l.name == *from) else {
-                check("from", format!("{from} in {name}"), false, "the name of a layer before")?;
+                check(
+                    "from",
+                    format!("{from} in {name}"),
+                    false,
+                    "the name of a layer before",
+                )?;
                 continue;
             };
             operands.push(value);
@@ -426,7 +436,12 @@ impl Builder<'_> {
             OpConfig::Concat => (!operands.is_empty(), "1 or more layers"),
             _ => (operands.len() == 1, "1 layer"),
         };
-        check("from", format!("{} layers in {name}", operands.len()), fits, needs)?;
+        check(
+            "from",
+            format!("{} layers in {name}", operands.len()),
+            fits,
+            needs,
+        )?;
         Ok(operands)
     }
 }

@@ -27,7 +27,10 @@ pub(crate) fn kept(pruning: Pruning, weights: ArrayView2<'_, f32>) -> Array2<boo
         }
         Pruning::Neurons(n) if n < rows => {
             let mut kept = all;
-            let sums = weights.rows().into_iter().map(|row| row.iter().map(|w| w.abs()).sum());
+            let sums = weights
+                .rows()
+                .into_iter()
+                .map(|row| row.iter().map(|w| w.abs()).sum());
             for row in smallest(sums, rows - n) {
                 kept.row_mut(row).fill(false);
             }

@@ -67,9 +67,10 @@ fn batch(network: &Network, features: ArrayView2<'_, f32>, output: usize) -> Res
     for node in network.layers() {
         let value = match (&node.layer, node.operands.first()) {
             (Layer::Input, _) | (_, None) => Value::Float(shaped(&features.to_owned(), &node.shape)?),
-            (Layer::Normalize(normalize), _) => {
-                Value::Float(shaped(&normalize::apply(Some(normalize), &features.to_owned()), &node.shape)?)
-            }
+            (Layer::Normalize(normalize), _) => Value::Float(shaped(
+                &normalize::apply(Some(normalize), &features.to_owned()),
+                &node.shape,
+            )?),
             (Layer::Quantize(q), Some(&o)) if is_raw(network, o.index()) => {
                 let codes = network.input_codes(features)?;
                 let codes = codes.mapv(|c| (c - q.zero_point) as f32);
@@ -89,10 +90,7 @@ fn batch(network: &Network, features: ArrayView2<'_, f32>, output: usize) -> Res
 
 /// Whether a layer yields raw or normalized input.
 fn is_raw(network: &Network, layer: usize) -> bool {
-    matches!(
-        network.layers()[layer].layer,
-        Layer::Input | Layer::Normalize(_)
-    )
+    matches!(network.layers()[layer].layer, Layer::Input | Layer::Normalize(_))
 }
 
 fn shaped(rows: &Array2<f32>, shape: &[usize]) -> Result<Tensor, NnError> {
@@ -145,12 +143,20 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                         PoolKind::Average => sums.f_div_scalar(count)?,
                     }));
                 }
-                Value::Integers { x, scale, bias, relu: false } => (window_sums(x, pool)?, scale, bias),
+                Value::Integers {
+                    x,
+                    scale,
+                    bias,
+                    relu: false,
+                } => (window_sums(x, pool)?, scale, bias),
                 Value::Integers { .. } => return Err(not_quantized(network, node, 0)),
             };
             let bias = bias.as_ref();
             let (scale, bias) = match pool.kind {
-                PoolKind::Sum => (scale.shallow_clone(), bias.map(|b| b.f_mul_scalar(count)).transpose()?),
+                PoolKind::Sum => (
+                    scale.shallow_clone(),
+                    bias.map(|b| b.f_mul_scalar(count)).transpose()?,
+                ),
                 PoolKind::Average => (scale.f_div_scalar(count)?, bias.map(Tensor::shallow_clone)),
             };
             Ok(Value::Integers {

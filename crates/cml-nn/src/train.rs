@@ -123,7 +123,12 @@ impl<'a> Training<'a> {
         };
         let fitted = normalize::fit(&data.train, shape, config.normalize)?;
         let features = normalize::apply(fitted.as_ref(), data.train.features());
-        let model = Model::new(config, fitted, data.train.feature_count(), data.train.class_count())?;
+        let model = Model::new(
+            config,
+            fitted,
+            data.train.feature_count(),
+            data.train.class_count(),
+        )?;
         let (rate, decay) = (config.learning_rate, config.weight_decay);
         let mut optimizer = COptimizer::adamw(rate, 0.9, 0.999, decay, 1e-8, false)?;
         for parameter in model.parameters() {
@@ -233,15 +238,19 @@ impl<'a> Training<'a> {
 
 /// Share of rows whose class has the largest score, the first of equals.
 fn accuracy(scores: &Array2<f32>, data: &Dataset) -> f64 {
-    let right = scores.rows().into_iter().zip(data.labels()).filter(|(row, class)| {
-        let mut best = 0;
-        for (i, score) in row.iter().enumerate() {
-            if *score > row[best] {
-                best = i;
+    let right = scores
+        .rows()
+        .into_iter()
+        .zip(data.labels())
+        .filter(|(row, class)| {
+            let mut best = 0;
+            for (i, score) in row.iter().enumerate() {
+                if *score > row[best] {
+                    best = i;
+                }
             }
-        }
-        best == **class
-    });
+            best == **class
+        });
     right.count() as f64 / data.len() as f64
 }
 

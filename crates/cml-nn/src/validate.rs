@@ -25,7 +25,12 @@ impl TrainConfig {
             self.layers.is_empty() || self.hidden.is_none(),
             "none beside hidden",
         )?;
-        check("layers", self.layers.len(), self.layers.len() <= MAX_LAYERS, "at most 1000")?;
+        check(
+            "layers",
+            self.layers.len(),
+            self.layers.len() <= MAX_LAYERS,
+            "at most 1000",
+        )?;
         if let Some(hidden) = &self.hidden {
             let good = !hidden.is_empty() && hidden.iter().all(|n| (1..=MAX_UNITS).contains(n));
             check(
@@ -43,7 +48,12 @@ impl TrainConfig {
             .map_or(Ok(()), |bits| weight_bits("output_weight_bits", bits))?;
         let least = if self.input_signed { 2 } else { 1 };
         let needs = if self.input_signed { "2 to 16" } else { "1 to 16" };
-        check("input_bits", self.input_bits, (least..=16).contains(&self.input_bits), needs)?;
+        check(
+            "input_bits",
+            self.input_bits,
+            (least..=16).contains(&self.input_bits),
+            needs,
+        )?;
         self.activation_bits("activation_bits", self.activation_bits)?;
         pruning(self.pruning)?;
         check("epochs", self.epochs, self.epochs > 0, SOME)?;
@@ -56,7 +66,12 @@ impl TrainConfig {
             "a number above 0, at most 1e30",
         )?;
         let decay = self.weight_decay;
-        check("weight_decay", decay, (0.0..=MAX_DECAY).contains(&decay), "0 to 1000")?;
+        check(
+            "weight_decay",
+            decay,
+            (0.0..=MAX_DECAY).contains(&decay),
+            "0 to 1000",
+        )?;
         let smoothing = self.label_smoothing;
         check(
             "label_smoothing",
@@ -65,7 +80,12 @@ impl TrainConfig {
             "0 to below 1",
         )?;
         let noise = self.augment.noise;
-        check("augment.noise", noise, (0.0..=MAX_DECAY).contains(&noise), "0 to 1000")?;
+        check(
+            "augment.noise",
+            noise,
+            (0.0..=MAX_DECAY).contains(&noise),
+            "0 to 1000",
+        )?;
         Ok(())
     }
 
@@ -124,12 +144,7 @@ fn pruning(pruning: Pruning) -> Result<(), NnError> {
     }
 }
 
-pub(crate) fn check(
-    field: &'static str,
-    has: impl Display,
-    valid: bool,
-    needs: &str,
-) -> Result<(), NnError> {
+pub(crate) fn check(field: &'static str, has: impl Display, valid: bool, needs: &str) -> Result<(), NnError> {
     if valid {
         return Ok(());
     }

@@ -220,13 +220,17 @@ impl Weights {
         bias: Vec<f32>,
         quantizer: Option<WeightQuantizer>,
     ) -> Result<Layer, NnError> {
-        let misfit = |e: ndarray::ShapeError| NnError::Quant(QuantError::Shape {
-            layer: self.name.clone(),
-            what: "weights",
-            needs: format!("{:?}", self.plan.shape),
-            has: e.to_string(),
-        });
-        let weights = weights.into_shape_with_order(self.plan.shape.clone()).map_err(misfit)?;
+        let misfit = |e: ndarray::ShapeError| {
+            NnError::Quant(QuantError::Shape {
+                layer: self.name.clone(),
+                what: "weights",
+                needs: format!("{:?}", self.plan.shape),
+                has: e.to_string(),
+            })
+        };
+        let weights = weights
+            .into_shape_with_order(self.plan.shape.clone())
+            .map_err(misfit)?;
         if self.plan.is_dense() {
             let weights = weights.into_dimensionality::<Ix2>().map_err(misfit)?;
             return Ok(Layer::Linear(Linear::new(weights, Some(bias), quantizer)?));

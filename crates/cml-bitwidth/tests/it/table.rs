@@ -71,6 +71,43 @@ fn proved_beside_observed() {
 }
 
 #[test]
+fn overflow() {
+    let graph = example("example");
+    let widths = analyze(&graph);
+    let inputs = samples(&[[0, 1, 2, 1], [3, 3, 0, 3], [3, 3, 3, 3]]);
+    for bits in 0..=8 {
+        let overflow = widths.overflow(&graph, &inputs, bits).unwrap();
+        // Counted by hand: elements of the interpreter outside the middle of their channel.
+        let mut expected = 0;
+        for input in &inputs {
+            let values = cml_ir::evaluate(&graph, input).unwrap();
+            for row in widths.carried() {
+                let data = values.get(row.node).data();
+                let channels = widths.channels(row.node);
+                for (i, v) in data.iter().enumerate() {
+                    let c = channels[i / (data.len() / channels.len())];
+                    let surplus = c.count().saturating_sub(1 << bits) as i64;
+                    let (cut, above) = (surplus / 2, surplus - surplus / 2);
+                    expected += u64::from(!(c.lo + cut..=c.hi - above).contains(v));
+                }
+            }
+        }
+        assert_eq!(overflow.overflowing, expected, "{bits} bits");
+        assert_eq!(overflow.samples, 3);
+        assert_eq!(overflow.layers.len(), widths.carried().len());
+    }
+    let overflow = |bits| {
+        widths
+            .overflow(&graph, &inputs, bits)
+            .unwrap()
+            .samples_overflowing
+    };
+    assert_eq!((overflow(0), overflow(widths.widest().bits)), (3, 0));
+    let error = analyze(&example("other")).overflow(&graph, &inputs, 4);
+    assert!(matches!(error, Err(BitwidthError::OtherGraph { .. })));
+}
+
+#[test]
 fn json() {
     let graph = example("example");
     let observed = observe(&graph, samples(&[[0, 1, 2, 1]])).unwrap();

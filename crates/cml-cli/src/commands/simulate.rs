@@ -1,58 +1,181 @@
-//! `cml simulate`: circuits and graphs on clear data.
+//! `cml simulate`: networks, graphs and circuits on clear data.
 
 use crate::data::{DataArgs, Samples};
 use crate::progress::bar;
-use crate::score::predict;
-use crate::show::{Report, percent, timed};
+use crate::score::{argmax, predict};
+use crate::show::{Report, percent, table, timed};
 use anyhow::{Context, bail};
+use cml_bitwidth::{Observed, Overflow, Widths, analyze, observe};
 use cml_ir::container::peek_tag;
-use cml_ir::{Graph, Tensor, interpret};
+use cml_ir::{Graph, InputSpec, Tensor, interpret};
+use cml_quant::Network;
 use cml_tfhe::{Circuit, Noise, Simulator, artifact};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Run a circuit or a graph on clear data.
+/// Run a network, a graph or a circuit on clear data.
 ///
-/// A graph is run by the interpreter, at any width. A circuit is run as it would be encrypted,
-/// exactly or with sampled noise, whose accuracy predicts the encrypted one.
+/// A network is run by its forward pass: in floats, or fake-quantized if it has quantizers. A
+/// graph is run by the interpreter, at any width: each layer's proved width stands beside the
+/// observed one. A circuit is run as it would be encrypted, exactly or with sampled noise, whose
+/// accuracy predicts the encrypted one. Input values that the quantizer clamps are counted.
 /// Example: cml simulate net.cmlc --data checkerboard --noise 1
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Circuit from `cml compile`, or graph from `cml quantize`.
+    /// Network from `cml train` (*.safetensors), graph from `cml quantize` or circuit from `cml compile`.
     program: PathBuf,
     #[command(flatten)]
     data: DataArgs,
     /// Of a circuit: add the noise that the model predicts, drawn from this seed.
     #[arg(long, value_name = "SEED")]
     noise: Option<u64>,
+    /// Of a graph: count the values that would not fit a lookup of so many bits, that is, lie outside the 2^BITS values
+    /// in the middle of their channel's proved range.
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u32>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let samples = args.data.load(None)?;
-    if peek_tag(&args.program)? == cml_ir::GRAPH.tag {
-        if args.noise.is_some() {
-            bail!("--noise needs a circuit, {} is a graph", args.program.display());
+    let program = args.program.as_path();
+    let refuse = |given: bool, option: &str, needs: &str, kind: &str| {
+        if given {
+            bail!("{option} needs a {needs}, {} is a {kind}", program.display());
         }
-        return run_graph(&cml_ir::read_graph(&args.program)?, &samples);
+        Ok(())
+    };
+    if program.extension().is_some_and(|e| e == "safetensors") {
+        refuse(args.noise.is_some(), "--noise", "circuit", "network")?;
+        refuse(args.bits.is_some(), "--bits", "graph", "network")?;
+        return run_network(&cml_quant::read_network(program)?, &samples);
     }
-    run_circuit(&artifact::read_circuit(&args.program)?, &samples, args.noise)
+    if peek_tag(program)? == cml_ir::GRAPH.tag {
+        refuse(args.noise.is_some(), "--noise", "circuit", "graph")?;
+        return run_graph(&cml_ir::read_graph(program)?, &samples, args.bits);
+    }
+    refuse(args.bits.is_some(), "--bits", "graph", "circuit")?;
+    run_circuit(&artifact::read_circuit(program)?, &samples, args.noise)
 }
 
-fn run_graph(graph: &Graph, samples: &Samples) -> anyhow::Result<Report> {
+fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
+    let progress = bar(samples.len() as u64, "simulating");
+    let class = |(i, row): (usize, &Vec<f32>)| {
+        progress.inc(1);
+        let scores = network.forward(row).with_context(|| format!("sample {i}"))?;
+        Ok(argmax(&scores))
+    };
+    let (classes, time) = timed(|| samples.rows.iter().enumerate().map(class).collect());
+    progress.finish_and_clear();
+    let classes: anyhow::Result<Vec<usize>> = classes;
+    Ok(report(
+        samples,
+        classes?,
+        "network",
+        time,
+        json!({"what": "network"}),
+    ))
+}
+
+fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Result<Report> {
     let inputs = graph_inputs(graph, samples)?;
-    let (results, time) = timed(|| {
-        inputs
-            .iter()
-            .map(|i| interpret(graph, i))
-            .collect::<Result<Vec<_>, _>>()
-    });
-    let Some((_, _, spec)) = graph.outputs().next() else {
+    let progress = bar(inputs.len() as u64, "simulating");
+    let run = |input: &Vec<Tensor>| {
+        progress.inc(1);
+        interpret(graph, input)
+    };
+    let (results, time) = timed(|| inputs.iter().map(run).collect::<Result<Vec<_>, _>>());
+    progress.finish_and_clear();
+    let Some((_, _, output)) = graph.outputs().next() else {
         bail!("graph {} has no output", graph.name())
     };
-    let classes: Vec<usize> = results?.iter().map(|r| predict(spec, &r[0]).class).collect();
-    Ok(report(samples, classes, "integer graph", time, json!({})))
+    let classes: Vec<usize> = results?.iter().map(|r| predict(output, &r[0]).class).collect();
+
+    let widths = analyze(graph);
+    let observed = observe(graph, &inputs)?;
+    let overflow = bits
+        .map(|bits| widths.overflow(graph, &inputs, bits))
+        .transpose()?;
+    let layers = layers(&widths, &observed, overflow.as_ref());
+    let mut result = report(samples, classes, "integer graph", time, json!({"what": "graph"}));
+    result.text += &format!("\n{}", layer_table(&layers, bits));
+    result.json["layers"] = json!(layers);
+    result.json["bits"] = json!(widths.widest().bits);
+    if let Some(o) = overflow {
+        result.text += &format!(
+            "\n{} of {} values overflow {} bits, in {} of {} samples",
+            o.overflowing, o.values, o.bits, o.samples_overflowing, o.samples
+        );
+        result.json["overflow_bits"] = json!(o.bits);
+        result.json["overflowing"] = json!(o.overflowing);
+        result.json["samples_overflowing"] = json!(o.samples_overflowing);
+    }
+    if let Some((_, node, spec)) = graph.inputs().next() {
+        add_clipped(&mut result, samples, &node.ty.shape, spec);
+    }
+    Ok(result)
+}
+
+/// Widths of one layer, proved and on the samples, for programs.
+#[derive(serde::Serialize)]
+struct LayerLine<'a> {
+    layer: &'a str,
+    proved_bits: u32,
+    proved_values: u64,
+    observed_bits: u32,
+    observed_values: u64,
+    /// With `--bits`: values outside the middle of their channel's range.
+    overflowing: Option<u64>,
+}
+
+fn layers<'a>(widths: &'a Widths, observed: &Observed, overflow: Option<&Overflow>) -> Vec<LayerLine<'a>> {
+    let rows = widths.carried().iter().zip(observed.carried()).enumerate();
+    rows.map(|(i, (proved, seen))| LayerLine {
+        layer: &proved.layer,
+        proved_bits: proved.bits,
+        proved_values: proved.values,
+        observed_bits: seen.bits,
+        observed_values: seen.values,
+        overflowing: overflow.map(|o| o.layers[i].overflowing),
+    })
+    .collect()
+}
+
+fn layer_table(layers: &[LayerLine<'_>], bits: Option<u32>) -> String {
+    let beyond = bits.map(|bits| format!("beyond {bits} bits"));
+    let mut header = vec!["layer", "proved bits", "values", "observed bits", "values"];
+    header.extend(beyond.as_deref());
+    let row = |l: &LayerLine<'_>| {
+        let mut cells = vec![
+            l.layer.to_owned(),
+            l.proved_bits.to_string(),
+            l.proved_values.to_string(),
+            l.observed_bits.to_string(),
+            l.observed_values.to_string(),
+        ];
+        cells.extend(l.overflowing.map(|n| n.to_string()));
+        cells
+    };
+    table(&header, &layers.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Adds the input's quantizer and how many values it clamps.
+fn add_clipped(report: &mut Report, samples: &Samples, shape: &[usize], spec: &InputSpec) {
+    let clipped = |row: &Vec<f32>| spec.count_clipped(shape, row);
+    let by_sample: Vec<usize> = samples.rows.iter().map(clipped).collect();
+    let values: usize = by_sample.iter().sum();
+    let hit = by_sample.iter().filter(|&&n| n > 0).count();
+    let all: usize = samples.rows.iter().map(Vec::len).sum();
+    report.text += &format!("\n{values} of {all} input values clipped, in {hit} samples");
+    report.json["clipped_inputs"] = json!(values);
+    report.json["clipped_samples"] = json!(hit);
+    report.json["input"] = json!({
+        "scale": spec.scale,
+        "offset": spec.offset,
+        "zero_point": spec.zero_point,
+        "range": spec.range,
+    });
 }
 
 fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyhow::Result<Report> {
@@ -86,10 +209,13 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
         classes,
         what,
         time,
-        json!({"noise_seed": seed, "differ_from_exact": differing}),
+        json!({"what": "circuit", "noise_seed": seed, "differ_from_exact": differing}),
     );
     if seed.is_some() {
         report.text += &format!("\n{differing} samples differ from the exact result");
+    }
+    if let Some(input) = circuit.inputs().first() {
+        add_clipped(&mut report, samples, &input.shape, &input.spec);
     }
     Ok(report)
 }

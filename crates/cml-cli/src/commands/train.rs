@@ -80,7 +80,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         time.as_secs_f64(),
         trained.best_epoch,
         config.epochs,
-        if config.quantized { "fake-quantized" } else { "float" },
+        if config.quantized {
+            "fake-quantized"
+        } else {
+            "float"
+        },
         100.0 * trained.train_accuracy,
         100.0 * trained.test_accuracy,
         split.test.len(),

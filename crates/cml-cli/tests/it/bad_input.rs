@@ -38,7 +38,7 @@ fn artifacts() {
     world.refused("quantize missing.safetensors", &["missing.safetensors"]);
     world.refused("quantize points.csv", &["points.csv", "safetensors"]);
     world.refused("compile net.safetensors", &["net.safetensors", "not a cml file"]);
-    world.refused("simulate net.safetensors --data points.csv", &["net.safetensors"]);
+    world.refused("analyze net.safetensors", &["net.safetensors", "not a cml file"]);
     world.refused("inspect points.csv", &["points.csv", "not a cml file"]);
     for (name, length) in [("short.cmlg", 40), ("shorter.cmlg", 5), ("cut.cmlg", 200)] {
         let bytes = std::fs::read(world.path("net.cmlg")).unwrap();
