@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod line;
+mod quantize;
 #[cfg(feature = "train")]
 mod train;
 mod world;
