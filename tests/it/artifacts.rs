@@ -287,7 +287,9 @@ fn hostile_lengths_with_a_valid_checksum_are_refused() {
             ..artifact.kind
         };
         let forged = container::encode(newer, &artifact.good[HEADER..]);
-        bench.refused(&artifact, &forged, "format version 2, this program reads 1");
+        let (is, reads) = (newer.version, artifact.kind.version);
+        let expected = format!("format version {is}, this program reads {reads}");
+        bench.refused(&artifact, &forged, &expected);
     }
 }
 

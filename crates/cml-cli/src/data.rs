@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use cml_data::{CsvOptions, NAMES};
 use cml_ir::{InputSpec, Tensor};
+use ndarray::Array2;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -110,18 +111,7 @@ impl DataArgs {
 
     /// The path, if the argument names a file rather than a built-in set.
     pub(crate) fn csv_path(&self) -> anyhow::Result<Option<PathBuf>> {
-        if NAMES.contains(&self.data.as_str()) {
-            return Ok(None);
-        }
-        let path = Path::new(&self.data);
-        if path.extension().is_none() && !path.exists() {
-            bail!(
-                "no data set named {:?} and no such file; built in are {}",
-                self.data,
-                NAMES.join(", ")
-            );
-        }
-        Ok(Some(path.to_owned()))
+        csv_path(&self.data)
     }
 }
 
@@ -152,6 +142,42 @@ fn read_csv(path: &Path) -> anyhow::Result<Samples> {
         rows: features.values().rows().into_iter().map(|r| r.to_vec()).collect(),
         labels: None,
     })
+}
+
+/// Rows `[rows, columns]` to calibrate a quantization with: those for training
+/// of a data set or file that has a test split, else all.
+pub(crate) fn calibration(data: &str, seed: u64) -> anyhow::Result<Array2<f32>> {
+    let Some(path) = csv_path(data)? else {
+        return Ok(cml_data::named(data, seed)?.train.features().clone());
+    };
+    let options = CsvOptions::default();
+    let columns = header(&path)?;
+    let has = |name: &str| columns.iter().any(|c| c == name);
+    Ok(if has("split") {
+        cml_data::read_split_csv(&path, &options)?
+            .train
+            .features()
+            .clone()
+    } else if has("label") {
+        cml_data::read_csv(&path, &options)?.features().clone()
+    } else {
+        cml_data::read_features(&path, &options)?.into_values()
+    })
+}
+
+/// The path, if data names a file rather than a built-in set.
+fn csv_path(data: &str) -> anyhow::Result<Option<PathBuf>> {
+    if NAMES.contains(&data) {
+        return Ok(None);
+    }
+    let path = Path::new(data);
+    if path.extension().is_none() && !path.exists() {
+        bail!(
+            "no data set named {data:?} and no such file; built in are {}",
+            NAMES.join(", ")
+        );
+    }
+    Ok(Some(path.to_owned()))
 }
 
 /// Column names as far as they tell what kind of file it is; the reader checks

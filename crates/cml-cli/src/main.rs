@@ -8,6 +8,7 @@ mod commands;
 mod data;
 mod exit;
 mod progress;
+mod ptq;
 mod score;
 mod show;
 

@@ -14,7 +14,8 @@ pub struct Accumulator {
     pub layer: String,
     /// Values that it can take, `U - L + 1`, over all inputs that the quantizers before it allow.
     pub values: u64,
-    /// Whether a quantizer follows, so that encrypted it is looked up in a table.
+    /// Whether a quantizer follows, before a layer with weights does, so that encrypted it is looked
+    /// up in a table, alone or as a part of what a pool or sum adds up.
     pub lookup: bool,
 }
 
@@ -35,25 +36,32 @@ pub(crate) struct Reach {
 /// If a layer reads something that is not quantized as it needs, its weights are float, or its
 /// accumulator leaves what `f32` holds exactly.
 pub fn accumulators(network: &Network) -> Result<Vec<Accumulator>, QuantError> {
+    let reaches = reaches(network)?;
+    let nodes = network.layers().iter().enumerate().zip(reaches);
+    let found = nodes.filter(|((_, node), _)| adds(&node.layer));
+    let count = |((i, node), reach): ((usize, &LayerNode), Option<Reach>)| {
+        Some(Accumulator {
+            layer: node.name.clone(),
+            values: 1 + reach?.span,
+            lookup: is_looked_up(network, i),
+        })
+    };
+    Ok(found.filter_map(count).collect())
+}
+
+/// What the integers of each layer can be; `None` for floats.
+pub(crate) fn reaches(network: &Network) -> Result<Vec<Option<Reach>>, QuantError> {
     let meanings = network.meanings()?;
     let mut reaches: Vec<Option<Reach>> = Vec::with_capacity(network.layers().len());
-    let mut found = Vec::new();
-    for (i, node) in network.layers().iter().enumerate() {
+    for node in network.layers() {
         let x = node.operands.first();
         let zero = x
             .and_then(|o| meanings[o.index()].as_ref())
             .map_or(0, |m| m.zero_point);
         let reach = reach(network, node, zero, &reaches)?;
-        if let (Some(reach), true) = (reach, adds(&node.layer)) {
-            found.push(Accumulator {
-                layer: node.name.clone(),
-                values: 1 + reach.span,
-                lookup: is_looked_up(network, i),
-            });
-        }
         reaches.push(reach);
     }
-    Ok(found)
+    Ok(reaches)
 }
 
 fn adds(layer: &Layer) -> bool {
@@ -188,19 +196,16 @@ fn checked(node: &LayerNode, hull: Interval, span: u64) -> Result<Reach, QuantEr
     Ok(Reach { hull, span })
 }
 
-/// Whether a quantizer reads layer `i`, through layers that add nothing or not.
+/// Whether a quantizer reads layer `i`, alone or as part of what later layers add up.
 fn is_looked_up(network: &Network, i: usize) -> bool {
     let readers = network.layers().iter().enumerate().skip(i + 1);
     readers
         .filter(|(_, node)| node.operands.iter().any(|o| o.index() == i))
         .any(|(reader, node)| match node.layer {
             Layer::Quantize(_) => true,
-            Layer::Function(_) | Layer::Reshape { .. } | Layer::Concat => is_looked_up(network, reader),
-            Layer::Input
-            | Layer::Normalize(_)
-            | Layer::Linear(_)
-            | Layer::Conv2d(_)
-            | Layer::Pool(_)
-            | Layer::Add => false,
+            Layer::Function(_) | Layer::Reshape { .. } | Layer::Pool(_) | Layer::Add | Layer::Concat => {
+                is_looked_up(network, reader)
+            }
+            Layer::Input | Layer::Normalize(_) | Layer::Linear(_) | Layer::Conv2d(_) => false,
         })
 }

@@ -90,6 +90,26 @@ pub enum QuantError {
         /// Function found.
         function: String,
     },
+    /// A field of a configuration that is out of range.
+    #[error("quantization: {field} is {has}, needs {needs}")]
+    Config {
+        /// Field.
+        field: &'static str,
+        /// Its value.
+        has: String,
+        /// What it must be.
+        needs: String,
+    },
+    /// An accumulator that keeps to no bound.
+    #[error("layer {layer}: accumulator takes {has} values or more, limit {limit}")]
+    Unbounded {
+        /// Layer.
+        layer: String,
+        /// Values that it can take.
+        has: u64,
+        /// Most that are allowed.
+        limit: u64,
+    },
     /// A network without an output.
     #[error("network {0} has no output")]
     NoOutput(String),

@@ -1,14 +1,18 @@
 //! `cml quantize`: network to integer graph.
 
 use crate::exit::OrFailed;
+use crate::ptq::PtqArgs;
 use crate::show::{Report, table};
 use cml_ir::{Graph, Op, PASSES, passes::run_verified};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Turn a trained network into an integer graph, and run the passes that remove work.
+/// Turn a network into an integer graph, and run the passes that remove work.
 ///
+/// A network from quantization-aware training holds everything needed. A float network is quantized
+/// first, with samples.
 /// Example: cml quantize net.safetensors -o net.cmlg
+/// Example: cml quantize float.safetensors --bits 3 --calibrate checkerboard -o net.cmlg
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -20,6 +24,8 @@ pub(crate) struct Args {
     /// Keep every node: run no pass.
     #[arg(long)]
     no_passes: bool,
+    #[command(flatten)]
+    ptq: PtqArgs,
 }
 
 fn lookups(graph: &Graph) -> usize {
@@ -29,12 +35,16 @@ fn lookups(graph: &Graph) -> usize {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let network = cml_quant::read_network(&args.network)?;
+    let (network, ptq) = args.ptq.apply(&args.network, network)?;
     let mut graph = cml_quant::to_graph(&network)?;
     let stage = |name: &str, graph: &Graph| {
         let needed = cml_bitwidth::analyze(graph).lookups();
         (name.to_owned(), graph.len(), lookups(graph), needed)
     };
-    let mut stages = vec![stage("as trained", &graph)];
+    let mut stages = vec![stage(
+        if ptq.is_some() { "quantizing" } else { "training" },
+        &graph,
+    )];
     for pass in PASSES.iter().filter(|_| !args.no_passes) {
         graph = run_verified(pass, &graph)?;
         stages.push(stage(pass.name, &graph));
@@ -63,8 +73,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         .iter()
         .map(|(name, nodes, luts, needed)| json!({"after": name, "nodes": nodes, "lookup_elements": luts, "lookups": needed}))
         .collect();
-    Ok(Report::new(
-        text,
-        json!({"graph": graph.name(), "output": args.output, "passes": passes}),
-    ))
+    let mut json = json!({"graph": graph.name(), "output": args.output, "passes": passes});
+    if let (Some(fields), Some(Value::Object(more))) = (json.as_object_mut(), ptq) {
+        fields.extend(more);
+    }
+    Ok(Report::new(text, json))
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod line;
 mod simulate;
+mod quantize;
 #[cfg(feature = "train")]
 mod train;
 mod world;

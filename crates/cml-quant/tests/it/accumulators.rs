@@ -80,7 +80,7 @@ fn pools_sums_and_borders_are_counted() {
         .map(|a| (a.layer, a.values, a.lookup))
         .collect();
     let expected = [
-        ("conv", 1 + 6 * 3, false),
+        ("conv", 1 + 6 * 3, true),
         ("pool", 1 + 2 * 6 * 3, true),
         ("twice", 1 + 2 * 3, false),
         ("fc", 1 + 4 * 6, false),

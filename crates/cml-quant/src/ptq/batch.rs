@@ -1,0 +1,193 @@
+//! Values of all calibration rows at once, `[rows, elements]`, in `f64`.
+//!
+//! What a layer computes is rounded to `f32`, so a float network gives what its forward pass gives.
+//! Sums are in a fixed order: results do not depend on the machine.
+
+use crate::forward::positions;
+use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use std::ops::Range;
+
+/// Weights `[out, inputs of one sum]` and biases of a dense layer or convolution.
+#[derive(Clone, Debug)]
+pub(super) struct Products {
+    pub(super) weights: Array2<f64>,
+    pub(super) bias: Vec<f64>,
+    pub(super) groups: usize,
+}
+
+impl Products {
+    /// Those of a layer that has any.
+    pub(super) fn of(layer: &Layer) -> Option<Self> {
+        let (values, bias, groups) = match layer {
+            Layer::Linear(l) => (l.weights().view().into_dyn(), l.bias(), 1),
+            Layer::Conv2d(c) => (c.weights().view().into_dyn(), c.bias(), c.groups()),
+            _ => return None,
+        };
+        let out = values.shape()[0];
+        let values: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
+        let weights = Array2::from_shape_vec((out, values.len() / out), values).ok()?;
+        let bias = bias.map_or_else(|| vec![0.0; out], |b| b.iter().map(|&b| f64::from(b)).collect());
+        Some(Self {
+            weights,
+            bias,
+            groups,
+        })
+    }
+
+    /// Output channels of one group.
+    pub(super) fn group_len(&self) -> usize {
+        self.weights.nrows() / self.groups
+    }
+
+    /// Values `[rows, out * positions]` for the inputs of each group.
+    fn apply(&self, inputs: &[Array2<f64>], rows: usize) -> Array2<f64> {
+        let each = self.group_len();
+        let positions = inputs.first().map_or(1, |x| x.nrows() / rows.max(1));
+        let mut y = Array2::zeros((rows, self.weights.nrows() * positions));
+        for (g, x) in inputs.iter().enumerate() {
+            let weights = between(self.weights.view(), Axis(0), g * each..(g + 1) * each);
+            // Input by input, so that the sums run over outputs in step.
+            let by_input = weights.t().as_standard_layout().to_owned();
+            let mut sums = Array1::<f64>::zeros(each);
+            for (i, x) in x.rows().into_iter().enumerate() {
+                sums.fill(0.0);
+                for (&x, w) in x.iter().zip(by_input.rows()) {
+                    if x != 0.0 {
+                        sums.zip_mut_with(&w, |s, &w| *s += w * x);
+                    }
+                }
+                let (row, position) = (i / positions, i % positions);
+                for (o, s) in sums.iter().enumerate() {
+                    let channel = g * each + o;
+                    y[[row, channel * positions + position]] = f64::from((s + self.bias[channel]) as f32);
+                }
+            }
+        }
+        y
+    }
+}
+
+/// What each sum of a dense layer or convolution reads, `[rows * positions, inputs of one sum]`, for
+/// each group.
+pub(super) fn inputs_of(network: &Network, node: &LayerNode, x: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
+    match (&node.layer, node.operands.first()) {
+        (Layer::Conv2d(conv), Some(&o)) => patches(conv, &network.layer(o).shape, &node.shape, x),
+        _ => vec![x.to_owned()],
+    }
+}
+
+fn patches(conv: &Conv2d, from: &[usize], to: &[usize], x: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
+    let (window, size) = (conv.window(), [from[1], from[2]]);
+    let (_, per_group, height, width) = conv.weights().dim();
+    let plane = size[0] * size[1];
+    let at: Vec<Option<usize>> = positions(to)
+        .flat_map(|p| (0..height * width).map(move |i| (p, [i / width, i % width])))
+        .map(|(p, within)| window.under(size, p, within))
+        .collect();
+    let each = height * width;
+    let count = at.len() / each;
+    let group = |g: usize| {
+        Array2::from_shape_fn((x.nrows() * count, per_group * each), |(row, k)| {
+            let (sample, position) = (row / count, row % count);
+            let channel = g * per_group + k / each;
+            at[position * each + k % each].map_or(0.0, |i| x[[sample, channel * plane + i]])
+        })
+    };
+    (0..conv.groups()).map(group).collect()
+}
+
+/// Rows (axis 0) or columns (axis 1) of a matrix.
+pub(super) fn between(x: ArrayView2<'_, f64>, axis: Axis, range: Range<usize>) -> ArrayView2<'_, f64> {
+    let (_, from) = x.split_at(axis, range.start);
+    from.split_at(axis, range.len()).0
+}
+
+/// Values of a layer for those of its operands.
+pub(super) fn value(
+    network: &Network,
+    node: &LayerNode,
+    products: Option<&Products>,
+    operands: &[ArrayView2<'_, f64>],
+) -> Array2<f64> {
+    let Some(&x) = operands.first() else {
+        return Array2::zeros((0, 0));
+    };
+    let width = node.channel_len();
+    let rounded = |x: f64| f64::from(x as f32);
+    match &node.layer {
+        Layer::Input | Layer::Quantize(_) | Layer::Reshape { .. } => x.to_owned(),
+        Layer::Normalize(n) => {
+            let mut y = x.to_owned();
+            for mut row in y.rows_mut() {
+                row.indexed_iter_mut()
+                    .for_each(|(i, x)| *x = f64::from(n.eval(i / width, *x as f32)));
+            }
+            y
+        }
+        Layer::Function(f) => x.mapv(|x| f64::from(f.eval(x as f32))),
+        Layer::Linear(_) | Layer::Conv2d(_) => match products {
+            Some(p) => p.apply(&inputs_of(network, node, x), x.nrows()),
+            None => Array2::zeros((x.nrows(), 0)),
+        },
+        Layer::Pool(pool) => {
+            let from = node
+                .operands
+                .first()
+                .map_or(&[][..], |&o| &network.layer(o).shape);
+            let (window, size) = (pool.window(), [from[1], from[2]]);
+            let divisor = match pool.kind {
+                crate::PoolKind::Sum => 1.0,
+                crate::PoolKind::Average => pool.count() as f64,
+            };
+            let plane = size[0] * size[1];
+            let places: Vec<[usize; 2]> = positions(&node.shape).collect();
+            Array2::from_shape_fn((x.nrows(), from[0] * places.len()), |(row, i)| {
+                let (channel, place) = (i / places.len(), places[i % places.len()]);
+                let under = (0..pool.count())
+                    .filter_map(|k| window.under(size, place, [k / pool.kernel[1], k % pool.kernel[1]]));
+                let sum: f64 = under.map(|k| x[[row, channel * plane + k]]).sum();
+                rounded(sum / divisor)
+            })
+        }
+        Layer::Add => {
+            let mut y = x.to_owned();
+            let other = operands.get(1).unwrap_or(&x);
+            y.zip_mut_with(other, |a, &b| *a = rounded(*a + b));
+            y
+        }
+        // Operands have the same rows.
+        Layer::Concat => ndarray::concatenate(Axis(1), operands).unwrap_or_else(|_| x.to_owned()),
+    }
+}
+
+/// Values as their codes stand for them.
+pub(super) fn fake_quantized(q: &ActQuantizer, x: ArrayView2<'_, f64>) -> Array2<f64> {
+    x.mapv(|x| f64::from(q.dequantize(q.quantize(x as f32))))
+}
+
+/// A dense layer or convolution with other weights, of the same shape.
+pub(super) fn replaced(
+    layer: &Layer,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    quantizer: crate::WeightQuantizer,
+) -> Result<Layer, crate::QuantError> {
+    let misfit = |e: ndarray::ShapeError| crate::error::misfit("weights", "shape", "that of before", e);
+    Ok(match layer {
+        Layer::Linear(l) => {
+            let weights = Array2::from_shape_vec(l.weights().dim(), weights).map_err(misfit)?;
+            Layer::Linear(Linear::new(weights, Some(bias), quantizer)?)
+        }
+        Layer::Conv2d(c) => {
+            let weights = ndarray::Array4::from_shape_vec(c.weights().dim(), weights).map_err(misfit)?;
+            let conv = Conv2d::new(weights, Some(bias), quantizer)?;
+            Layer::Conv2d(
+                conv.with_stride(c.stride())
+                    .with_padding(c.padding())
+                    .with_groups(c.groups()),
+            )
+        }
+        other => other.clone(),
+    })
+}
