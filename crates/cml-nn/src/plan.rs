@@ -148,9 +148,9 @@ impl Plan {
         let mut nodes = builder.nodes;
         let mut numbers = vec![None; nodes.len()];
         let mut groups = 0;
-        for i in 0..nodes.len() {
+        for (i, node) in nodes.iter_mut().enumerate() {
             let root = find(&builder.joined, i);
-            if let Some(quantizer) = &mut nodes[i].quantizer {
+            if let Some(quantizer) = &mut node.quantizer {
                 quantizer.group = *numbers[root].get_or_insert_with(|| {
                     groups += 1;
                     groups - 1

@@ -110,12 +110,12 @@ impl Weights {
 
     /// Brings the integer weights up to date with the float ones: prunes (`choose`: with a new
     /// choice of what stays), projects onto the budget, quantizes, and fits what rounding added.
-    /// `slack` widens the budget: 0 is the budget itself, 1 what no row exceeds.
+    /// `slack` widens the budget, and delays the pruning: 0 is the budget itself, 1 what no row exceeds.
     pub(crate) fn refresh(&mut self, choose: bool, slack: f64) -> Result<(), NnError> {
         let mut weights = self.weights()?;
         let rules = self.plan.rules;
         if choose {
-            self.kept = prune::kept(rules.pruning, weights.view());
+            self.kept = prune::kept(rules.pruning, weights.view(), slack);
             self.mask = Tensor::try_from(&self.kept.mapv(|kept| f32::from(u8::from(kept))))?;
         }
         let Some(bits) = rules.bits else {

@@ -241,8 +241,8 @@ pub(crate) const SYSTEMS: &[System] = &[
         name: "widths_checkerboard",
         title: "checkerboard",
         work: Work::Widths {
-            config: "qat_checkerboard",
-            bits: &[8, 7, 6, 5, 4, 3],
+            config: "qat_checkerboard_5bit",
+            bits: &[8, 7, 6, 5, 4, 3, 2],
         },
         seeds: 3,
         targets: &[LIMITS],

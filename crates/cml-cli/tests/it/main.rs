@@ -2,8 +2,8 @@
 
 mod bad_input;
 mod line;
-mod simulate;
 mod quantize;
+mod simulate;
 #[cfg(feature = "train")]
 mod train;
 mod world;

@@ -6,7 +6,7 @@ use cml_quant::{Network, network_from_bytes, network_to_bytes, read_network, to_
 
 use crate::support::{board, run, small_board, small_config};
 
-fn check(network: &Network, data: &Dataset) {
+pub(crate) fn check(network: &Network, data: &Dataset) {
     let torch = scores(network, data.features().view()).unwrap();
     let graph = to_graph(network).unwrap();
     let (_, _, spec) = graph.outputs().next().unwrap();

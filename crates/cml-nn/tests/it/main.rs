@@ -5,4 +5,5 @@ mod checkerboard;
 mod config;
 mod exact;
 mod golden;
+mod layers;
 mod support;
