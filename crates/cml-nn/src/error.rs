@@ -29,16 +29,6 @@ pub enum NnError {
         /// Its value.
         has: f32,
     },
-    /// A sum of products of codes that `f32` arithmetic may round.
-    #[error("layer {layer}: accumulator may reach {has}, limit {limit} for exact float arithmetic")]
-    TooWide {
-        /// Layer.
-        layer: String,
-        /// Largest magnitude.
-        has: u64,
-        /// Limit.
-        limit: u64,
-    },
     /// A trained row that breaks the accumulator bound: a defect of this crate.
     #[error("layer {layer}: accumulator takes {has} values, limit {limit}")]
     Unbounded {
