@@ -252,7 +252,7 @@ pub(crate) const SYSTEMS: &[System] = &[
         title: "Digits",
         work: Work::Widths {
             config: "digits",
-            bits: &[8, 7, 6, 5, 4, 3],
+            bits: &[8, 7, 6, 5, 4, 3, 2],
         },
         seeds: 3,
         targets: &[LIMITS],
