@@ -238,8 +238,8 @@ fn hostile_descriptions_with_a_valid_checksum_are_refused() {
     };
     check(
         "/version",
-        json!(3),
-        "network format version 3, this program reads 2",
+        json!(2),
+        "network format version 2, this program reads 3",
     );
     check("/version", json!("1"), "malformed cml.network entry");
     check("/output", json!(99), "layer output reads layer number 99");
@@ -259,9 +259,34 @@ fn hostile_descriptions_with_a_valid_checksum_are_refused() {
     check("/layers/0/layer", json!("input"), "malformed cml.network entry");
     check(
         "/layers/2/layer",
-        json!({"function": "exp"}),
+        json!({"function": "softmax"}),
         "malformed cml.network entry",
     );
+    let invalid = [
+        (
+            json!({"function": {"clip": {"lo": 1.0, "hi": 0.0}}}),
+            "layer relu: clip",
+        ),
+        (
+            json!({"function": {"elu": {"alpha": 1e300}}}),
+            "layer relu: alpha",
+        ),
+        (
+            json!({"function": {"prelu": {"slope": [0.5, 0.5]}}}),
+            "layer relu: slopes",
+        ),
+        (json!({"transpose": {"perm": [1]}}), "layer relu: perm"),
+        (
+            json!({"slice": {"starts": [0], "ends": [2], "steps": [1]}}),
+            "layer relu: slice",
+        ),
+        (json!({"pad": {"padding": [[u64::MAX, 1]]}}), "layer relu: result"),
+        (json!({"concat": {"axis": 1}}), "layer relu: axis"),
+        (json!("sub"), "layer relu: operands"),
+    ];
+    for (layer, expected) in invalid {
+        check("/layers/2/layer", layer, expected);
+    }
     let act = "/layers/0/layer/quantize";
     check(&format!("{act}/bits"), json!(0), "of 0 bits");
     check(
@@ -302,6 +327,7 @@ fn image_sample() -> Network {
         kind: PoolKind::Average,
         kernel: [2, 1],
         stride: [1, 2],
+        padding: [0; 4],
     };
     let x = net.pool("pool", x, pool).unwrap();
     let x = net.quantize("q1", x, act).unwrap();
