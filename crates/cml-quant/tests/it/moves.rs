@@ -1,11 +1,13 @@
 //! Maxima, padding, differences and moves of elements, by hand.
 
+use crate::files::{forge, refused, sample, structure_of, tensors};
 use cml_ir::interpret;
 use cml_quant::{
     ActQuantizer, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, Univariate, WeightQuantizer,
     accumulators, to_graph,
 };
 use ndarray::{Array4, array};
+use serde_json::{Value, json};
 
 /// Unsigned 3 bits of scale 1; code 2 stands for 0.0: -2 to 5.
 fn codes() -> ActQuantizer {
@@ -284,4 +286,36 @@ fn an_output_may_end_with_a_growing_affine_function() {
         to_graph(&build(vec![1.0, -1.0])).unwrap_err().to_string(),
         "output norm ends with affine: put a quantizer after it, or leave it to the client"
     );
+}
+
+/// Descriptions with a valid checksum in place of a ReLU.
+#[test]
+fn files_with_functions_and_moves_that_do_not_fit_are_refused() {
+    let mut structure: Value = serde_json::from_str(&structure_of(&sample())).unwrap();
+    let invalid = [
+        (
+            json!({"function": {"clip": {"lo": 1.0, "hi": 0.0}}}),
+            "layer relu: clip",
+        ),
+        (
+            json!({"function": {"elu": {"alpha": 1e300}}}),
+            "layer relu: alpha",
+        ),
+        (
+            json!({"function": {"prelu": {"slope": [0.5, 0.5]}}}),
+            "layer relu: slopes",
+        ),
+        (json!({"transpose": {"perm": [1]}}), "layer relu: perm"),
+        (
+            json!({"slice": {"starts": [0], "ends": [2], "steps": [1]}}),
+            "layer relu: slice",
+        ),
+        (json!({"pad": {"padding": [[u64::MAX, 1]]}}), "layer relu: result"),
+        (json!({"concat": {"axis": 1}}), "layer relu: axis"),
+        (json!("sub"), "layer relu: operands"),
+    ];
+    for (layer, expected) in invalid {
+        structure["layers"][2]["layer"] = layer;
+        refused(&forge(&structure.to_string(), &tensors()), expected);
+    }
 }
