@@ -145,8 +145,11 @@ fn features(file: &str, bytes: &[u8]) -> Result<Features, Error> {
     Features::new(values, names)
 }
 
-/// Bytes of an element of a type, and its value.
-fn element(descr: &str) -> Option<(usize, fn(&[u8]) -> f32)> {
+/// The number in the bytes of an element.
+type Number = fn(&[u8]) -> f32;
+
+/// Bytes of an element of a type, and its number.
+fn element(descr: &str) -> Option<(usize, Number)> {
     Some(match descr {
         "<f4" => (4, |b| f32::from_le_bytes(array(b))),
         ">f4" => (4, |b| f32::from_be_bytes(array(b))),
