@@ -59,6 +59,14 @@ pub enum NnError {
         /// Score by the network.
         network: f32,
     },
+    /// A layer that the scores by libtorch do not know.
+    #[error("layer {layer}: {what} is not supported by libtorch scores: use the forward pass of the network")]
+    Unsupported {
+        /// Layer.
+        layer: String,
+        /// Kind of layer.
+        what: String,
+    },
     /// An invalid network.
     #[error(transparent)]
     Quant(#[from] QuantError),

@@ -179,7 +179,7 @@ impl Model {
             Op::Weighted(weights) => weights.export()?,
             Op::Other(PlanOp::Pool(pool)) => Layer::Pool(*pool),
             Op::Other(PlanOp::Add) => Layer::Add,
-            Op::Other(PlanOp::Concat) => Layer::Concat,
+            Op::Other(PlanOp::Concat) => Layer::Concat { axis: 0 },
             Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => Layer::Reshape {
                 shape: node.shape.clone(),
             },
@@ -210,7 +210,10 @@ impl Node {
                 let sums = window_sums(&read.x, pool)?;
                 let count = (pool.kernel[0] * pool.kernel[1]) as f64;
                 match (pool.kind, &read.scale) {
-                    (PoolKind::Sum, scale) => (sums, scale.as_ref().map(Tensor::shallow_clone)),
+                    // Training has no maxima.
+                    (PoolKind::Sum | PoolKind::Max, scale) => {
+                        (sums, scale.as_ref().map(Tensor::shallow_clone))
+                    }
                     (PoolKind::Average, None) => (sums.f_div_scalar(count)?, None),
                     (PoolKind::Average, Some(scale)) => (sums, Some(scale.f_div_scalar(count)?)),
                 }

@@ -214,6 +214,7 @@ impl Builder<'_> {
                     kind,
                     kernel: *kernel,
                     stride: *stride,
+                    padding: [0; 4],
                 };
                 let count = i64::try_from(kernel[0].saturating_mul(kernel[1])).unwrap_or(i64::MAX);
                 let shape = self.probe(&name, Layer::Pool(pool), &operands)?;
@@ -233,7 +234,7 @@ impl Builder<'_> {
                 self.join(&name, &operands)?;
                 let (kind, op) = match layer.op {
                     OpConfig::Add => (Layer::Add, PlanOp::Add),
-                    _ => (Layer::Concat, PlanOp::Concat),
+                    _ => (Layer::Concat { axis: 0 }, PlanOp::Concat),
                 };
                 let codes = match op {
                     PlanOp::Concat => Some(self.hull(&operands)),

@@ -30,7 +30,7 @@ enum Value {
 ///
 /// # Errors
 /// If the features do not fit or are not finite, a layer reads a value without quantizer, an
-/// accumulator leaves what `f32` holds exactly, or scales or biases of channels meet a reshape that
+/// accumulator leaves what `f32` holds exactly, a layer is none that training knows, or scales or biases of channels meet a reshape that
 /// mixes channels.
 pub fn scores(network: &Network, features: ArrayView2<'_, f32>) -> Result<Array2<f32>, NnError> {
     let input = &network.layers()[0];
@@ -133,13 +133,16 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
             weighted(network, node, x, &weights, scale, conv.bias(), convolve)
         }
         Layer::Function(Univariate::Relu) => x.with_relu(),
+        Layer::Pool(pool) if pool.kind == PoolKind::Max || pool.padding != [0; 4] => {
+            Err(unsupported(node, "a maximum or padding of a pool"))
+        }
         Layer::Pool(pool) => {
             let count = (pool.kernel[0] * pool.kernel[1]) as f64;
             let (tensor, scale, bias) = match x {
                 Value::Float(x) => {
                     let sums = window_sums(x, pool)?;
                     return Ok(Value::Float(match pool.kind {
-                        PoolKind::Sum => sums,
+                        PoolKind::Sum | PoolKind::Max => sums,
                         PoolKind::Average => sums.f_div_scalar(count)?,
                     }));
                 }
@@ -153,7 +156,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
             };
             let bias = bias.as_ref();
             let (scale, bias) = match pool.kind {
-                PoolKind::Sum => (
+                PoolKind::Sum | PoolKind::Max => (
                     scale.shallow_clone(),
                     bias.map(|b| b.f_mul_scalar(count)).transpose()?,
                 ),
@@ -186,7 +189,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 }
             }
         }
-        Layer::Add | Layer::Concat => {
+        Layer::Add | Layer::Sub | Layer::Concat { .. } => {
             let mut parts = Vec::new();
             let mut common = None;
             for (slot, value) in read.iter().enumerate() {
@@ -206,7 +209,10 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
             }
             let x = match node.layer {
                 Layer::Add => parts[0].f_add(&parts[1])?,
-                _ => Tensor::f_cat(&parts, 1)?,
+                Layer::Sub => parts[0].f_sub(&parts[1])?,
+                // Axis 0 of the network is that of the rows.
+                Layer::Concat { axis } => Tensor::f_cat(&parts, axis as i64 + 1)?,
+                _ => return Err(unsupported(node, node.layer.mnemonic())),
             };
             Ok(match common {
                 None => Value::Float(x),
@@ -217,6 +223,9 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                     relu: false,
                 },
             })
+        }
+        Layer::Function(_) | Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } => {
+            Err(unsupported(node, node.layer.mnemonic()))
         }
         Layer::Input | Layer::Normalize(_) => Err(not_quantized(network, node, 0)),
     }
@@ -256,6 +265,13 @@ fn weighted(
             relu: false,
         }),
         _ => Err(not_quantized(network, node, 0)),
+    }
+}
+
+fn unsupported(node: &LayerNode, what: &str) -> NnError {
+    NnError::Unsupported {
+        layer: node.name.clone(),
+        what: what.to_owned(),
     }
 }
 

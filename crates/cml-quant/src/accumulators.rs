@@ -2,7 +2,7 @@
 
 use crate::budget::largest_sum;
 use crate::error::EXACT;
-use crate::{Conv2d, Layer, LayerId, LayerNode, Network, QuantError, Univariate};
+use crate::{Conv2d, Layer, LayerId, LayerNode, Network, Pool, QuantError};
 use cml_ir::Interval;
 use ndarray::{Array, RemoveAxis};
 
@@ -30,7 +30,8 @@ pub(crate) struct Reach {
 
 /// The widest accumulator of each layer that adds integers, in order. A row `w` whose inputs lie
 /// in intervals of span `s` takes `1 + s * sum |w|` values; after ReLU, codes of negative values do
-/// not occur; a border of a convolution is one more input, 0.0.
+/// not occur; a border of a convolution is one more input, 0.0. A maximum over windows looks up
+/// differences of codes of span `s`: `2 * s + 1` values.
 ///
 /// # Errors
 /// If a layer reads something that is not quantized as it needs, its weights are float, or its
@@ -40,10 +41,12 @@ pub fn accumulators(network: &Network) -> Result<Vec<Accumulator>, QuantError> {
     let nodes = network.layers().iter().enumerate().zip(reaches);
     let found = nodes.filter(|((_, node), _)| adds(&node.layer));
     let count = |((i, node), reach): ((usize, &LayerNode), Option<Reach>)| {
+        let is_max = matches!(&node.layer, Layer::Pool(pool) if pool.is_max());
+        let span = reach?.span;
         Some(Accumulator {
             layer: node.name.clone(),
-            values: 1 + reach?.span,
-            lookup: is_looked_up(network, i),
+            values: 1 + if is_max { 2 * span } else { span },
+            lookup: is_max || is_looked_up(network, i),
         })
     };
     Ok(found.filter_map(count).collect())
@@ -66,13 +69,18 @@ pub(crate) fn reaches(network: &Network) -> Result<Vec<Option<Reach>>, QuantErro
 
 fn adds(layer: &Layer) -> bool {
     match layer {
-        Layer::Linear(_) | Layer::Conv2d(_) | Layer::Pool(_) | Layer::Add => true,
+        Layer::Linear(_) | Layer::Conv2d(_) | Layer::Add | Layer::Sub => true,
+        // The maximum of one element is the element.
+        Layer::Pool(pool) => !pool.is_max() || pool.count() > 1,
         Layer::Input
         | Layer::Normalize(_)
         | Layer::Quantize(_)
         | Layer::Function(_)
         | Layer::Reshape { .. }
-        | Layer::Concat => false,
+        | Layer::Transpose { .. }
+        | Layer::Slice { .. }
+        | Layer::Pad { .. }
+        | Layer::Concat { .. } => false,
     }
 }
 
@@ -94,13 +102,22 @@ fn reach(
     Ok(Some(match &node.layer {
         Layer::Linear(l) => sums(node, l.codes(), relative(x, zero, false))?,
         Layer::Conv2d(c) => sums(node, c.codes(), relative(x, zero, is_padded(c)))?,
-        Layer::Pool(pool) => scaled(node, x, pool.count() as u64)?,
+        Layer::Pool(pool) => windows(node, x, zero, pool)?,
+        Layer::Pad { .. } => Reach {
+            hull: x.hull.hull(Interval::point(zero)),
+            ..x
+        },
         Layer::Add => {
             let y = others.first().copied().unwrap_or(x);
             let hull = Interval::new(x.hull.lo + y.hull.lo, x.hull.hi + y.hull.hi);
             checked(node, hull, x.span + y.span)?
         }
-        Layer::Concat => others.iter().fold(x, |a, b| Reach {
+        Layer::Sub => {
+            let y = others.first().copied().unwrap_or(x);
+            let hull = Interval::new(x.hull.lo - y.hull.hi, x.hull.hi - y.hull.lo);
+            checked(node, hull, x.span + y.span)?
+        }
+        Layer::Concat { .. } => others.iter().fold(x, |a, b| Reach {
             hull: Interval::new(a.hull.lo.min(b.hull.lo), a.hull.hi.max(b.hull.hi)),
             span: a.span.max(b.span),
         }),
@@ -108,17 +125,19 @@ fn reach(
         | Layer::Normalize(_)
         | Layer::Quantize(_)
         | Layer::Function(_)
-        | Layer::Reshape { .. } => x,
+        | Layer::Reshape { .. }
+        | Layer::Transpose { .. }
+        | Layer::Slice { .. } => x,
     }))
 }
 
-/// Codes of a quantizer; after ReLU none is below the zero point.
+/// Codes of a quantizer; after ReLU or the like none is below the zero point.
 fn quantized(network: &Network, node: &LayerNode) -> Option<Reach> {
     let Layer::Quantize(q) = &node.layer else {
         return None;
     };
     let codes = q.codes();
-    let lo = if follows_relu(network, node.operands.first()) {
+    let lo = if is_non_negative(network, node.operands.first()) {
         codes.lo.max(q.zero_point)
     } else {
         codes.lo
@@ -129,13 +148,15 @@ fn quantized(network: &Network, node: &LayerNode) -> Option<Reach> {
     })
 }
 
-fn follows_relu(network: &Network, x: Option<&LayerId>) -> bool {
+fn is_non_negative(network: &Network, x: Option<&LayerId>) -> bool {
     let Some(node) = x.map(|&x| network.layer(x)) else {
         return false;
     };
     match &node.layer {
-        Layer::Function(Univariate::Relu) => true,
-        Layer::Reshape { .. } => follows_relu(network, node.operands.first()),
+        Layer::Function(f) => f.is_non_negative(),
+        Layer::Reshape { .. } | Layer::Transpose { .. } | Layer::Slice { .. } => {
+            is_non_negative(network, node.operands.first())
+        }
         _ => false,
     }
 }
@@ -177,6 +198,22 @@ fn scaled_by_sign(node: &LayerNode, x: Reach, sum: u64) -> Result<Reach, QuantEr
     checked(node, Interval::new(-bound, bound), x.span.saturating_mul(sum))
 }
 
+/// Sums over windows; of a maximum the codes that it reads.
+fn windows(node: &LayerNode, x: Reach, zero: i64, pool: &Pool) -> Result<Reach, QuantError> {
+    if pool.is_max() {
+        return Ok(Reach {
+            span: x.hull.hi.abs_diff(x.hull.lo),
+            ..x
+        });
+    }
+    let hull = if pool.is_padded() {
+        x.hull.hull(Interval::point(zero))
+    } else {
+        x.hull
+    };
+    scaled(node, Reach { hull, ..x }, pool.count() as u64)
+}
+
 fn scaled(node: &LayerNode, x: Reach, count: u64) -> Result<Reach, QuantError> {
     let by = |bound: i64| bound.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX));
     let hull = Interval::new(by(x.hull.lo), by(x.hull.hi));
@@ -203,9 +240,16 @@ fn is_looked_up(network: &Network, i: usize) -> bool {
         .filter(|(_, node)| node.operands.iter().any(|o| o.index() == i))
         .any(|(reader, node)| match node.layer {
             Layer::Quantize(_) => true,
-            Layer::Function(_) | Layer::Reshape { .. } | Layer::Pool(_) | Layer::Add | Layer::Concat => {
-                is_looked_up(network, reader)
-            }
+            Layer::Pool(pool) if pool.is_max() => true,
+            Layer::Function(_)
+            | Layer::Reshape { .. }
+            | Layer::Pool(_)
+            | Layer::Add
+            | Layer::Sub
+            | Layer::Transpose { .. }
+            | Layer::Slice { .. }
+            | Layer::Pad { .. }
+            | Layer::Concat { .. } => is_looked_up(network, reader),
             Layer::Input | Layer::Normalize(_) | Layer::Linear(_) | Layer::Conv2d(_) => false,
         })
 }

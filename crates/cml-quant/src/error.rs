@@ -90,6 +90,21 @@ pub enum QuantError {
         /// Function found.
         function: String,
     },
+    /// A function that has no finite value where it is needed.
+    #[error(
+        "layer {layer}: {function} of {argument} is {has}, must be finite: put a clip or a \
+         quantizer before it"
+    )]
+    NotFinite {
+        /// Layer of the function.
+        layer: String,
+        /// Function.
+        function: &'static str,
+        /// What it is applied to.
+        argument: f32,
+        /// What it gives.
+        has: f32,
+    },
     /// A field of a configuration that is out of range.
     #[error("quantization: {field} is {has}, needs {needs}")]
     Config {

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
 
@@ -64,7 +64,21 @@ enum FileOp {
         shape: Vec<usize>,
     },
     Add,
-    Concat,
+    Sub,
+    Transpose {
+        perm: Vec<usize>,
+    },
+    Slice {
+        starts: Vec<usize>,
+        ends: Vec<usize>,
+        steps: Vec<usize>,
+    },
+    Pad {
+        padding: Vec<[usize; 2]>,
+    },
+    Concat {
+        axis: usize,
+    },
 }
 
 /// Shapes and little-endian numbers to write.
@@ -97,7 +111,11 @@ pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
             | Layer::Function(_)
             | Layer::Reshape { .. }
             | Layer::Add
-            | Layer::Concat => {}
+            | Layer::Sub
+            | Layer::Transpose { .. }
+            | Layer::Slice { .. }
+            | Layer::Pad { .. }
+            | Layer::Concat { .. } => {}
         }
     }
     let structure = serde_json::to_string(&describe(network)?).map_err(|e| fail(e.to_string()))?;
@@ -215,10 +233,20 @@ fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
                 groups: c.groups(),
             },
             Layer::Pool(p) => FileOp::Pool(*p),
-            Layer::Function(f) => FileOp::Function(*f),
+            Layer::Function(f) => FileOp::Function(f.clone()),
             Layer::Reshape { shape } => FileOp::Reshape { shape: shape.clone() },
             Layer::Add => FileOp::Add,
-            Layer::Concat => FileOp::Concat,
+            Layer::Sub => FileOp::Sub,
+            Layer::Transpose { perm } => FileOp::Transpose { perm: perm.clone() },
+            Layer::Slice { starts, ends, steps } => FileOp::Slice {
+                starts: starts.clone(),
+                ends: ends.clone(),
+                steps: steps.clone(),
+            },
+            Layer::Pad { padding } => FileOp::Pad {
+                padding: padding.clone(),
+            },
+            Layer::Concat { axis } => FileOp::Concat { axis: *axis },
         };
         let operands = node.operands.iter().map(|o| o.index()).collect();
         Some(FileLayer {
@@ -272,7 +300,11 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
             FileOp::Pool(p) => Layer::Pool(p),
             FileOp::Reshape { shape } => Layer::Reshape { shape },
             FileOp::Add => Layer::Add,
-            FileOp::Concat => Layer::Concat,
+            FileOp::Sub => Layer::Sub,
+            FileOp::Transpose { perm } => Layer::Transpose { perm },
+            FileOp::Slice { starts, ends, steps } => Layer::Slice { starts, ends, steps },
+            FileOp::Pad { padding } => Layer::Pad { padding },
+            FileOp::Concat { axis } => Layer::Concat { axis },
         };
         let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();
         network.push(&name, layer, &operands)?;

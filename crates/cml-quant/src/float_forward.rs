@@ -5,6 +5,7 @@
 //! agree up to their own rounding, not bit for bit.
 
 use crate::forward::positions;
+use crate::moves::origins;
 use crate::{Conv2d, Layer, LayerNode, Linear, Network, Pool, PoolKind, QuantError};
 
 impl Network {
@@ -20,7 +21,11 @@ impl Network {
             | Layer::Function(_)
             | Layer::Reshape { .. }
             | Layer::Add
-            | Layer::Concat => true,
+            | Layer::Sub
+            | Layer::Transpose { .. }
+            | Layer::Slice { .. }
+            | Layer::Pad { .. }
+            | Layer::Concat { .. } => true,
         })
     }
 
@@ -58,15 +63,24 @@ fn floats(
         Layer::Quantize(_) => return Err(QuantError::NotFloat(node.name.clone())),
         Layer::Input | Layer::Reshape { .. } => x.to_vec(),
         Layer::Normalize(n) => x.iter().enumerate().map(|(i, &x)| n.eval(i / width, x)).collect(),
-        Layer::Function(f) => x.iter().map(|&x| f.eval(x)).collect(),
+        Layer::Function(f) => x.iter().enumerate().map(|(i, &x)| f.eval(i / width, x)).collect(),
         Layer::Linear(linear) => dense(linear, x),
         Layer::Conv2d(conv) => convolution(conv, x, shape, &node.shape),
-        Layer::Pool(pool) => window_sums(pool, x, shape, &node.shape),
+        Layer::Pool(pool) => windows(pool, x, shape, &node.shape),
         Layer::Add => {
             let other = operands.get(1).map_or(x, |o| o.0);
             x.iter().zip(other).map(|(a, b)| a + b).collect()
         }
-        Layer::Concat => operands.iter().flat_map(|o| o.0.iter().copied()).collect(),
+        Layer::Sub => {
+            let other = operands.get(1).map_or(x, |o| o.0);
+            x.iter().zip(other).map(|(a, b)| a - b).collect()
+        }
+        Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } | Layer::Concat { .. } => {
+            let shapes: Vec<&[usize]> = operands.iter().map(|o| o.1).collect();
+            let from = origins(&node.layer, &shapes, &node.shape).into_iter();
+            from.map(|from| from.map_or(0.0, |(operand, i)| operands[operand].0[i]))
+                .collect()
+        }
     })
 }
 
@@ -102,12 +116,8 @@ fn convolution(conv: &Conv2d, x: &[f32], from: &[usize], to: &[usize]) -> Vec<f3
     sums
 }
 
-fn window_sums(pool: &Pool, x: &[f32], from: &[usize], to: &[usize]) -> Vec<f32> {
+fn windows(pool: &Pool, x: &[f32], from: &[usize], to: &[usize]) -> Vec<f32> {
     let (window, size) = (pool.window(), [from[1], from[2]]);
-    let divisor = match pool.kind {
-        PoolKind::Sum => 1.0,
-        PoolKind::Average => pool.count() as f64,
-    };
     let mut sums = Vec::with_capacity(to.iter().product());
     for plane in x.chunks(size[0] * size[1]) {
         for position in positions(to) {
@@ -115,8 +125,12 @@ fn window_sums(pool: &Pool, x: &[f32], from: &[usize], to: &[usize]) -> Vec<f32>
                 let at = [i / pool.kernel[1], i % pool.kernel[1]];
                 window.under(size, position, at)
             });
-            let sum: f64 = under.map(|i| f64::from(plane[i])).sum();
-            sums.push((sum / divisor) as f32);
+            let under = under.map(|i| f64::from(plane[i]));
+            sums.push(match pool.kind {
+                PoolKind::Sum => under.sum::<f64>(),
+                PoolKind::Average => under.sum::<f64>() / pool.count() as f64,
+                PoolKind::Max => under.fold(f64::NEG_INFINITY, f64::max),
+            } as f32);
         }
     }
     sums

@@ -6,6 +6,7 @@
 //! agree is a test of both.
 
 use crate::meaning::bounded;
+use crate::moves::origins;
 use crate::{Conv2d, Dequantizer, Layer, LayerId, LayerNode, Network, Pool, QuantError};
 use ndarray::{Array, Array2, Array4};
 
@@ -33,7 +34,7 @@ impl Network {
                 (Layer::Quantize(q), Some(&x)) => match &meanings[x.index()] {
                     None => self.sample_codes(&spec, sample)?,
                     Some(meaning) => {
-                        let floats = floats(self.layer(x), &values[x.index()], meaning);
+                        let floats = self.floats(x, &values[x.index()], meaning)?;
                         floats.into_iter().map(|x| q.quantize(x)).collect()
                     }
                 },
@@ -45,10 +46,18 @@ impl Network {
             values.push(value);
         }
         let output = self.output()?;
-        Ok(match &meanings[output.index()] {
-            None => sample.to_vec(),
-            Some(meaning) => floats(self.layer(output), &values[output.index()], meaning),
-        })
+        match &meanings[output.index()] {
+            None => Ok(sample.to_vec()),
+            Some(meaning) => self.floats(output, &values[output.index()], meaning),
+        }
+    }
+
+    /// What the integers of a layer stand for.
+    fn floats(&self, x: LayerId, codes: &[i64], meaning: &Dequantizer) -> Result<Vec<f32>, QuantError> {
+        let width = self.layer(x).channel_len();
+        let float = |(i, &q)| meaning.finite(i / width, q);
+        let floats: Result<Vec<f32>, _> = codes.iter().enumerate().map(float).collect();
+        floats.map_err(|bad| self.not_finite(x, meaning, bad))
     }
 
     /// The integers of a layer that reads integers, `x` first, whose zero
@@ -71,15 +80,22 @@ impl Network {
                 shape,
                 &node.shape,
             ),
-            Layer::Pool(pool) => window_sums(pool, codes, shape, &node.shape),
+            Layer::Pool(pool) => windows(pool, codes, zero, shape, &node.shape),
             Layer::Add => {
                 let other = &values[node.operands[1].index()];
                 let pairs = codes.iter().zip(other);
                 pairs.map(|(&a, &b)| i128::from(a) + i128::from(b)).collect()
             }
-            Layer::Concat => {
-                let parts = node.operands.iter().map(|o| values[o.index()].as_slice());
-                return Ok(parts.collect::<Vec<_>>().concat());
+            Layer::Sub => {
+                let other = &values[node.operands[1].index()];
+                let pairs = codes.iter().zip(other);
+                pairs.map(|(&a, &b)| i128::from(a) - i128::from(b)).collect()
+            }
+            Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } | Layer::Concat { .. } => {
+                let shapes = node.operands.iter().map(|&o| self.layer(o).shape.as_slice());
+                let from = origins(&node.layer, &shapes.collect::<Vec<_>>(), &node.shape);
+                let code = |(operand, i): (usize, usize)| values[node.operands[operand].index()][i];
+                return Ok(from.into_iter().map(|from| from.map_or(zero, code)).collect());
             }
             Layer::Input
             | Layer::Normalize(_)
@@ -91,12 +107,6 @@ impl Network {
         };
         sums.into_iter().map(|s| bounded(&node.name, s)).collect()
     }
-}
-
-fn floats(node: &LayerNode, codes: &[i64], meaning: &Dequantizer) -> Vec<f32> {
-    let width = node.channel_len();
-    let codes = codes.iter().enumerate();
-    codes.map(|(i, &q)| meaning.eval(i / width, q)).collect()
 }
 
 /// Sum of products. Integers are below `LIMIT`, 2^40, and weights below 2^16:
@@ -136,16 +146,22 @@ fn convolution(conv: &Conv2d, weights: &Array4<i64>, x: &[i64], from: &[usize], 
     sums
 }
 
-fn window_sums(pool: &Pool, x: &[i64], from: &[usize], to: &[usize]) -> Vec<i128> {
+/// Sums, in which padding is `zero`, or maxima, in which there is none.
+fn windows(pool: &Pool, x: &[i64], zero: i64, from: &[usize], to: &[usize]) -> Vec<i128> {
     let (window, size) = (pool.window(), [from[1], from[2]]);
     let mut sums = Vec::with_capacity(to.iter().product());
     for plane in x.chunks(size[0] * size[1]) {
         for position in positions(to) {
-            let under = (0..pool.count()).filter_map(|i| {
+            let under = (0..pool.count()).map(|i| {
                 let at = [i / pool.kernel[1], i % pool.kernel[1]];
-                window.under(size, position, at)
+                window.under(size, position, at).map(|i| i128::from(plane[i]))
             });
-            sums.push(under.map(|i| i128::from(plane[i])).sum());
+            sums.push(if pool.is_max() {
+                // No window holds padding only.
+                under.flatten().max().unwrap_or(zero.into())
+            } else {
+                under.map(|x| x.unwrap_or(zero.into())).sum()
+            });
         }
     }
     sums

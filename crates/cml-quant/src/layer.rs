@@ -1,6 +1,7 @@
 //! Layers: what they do, and the shapes that they make.
 
 use crate::error::misfit;
+use crate::moves::{joined, padded, sliced, transposed};
 use crate::{ActQuantizer, Conv2d, LayerId, Linear, Normalize, Pool, QuantError, Univariate};
 use cml_ir::channel_len;
 
@@ -17,7 +18,7 @@ pub enum Layer {
     Linear(Linear),
     /// Convolution.
     Conv2d(Conv2d),
-    /// Sum or average over windows.
+    /// Sum, average or maximum over windows.
     Pool(Pool),
     /// Activation function.
     Function(Univariate),
@@ -28,8 +29,32 @@ pub enum Layer {
     },
     /// Elementwise sum of two values of one scale (a residual connection).
     Add,
-    /// Values of one scale and zero point, one after the other along axis 0.
-    Concat,
+    /// Elementwise difference of two values of one scale.
+    Sub,
+    /// Axes in another order: axis `i` of the result is axis `perm[i]` of the operand.
+    Transpose {
+        /// Order of the axes.
+        perm: Vec<usize>,
+    },
+    /// Of each axis every `steps`-th element from `starts` to before `ends`.
+    Slice {
+        /// First index.
+        starts: Vec<usize>,
+        /// One past the last index, at most the size of the axis.
+        ends: Vec<usize>,
+        /// Step, at least 1.
+        steps: Vec<usize>,
+    },
+    /// 0.0 around codes of a quantizer.
+    Pad {
+        /// Elements added before and after each axis.
+        padding: Vec<[usize; 2]>,
+    },
+    /// Values of one scale and zero point, one after the other along an axis.
+    Concat {
+        /// Axis.
+        axis: usize,
+    },
 }
 
 /// A layer with its name and what it reads.
@@ -70,7 +95,11 @@ impl Layer {
             Layer::Function(f) => f.name(),
             Layer::Reshape { .. } => "reshape",
             Layer::Add => "add",
-            Layer::Concat => "concat",
+            Layer::Sub => "sub",
+            Layer::Transpose { .. } => "transpose",
+            Layer::Slice { .. } => "slice",
+            Layer::Pad { .. } => "pad",
+            Layer::Concat { .. } => "concat",
         }
     }
 
@@ -87,16 +116,23 @@ impl Layer {
             | Layer::Conv2d(_)
             | Layer::Pool(_)
             | Layer::Function(_)
-            | Layer::Reshape { .. } => ("1", operands.len() == 1),
-            Layer::Add => ("2", operands.len() == 2),
-            Layer::Concat => ("1 or more", !operands.is_empty()),
+            | Layer::Reshape { .. }
+            | Layer::Transpose { .. }
+            | Layer::Slice { .. }
+            | Layer::Pad { .. } => ("1", operands.len() == 1),
+            Layer::Add | Layer::Sub => ("2", operands.len() == 2),
+            Layer::Concat { .. } => ("1 or more", !operands.is_empty()),
         };
         if !fits {
             return Err(misfit(name, "operands", needs, operands.len()));
         }
         let read = operands[0];
         match self {
-            Layer::Input | Layer::Quantize(_) | Layer::Function(_) => Ok(read.to_vec()),
+            Layer::Input | Layer::Quantize(_) => Ok(read.to_vec()),
+            Layer::Function(f) => {
+                f.check(name, cml_ir::channels(read))?;
+                Ok(read.to_vec())
+            }
             Layer::Normalize(normalize) => {
                 normalize.check(name, cml_ir::channels(read))?;
                 Ok(read.to_vec())
@@ -118,32 +154,17 @@ impl Layer {
                 }
                 Ok(shape.clone())
             }
-            Layer::Add => {
+            Layer::Add | Layer::Sub => {
                 if operands[1] != read {
                     let has = format!("{:?}", operands[1]);
                     return Err(misfit(name, "second operand", format!("{read:?}"), has));
                 }
                 Ok(read.to_vec())
             }
-            Layer::Concat => concat_shape(name, operands),
+            Layer::Transpose { perm } => transposed(name, perm, read),
+            Layer::Slice { starts, ends, steps } => sliced(name, [starts, ends, steps], read),
+            Layer::Pad { padding } => padded(name, padding, read),
+            Layer::Concat { axis } => joined(name, *axis, operands),
         }
     }
-}
-
-fn concat_shape(name: &str, operands: &[&[usize]]) -> Result<Vec<usize>, QuantError> {
-    let fail = |has: &[usize]| {
-        let needs = format!("{:?} but for axis 0", operands[0]);
-        Err(misfit(name, "operand", needs, format!("{has:?}")))
-    };
-    let Some((_, rest)) = operands[0].split_first() else {
-        return fail(operands[0]);
-    };
-    let mut channels = 0usize;
-    for &operand in operands {
-        match operand.split_first() {
-            Some((&c, same)) if same == rest => channels = channels.saturating_add(c),
-            _ => return fail(operand),
-        }
-    }
-    Ok([&[channels], rest].concat())
 }

@@ -1,10 +1,11 @@
 //! What the integers of each layer stand for: the side table that the forward
 //! pass and the translation to a graph share, so that they cannot disagree.
 
+use crate::dequantizer::NotFinite;
+use crate::error::misfit;
 use crate::weights::Weights;
-use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, Pool, PoolKind, QuantError};
-use cml_ir::channel_len;
-use cml_ir::{IrError, LIMIT};
+use crate::{ActQuantizer, Dequantizer, Layer, LayerId, LayerNode, Network, Pool, PoolKind, QuantError};
+use cml_ir::{IrError, LIMIT, channel_len, channels};
 use ndarray::Dimension;
 
 impl Network {
@@ -22,6 +23,13 @@ impl Network {
                 _ => Some(self.meaning(node, &meanings)?),
             };
             meanings.push(meaning);
+        }
+        // The client evaluates affine functions at the end, with the scale and offset that it has.
+        if let Ok(output) = self.output()
+            && let Some(meaning) = &meanings[output.index()]
+        {
+            let folded = meaning.folded(channels(&self.layer(output).shape));
+            meanings[output.index()] = folded.or_else(|| Some(meaning.clone()));
         }
         Ok(meanings)
     }
@@ -46,25 +54,39 @@ impl Network {
             Layer::Quantize(q) => Ok(of_codes(q)),
             Layer::Linear(l) => of_products(node, plain(0)?, &l.weights),
             Layer::Conv2d(c) => of_products(node, plain(0)?, &c.weights),
-            Layer::Pool(pool) if x.functions.is_empty() => of_windows(node, x, pool),
+            Layer::Pool(pool) if pool.is_max() => plain(0).map(|_| x.clone()),
+            // A border of 0.0 is a code only where there is no bias.
+            Layer::Pool(pool) if x.functions.is_empty() && !(pool.is_padded() && x.bias.is_some()) => {
+                of_windows(node, x, pool)
+            }
             Layer::Pool(_) => Err(self.not_quantized(node, 0)),
+            Layer::Pad { .. } => plain(0).map(|_| x.clone()),
             Layer::Function(f) => {
                 let mut meaning = x.clone();
-                meaning.functions.push(*f);
+                meaning.functions.push(f.clone());
                 Ok(meaning)
             }
             Layer::Reshape { shape } => of_another_shape(node, x, &self.layer(node.operands[0]).shape, shape),
-            Layer::Add => {
+            Layer::Transpose { perm } => of_another_order(node, x, perm),
+            Layer::Slice { starts, steps, .. } => {
+                let Some((start, step)) = starts.first().zip(steps.first()) else {
+                    return Ok(x.clone());
+                };
+                let count = channels(&node.shape);
+                Ok(x.respread(|list| (0..count).map(|c| list[start + c * step]).collect()))
+            }
+            Layer::Add | Layer::Sub => {
                 if plain(0)? != plain(1)? {
                     return Err(self.not_common(node, &operands, 1, "scale"));
                 }
-                let zero_point = i128::from(x.zero_point) + i128::from(operands[1].zero_point);
+                let (a, b) = (i128::from(x.zero_point), i128::from(operands[1].zero_point));
+                let zero_point = if node.layer == Layer::Sub { a - b } else { a + b };
                 Ok(Dequantizer {
                     zero_point: bounded(&node.name, zero_point)?,
                     ..x.clone()
                 })
             }
-            Layer::Concat => {
+            Layer::Concat { .. } => {
                 let scale = plain(0)?;
                 for slot in 1..operands.len() {
                     if plain(slot)? != scale || operands[slot].zero_point != x.zero_point {
@@ -83,6 +105,31 @@ impl Network {
             from: from
                 .map_or("nothing", |&o| self.layer(o).name.as_str())
                 .to_owned(),
+        }
+    }
+
+    /// A function without a finite value among those that layer `x`, of a meaning, ends with.
+    pub(crate) fn not_finite(&self, x: LayerId, meaning: &Dequantizer, bad: NotFinite) -> QuantError {
+        // Functions are met from the last to the first.
+        let mut later = meaning.functions.len() - 1 - bad.function;
+        let mut node = self.layer(x);
+        loop {
+            if let Layer::Function(_) = node.layer {
+                if later == 0 {
+                    break;
+                }
+                later -= 1;
+            }
+            match node.operands.first() {
+                Some(&o) => node = self.layer(o),
+                None => break,
+            }
+        }
+        QuantError::NotFinite {
+            layer: node.name.clone(),
+            function: meaning.functions[bad.function].name(),
+            argument: bad.argument,
+            has: bad.has,
         }
     }
 
@@ -152,6 +199,7 @@ fn of_windows(node: &LayerNode, x: &Dequantizer, pool: &Pool) -> Result<Dequanti
             scale: x.scale.iter().map(|s| s / n).collect(),
             ..meaning
         },
+        PoolKind::Max => x.clone(),
     })
 }
 
@@ -168,7 +216,7 @@ fn of_another_shape(
         return Ok(x.clone());
     }
     if old % new != 0 {
-        return Err(crate::error::misfit(
+        return Err(misfit(
             &node.name,
             "shape",
             format!(
@@ -177,16 +225,20 @@ fn of_another_shape(
             format!("{to:?}"),
         ));
     }
-    let spread = |v: &[f32]| -> Vec<f32> { v.iter().flat_map(|&v| vec![v; old / new]).collect() };
-    Ok(Dequantizer {
-        scale: if x.scale.len() == 1 {
-            x.scale.clone()
-        } else {
-            spread(&x.scale)
-        },
-        bias: x.bias.as_deref().map(spread),
-        ..x.clone()
-    })
+    Ok(x.respread(|list| list.iter().flat_map(|&v| vec![v; old / new]).collect()))
+}
+
+/// Axes in another order: channels that differ must stay channels.
+fn of_another_order(node: &LayerNode, x: &Dequantizer, perm: &[usize]) -> Result<Dequantizer, QuantError> {
+    if x.is_per_tensor() || perm.first() == Some(&0) {
+        return Ok(x.clone());
+    }
+    Err(misfit(
+        &node.name,
+        "perm",
+        "axis 0 first, whose channels differ in scale, bias or function, or a quantizer before",
+        format!("{perm:?}"),
+    ))
 }
 
 /// An integer of a layer, if the graph could hold it too.

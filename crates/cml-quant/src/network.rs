@@ -119,7 +119,7 @@ impl Network {
         self.push(name, Layer::Conv2d(conv), &[x])
     }
 
-    /// Adds sums or averages over windows.
+    /// Adds sums, averages or maxima over windows.
     ///
     /// # Errors
     /// As [`Network::push`].
@@ -158,7 +158,29 @@ impl Network {
     /// # Errors
     /// As [`Network::push`].
     pub fn concat(&mut self, name: &str, values: &[LayerId]) -> Result<LayerId, QuantError> {
-        self.push(name, Layer::Concat, values)
+        self.concat_along(name, values, 0)
+    }
+
+    /// Joins values along an axis. They must have one scale and zero point.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn concat_along(
+        &mut self,
+        name: &str,
+        values: &[LayerId],
+        axis: usize,
+    ) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Concat { axis }, values)
+    }
+
+    /// Takes a value from another, element by element. They must have one scale, as in
+    /// [`Network::add`]; integers and zero points subtract.
+    ///
+    /// # Errors
+    /// As [`Network::push`].
+    pub fn sub(&mut self, name: &str, a: LayerId, b: LayerId) -> Result<LayerId, QuantError> {
+        self.push(name, Layer::Sub, &[a, b])
     }
 
     /// Adds an activation function.

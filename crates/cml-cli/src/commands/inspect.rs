@@ -110,9 +110,20 @@ fn network(network: &Network) -> String {
                 c.groups()
             ),
             Layer::Pool(p) => {
-                format!("{:?} pool {:?}, stride {:?}", p.kind, p.kernel, p.stride).to_lowercase()
+                let padding = match p.padding {
+                    [0, 0, 0, 0] => String::new(),
+                    padding => format!(", padding {padding:?}"),
+                };
+                let kind = format!("{:?}", p.kind).to_lowercase();
+                format!("{kind} pool {:?}, stride {:?}{padding}", p.kernel, p.stride)
             }
-            Layer::Function(_) | Layer::Reshape { .. } | Layer::Add | Layer::Concat => {
+            Layer::Transpose { perm } => format!("transpose {perm:?}"),
+            Layer::Slice { starts, ends, steps } => {
+                format!("slice {starts:?} to {ends:?}, steps {steps:?}")
+            }
+            Layer::Pad { padding } => format!("pad {padding:?}"),
+            Layer::Concat { axis } if *axis > 0 => format!("concat, axis {axis}"),
+            Layer::Function(_) | Layer::Reshape { .. } | Layer::Add | Layer::Sub | Layer::Concat { .. } => {
                 node.layer.mnemonic().to_owned()
             }
         };

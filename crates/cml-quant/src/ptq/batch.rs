@@ -4,7 +4,8 @@
 //! Sums are in a fixed order: results do not depend on the machine.
 
 use crate::forward::positions;
-use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network};
+use crate::moves::origins;
+use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network, PoolKind};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use std::ops::Range;
 
@@ -125,7 +126,9 @@ pub(super) fn value(
             }
             y
         }
-        Layer::Function(f) => x.mapv(|x| f64::from(f.eval(x as f32))),
+        Layer::Function(f) => Array2::from_shape_fn(x.dim(), |(row, i)| {
+            f64::from(f.eval(i / width, x[[row, i]] as f32))
+        }),
         Layer::Linear(_) | Layer::Conv2d(_) => match products {
             Some(p) => p.apply(&inputs_of(network, node, x), x.nrows()),
             None => Array2::zeros((x.nrows(), 0)),
@@ -136,18 +139,18 @@ pub(super) fn value(
                 .first()
                 .map_or(&[][..], |&o| &network.layer(o).shape);
             let (window, size) = (pool.window(), [from[1], from[2]]);
-            let divisor = match pool.kind {
-                crate::PoolKind::Sum => 1.0,
-                crate::PoolKind::Average => pool.count() as f64,
-            };
             let plane = size[0] * size[1];
             let places: Vec<[usize; 2]> = positions(&node.shape).collect();
             Array2::from_shape_fn((x.nrows(), from[0] * places.len()), |(row, i)| {
                 let (channel, place) = (i / places.len(), places[i % places.len()]);
                 let under = (0..pool.count())
                     .filter_map(|k| window.under(size, place, [k / pool.kernel[1], k % pool.kernel[1]]));
-                let sum: f64 = under.map(|k| x[[row, channel * plane + k]]).sum();
-                rounded(sum / divisor)
+                let under = under.map(|k| x[[row, channel * plane + k]]);
+                rounded(match pool.kind {
+                    PoolKind::Sum => under.sum(),
+                    PoolKind::Average => under.sum::<f64>() / pool.count() as f64,
+                    PoolKind::Max => under.fold(f64::NEG_INFINITY, f64::max),
+                })
             })
         }
         Layer::Add => {
@@ -156,8 +159,19 @@ pub(super) fn value(
             y.zip_mut_with(other, |a, &b| *a = rounded(*a + b));
             y
         }
-        // Operands have the same rows.
-        Layer::Concat => ndarray::concatenate(Axis(1), operands).unwrap_or_else(|_| x.to_owned()),
+        Layer::Sub => {
+            let mut y = x.to_owned();
+            let other = operands.get(1).unwrap_or(&x);
+            y.zip_mut_with(other, |a, &b| *a = rounded(*a - b));
+            y
+        }
+        Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } | Layer::Concat { .. } => {
+            let shapes = node.operands.iter().map(|&o| network.layer(o).shape.as_slice());
+            let from = origins(&node.layer, &shapes.collect::<Vec<_>>(), &node.shape);
+            Array2::from_shape_fn((x.nrows(), from.len()), |(row, i)| {
+                from[i].map_or(0.0, |(operand, k)| operands[operand][[row, k]])
+            })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::batch::{Products, between, value};
 use super::loss::loss;
 use crate::error::misfit;
-use crate::{LayerNode, Network, QuantError};
+use crate::{Layer, LayerNode, Network, QuantError};
 use ndarray::{Array2, ArrayView2, Axis};
 
 /// Most calibration rows that are used.
@@ -55,6 +55,17 @@ impl<'a> Calibration<'a> {
             } else {
                 value(network, node, products.as_ref(), &operands)
             };
+            if let (Layer::Function(f), Some(read)) = (&node.layer, operands.first()) {
+                let mut pairs = read.iter().zip(&value);
+                if let Some((&argument, &has)) = pairs.find(|(_, has)| !has.is_finite()) {
+                    return Err(QuantError::NotFinite {
+                        layer: node.name.clone(),
+                        function: f.name(),
+                        argument: argument as f32,
+                        has: has as f32,
+                    });
+                }
+            }
             values.push(value);
         }
         let labelled = !network.labels().is_empty() && values[output].ncols() > 1;

@@ -12,6 +12,8 @@ enum State {
     Plain,
     /// Sums of products, with a scale and a bias for each channel.
     Sums,
+    /// Anything with affine functions that grow and are not yet applied: an output may end so.
+    Affine,
     /// Anything with an activation function that is not yet applied.
     Function,
 }
@@ -37,7 +39,7 @@ impl Plan {
         let mut quantized = Vec::with_capacity(layers.len());
         for node in layers {
             let operands: Vec<usize> = node.operands.iter().map(|o| o.index()).collect();
-            let joins = matches!(node.layer, Layer::Add | Layer::Concat);
+            let joins = matches!(node.layer, Layer::Add | Layer::Sub | Layer::Concat { .. });
             let mut reads = Vec::with_capacity(operands.len());
             let mut state = State::Raw;
             for (slot, &o) in operands.iter().enumerate() {
@@ -53,7 +55,8 @@ impl Plan {
             if joins {
                 unite(&mut group, &operands);
             }
-            states.push(match node.layer {
+            states.push(match &node.layer {
+                Layer::Function(f) if f.growing().is_some() && state != State::Function => State::Affine,
                 Layer::Linear(_) | Layer::Conv2d(_) => State::Sums,
                 Layer::Function(_) => State::Function,
                 _ => state,
@@ -89,7 +92,7 @@ impl Plan {
                 .any(|(o, quantized)| o.index() == layer && !quantized)
             {
                 let count = match &node.layer {
-                    Layer::Pool(pool) => pool.count() as u64,
+                    Layer::Pool(pool) => pool.added() as u64,
                     _ => 1,
                 };
                 let (more, looked_up) = self.after(network, reader);
@@ -105,13 +108,26 @@ impl Plan {
 fn accepts(node: &LayerNode, state: State, from: &[usize]) -> bool {
     match &node.layer {
         Layer::Input | Layer::Normalize(_) => true,
-        Layer::Linear(_) | Layer::Conv2d(_) | Layer::Add | Layer::Concat => state == State::Plain,
+        Layer::Linear(_)
+        | Layer::Conv2d(_)
+        | Layer::Add
+        | Layer::Sub
+        | Layer::Pad { .. }
+        | Layer::Concat { .. } => state == State::Plain,
+        Layer::Pool(pool) if pool.is_max() || pool.is_padded() => state == State::Plain,
         Layer::Pool(_) => matches!(state, State::Plain | State::Sums),
-        Layer::Function(_) | Layer::Quantize(_) => state != State::Raw,
+        Layer::Function(_) | Layer::Quantize(_) | Layer::Slice { .. } => state != State::Raw,
+        Layer::Transpose { perm } => match state {
+            State::Raw => false,
+            State::Plain => true,
+            State::Sums | State::Affine | State::Function => perm.first() == Some(&0),
+        },
         Layer::Reshape { shape } => match state {
             State::Raw => false,
             State::Plain => true,
-            State::Sums | State::Function => channel_len(from).is_multiple_of(channel_len(shape)),
+            State::Sums | State::Affine | State::Function => {
+                channel_len(from).is_multiple_of(channel_len(shape))
+            }
         },
     }
 }

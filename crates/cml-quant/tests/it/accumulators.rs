@@ -63,6 +63,7 @@ fn pools_sums_and_borders_are_counted() {
         kind: PoolKind::Average,
         kernel,
         stride: [1, 1],
+        padding: [0; 4],
     };
     let x = net.pool("pool", x, pool).unwrap();
     let x = net.function("relu", x, Univariate::Relu).unwrap();

@@ -28,6 +28,7 @@ fn float_net() -> Network {
         kind: PoolKind::Average,
         kernel: [2, 1],
         stride: [1, 1],
+        padding: [0; 4],
     };
     let x = net.pool("pool", x, pool).unwrap();
     let x = net.flatten("flat", x).unwrap();

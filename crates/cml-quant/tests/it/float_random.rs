@@ -1,19 +1,28 @@
 //! Random float networks, as recipes that shrink.
 
-use cml_quant::{Conv2d, LayerId, Linear, Network, Normalize, Pool, PoolKind, Univariate};
+use crate::functions::{Chain, chain};
+use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, Pool, PoolKind, Univariate};
 use ndarray::{Array2, Array4};
 use proptest::prelude::*;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     /// Convolution that keeps the plane, perhaps in groups, perhaps with ReLU.
     Conv { groups: bool, relu: bool },
-    /// Sums or averages over 2 by 1.
-    Pool(PoolKind),
-    /// `x + conv(x)`.
-    Residual,
-    /// `concat(x, conv(x))`.
-    Concat,
+    /// Sums, averages or maxima over 2 by 1, perhaps with a row more.
+    Pool(PoolKind, bool),
+    /// `x + conv(x)` or `x - conv(x)`.
+    Residual(bool),
+    /// `concat(x, conv(x))` along an axis.
+    Concat(usize),
+    /// Functions of any kind.
+    Functions(Chain),
+    /// Axes in the order 0 2 1 or 1 2 0.
+    Transpose(bool),
+    /// All but the first column, every second row.
+    Slice,
+    /// A row more.
+    Pad,
     /// ReLU alone.
     Relu,
     /// Channels and rows change places in name.
@@ -34,10 +43,15 @@ pub(crate) struct FloatRecipe {
 pub(crate) fn float_networks() -> impl Strategy<Value = (FloatRecipe, Array2<f32>)> {
     let step = prop_oneof![
         3 => (any::<bool>(), any::<bool>()).prop_map(|(groups, relu)| Step::Conv { groups, relu }),
-        1 => Just(Step::Pool(PoolKind::Average)),
-        1 => Just(Step::Pool(PoolKind::Sum)),
-        2 => Just(Step::Residual),
-        1 => Just(Step::Concat),
+        1 => any::<bool>().prop_map(|padded| Step::Pool(PoolKind::Average, padded)),
+        1 => any::<bool>().prop_map(|padded| Step::Pool(PoolKind::Sum, padded)),
+        1 => any::<bool>().prop_map(|padded| Step::Pool(PoolKind::Max, padded)),
+        2 => any::<bool>().prop_map(Step::Residual),
+        1 => (0usize..3).prop_map(Step::Concat),
+        2 => chain().prop_map(Step::Functions),
+        1 => any::<bool>().prop_map(Step::Transpose),
+        1 => Just(Step::Slice),
+        1 => Just(Step::Pad),
         1 => Just(Step::Relu),
         1 => Just(Step::Rows),
     ];
@@ -93,32 +107,49 @@ impl<I: Iterator<Item = f32>> Builder<I> {
         self.net.function(&name, x, Univariate::Relu).unwrap()
     }
 
-    fn step(&mut self, x: LayerId, step: Step) -> LayerId {
+    fn step(&mut self, x: LayerId, step: &Step) -> LayerId {
         let [channels, height, width] = self.shape(x);
+        let name = self.name("step");
         match step {
             Step::Conv { groups, relu } => {
-                let y = self.conv(x, groups);
-                if relu { self.relu(y) } else { y }
+                let y = self.conv(x, *groups);
+                if *relu { self.relu(y) } else { y }
             }
-            Step::Pool(_) if height < 2 => x,
-            Step::Pool(kind) => {
-                let name = self.name("pool");
+            Step::Pool(..) if height < 2 => x,
+            Step::Pool(kind, padded) => {
                 let pool = Pool {
-                    kind,
+                    kind: *kind,
                     kernel: [2, 1],
                     stride: [1, 1],
+                    padding: [usize::from(*padded), 0, 0, 0],
                 };
                 self.net.pool(&name, x, pool).unwrap()
             }
-            Step::Residual => {
+            Step::Residual(difference) => {
                 let y = self.conv(x, false);
-                let name = self.name("add");
-                self.net.add(&name, x, y).unwrap()
+                let layer = if *difference { Layer::Sub } else { Layer::Add };
+                self.net.push(&name, layer, &[x, y]).unwrap()
             }
-            Step::Concat => {
+            Step::Concat(axis) => {
                 let y = self.conv(x, false);
-                let name = self.name("concat");
-                self.net.concat(&name, &[x, y]).unwrap()
+                self.net.concat_along(&name, &[x, y], *axis).unwrap()
+            }
+            Step::Functions(chain) => chain.build(&mut self.net, &name, x),
+            Step::Transpose(channels) => {
+                let perm = if *channels { vec![1, 2, 0] } else { vec![0, 2, 1] };
+                self.net.push(&name, Layer::Transpose { perm }, &[x]).unwrap()
+            }
+            Step::Slice => {
+                let slice = Layer::Slice {
+                    starts: vec![0, 0, usize::from(width > 1)],
+                    ends: vec![channels, height, width],
+                    steps: vec![1, 2, 1],
+                };
+                self.net.push(&name, slice, &[x]).unwrap()
+            }
+            Step::Pad => {
+                let padding = vec![[0, 0], [0, 1], [0, 0]];
+                self.net.push(&name, Layer::Pad { padding }, &[x]).unwrap()
             }
             Step::Relu => self.relu(x),
             Step::Rows => {
@@ -144,7 +175,7 @@ impl FloatRecipe {
             };
             x = b.net.normalize("x/norm", normalize).unwrap();
         }
-        for &step in &self.steps {
+        for step in &self.steps {
             x = b.step(x, step);
         }
         if !self.dense.is_empty() {

@@ -1,21 +1,22 @@
 //! Random convolutional networks, as recipes that shrink.
 
+use crate::functions::{Chain, chain};
 use crate::random::{Act, Weighing, act, weighing};
-use cml_quant::{Conv2d, LayerId, Linear, Network, Pool, PoolKind, Univariate};
+use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind};
 use proptest::prelude::*;
 
 /// One step of a network on `[channels, height, width]`. Numbers are taken
 /// modulo what fits, so that every recipe builds.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Convolution, perhaps pooled and perhaps with ReLU, then a quantizer.
+    /// Convolution, perhaps pooled and perhaps with functions, then a quantizer.
     Conv {
         conv: Conv,
         pool: Option<Pooling>,
-        relu: bool,
+        functions: Chain,
         after: Act,
     },
-    /// Sums or averages of codes; what follows reads them as they are.
+    /// Sums, averages or maxima of codes; what follows reads them as they are.
     Pool(Pooling),
     /// `quantize(x) + quantize(conv(quantize(x)))`, the second with the first's
     /// scale and perhaps another zero point; perhaps a quantizer after it.
@@ -24,9 +25,19 @@ enum Step {
         common: Act,
         zero: Option<u16>,
         after: Option<Act>,
+        difference: bool,
     },
     /// `concat(quantize(x), quantize(conv(x)))` with a common quantizer.
-    Concat { conv: Conv, common: Act },
+    Concat { conv: Conv, common: Act, axis: usize },
+    /// Codes move.
+    Move(Move),
+    /// Accumulators with functions move; channels stay or are picked.
+    Moved {
+        conv: Conv,
+        functions: Chain,
+        moves: Move,
+        after: Act,
+    },
     /// Rows become channels: what the channels mean must follow.
     Rows { conv: Conv, after: Act },
 }
@@ -46,6 +57,26 @@ struct Pooling {
     kind: PoolKind,
     kernel: [usize; 2],
     stride: [usize; 2],
+    padding: [usize; 4],
+}
+
+/// How elements move.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Transpose(usize),
+    /// First index and step for each axis, modulo its size.
+    Slice([usize; 3], [usize; 3]),
+    Pad([[usize; 2]; 3]),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let three = |most: usize| [0..most, 0..most, 0..most];
+    let border = || [0usize..2, 0..2];
+    prop_oneof![
+        (0usize..6).prop_map(Move::Transpose),
+        (three(3), [1usize..4, 1..4, 1..4]).prop_map(|(starts, steps)| Move::Slice(starts, steps)),
+        [border(), border(), border()].prop_map(Move::Pad),
+    ]
 }
 
 /// What the network puts out.
@@ -93,19 +124,30 @@ fn conv() -> impl Strategy<Value = Conv> {
 }
 
 fn pooling() -> impl Strategy<Value = Pooling> {
-    let kind = prop_oneof![Just(PoolKind::Sum), Just(PoolKind::Average)];
-    (kind, pair(3), pair(2)).prop_map(|(kind, kernel, stride)| Pooling { kind, kernel, stride })
+    let kind = prop_oneof![Just(PoolKind::Sum), Just(PoolKind::Average), Just(PoolKind::Max)];
+    let padding = [0usize..3, 0..3, 0..3, 0..3];
+    (kind, pair(3), pair(2), padding).prop_map(|(kind, kernel, stride, padding)| Pooling {
+        kind,
+        kernel,
+        stride,
+        padding,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let maybe = prop::option::of::<_>;
     prop_oneof![
-        3 => (conv(), maybe(pooling()), any::<bool>(), act(2..=4))
-            .prop_map(|(conv, pool, relu, after)| Step::Conv { conv, pool, relu, after }),
-        1 => pooling().prop_map(Step::Pool),
-        2 => (conv(), act(2..=4), prop::option::of(any::<u16>()), prop::option::of(act(2..=4)))
-            .prop_map(|(conv, common, zero, after)| Step::Residual { conv, common, zero, after }),
-        2 => (conv(), act(2..=4)).prop_map(|(conv, common)| Step::Concat { conv, common }),
+        3 => (conv(), maybe(pooling()), chain(), act(2..=4))
+            .prop_map(|(conv, pool, functions, after)| Step::Conv { conv, pool, functions, after }),
+        2 => pooling().prop_map(Step::Pool),
+        2 => (conv(), act(2..=4), prop::option::of(any::<u16>()), prop::option::of(act(2..=4)), any::<bool>())
+            .prop_map(|(conv, common, zero, after, difference)| {
+                Step::Residual { conv, common, zero, after, difference }
+            }),
+        2 => (conv(), act(2..=4), 0usize..3).prop_map(|(conv, common, axis)| Step::Concat { conv, common, axis }),
+        2 => moves().prop_map(Step::Move),
+        2 => (conv(), chain(), moves(), act(2..=4))
+            .prop_map(|(conv, functions, moves, after)| Step::Moved { conv, functions, moves, after }),
         1 => (conv(), act(2..=4)).prop_map(|(conv, after)| Step::Rows { conv, after }),
     ]
 }
@@ -201,12 +243,59 @@ impl Builder {
         self.conv(x, &conv)
     }
 
+    /// Accumulators of a convolution, summed or averaged without padding.
+    fn pool_sums(&mut self, x: LayerId, pool: Pooling) -> LayerId {
+        let kind = match pool.kind {
+            PoolKind::Max => PoolKind::Average,
+            kind => kind,
+        };
+        let padding = [0; 4];
+        self.pool(
+            x,
+            Pooling {
+                kind,
+                padding,
+                ..pool
+            },
+        )
+    }
+
+    fn moved(&mut self, x: LayerId, moves: Move) -> LayerId {
+        let shape = self.shape(x);
+        let layer = match moves {
+            Move::Transpose(order) => {
+                let mut perm = vec![0, 1, 2];
+                perm.swap(0, order % 3);
+                perm.swap(1, 1 + order / 3);
+                Layer::Transpose { perm }
+            }
+            Move::Slice(starts, steps) => Layer::Slice {
+                starts: (0..3).map(|a| starts[a] % shape[a]).collect(),
+                ends: (0..3)
+                    .map(|a| shape[a] - usize::from(starts[a] % shape[a] + 1 < shape[a]))
+                    .collect(),
+                steps: steps.to_vec(),
+            },
+            Move::Pad(padding) => Layer::Pad {
+                padding: padding.to_vec(),
+            },
+        };
+        let name = self.name("move");
+        self.net.push(&name, layer, &[x]).unwrap()
+    }
+
     fn pool(&mut self, x: LayerId, pool: Pooling) -> LayerId {
         let [_, height, width] = self.shape(x);
+        let kernel = [pool.kernel[0].min(height), pool.kernel[1].min(width)];
+        let fits = |side: usize| pool.padding[side].min(kernel[side % 2] - 1);
         let pool = Pool {
             kind: pool.kind,
-            kernel: [pool.kernel[0].min(height), pool.kernel[1].min(width)],
+            kernel,
             stride: pool.stride,
+            padding: match pool.kind {
+                PoolKind::Max => [fits(0), fits(1), fits(2), fits(3)],
+                PoolKind::Sum | PoolKind::Average => pool.padding,
+            },
         };
         let name = self.name("pool");
         self.net.pool(&name, x, pool).unwrap()
@@ -217,17 +306,15 @@ impl Builder {
             Step::Conv {
                 conv,
                 pool,
-                relu,
+                functions,
                 after,
             } => {
                 let mut x = self.conv(x, conv);
                 if let Some(pool) = pool {
-                    x = self.pool(x, *pool);
+                    x = self.pool_sums(x, *pool);
                 }
-                if *relu {
-                    let name = self.name("relu");
-                    x = self.net.function(&name, x, Univariate::Relu).unwrap();
-                }
+                let name = self.name("function");
+                x = functions.build(&mut self.net, &name, x);
                 self.quantize(x, *after)
             }
             Step::Pool(pool) => self.pool(x, *pool),
@@ -236,19 +323,43 @@ impl Builder {
                 common,
                 zero,
                 after,
+                difference,
             } => {
                 let x = self.quantize(x, *common);
                 let branch = self.same_conv(x, conv, true);
                 let branch = self.quantize(branch, common.with_zero(*zero));
                 let name = self.name("add");
-                let sum = self.net.add(&name, x, branch).unwrap();
+                let sum = if *difference {
+                    self.net.sub(&name, x, branch).unwrap()
+                } else {
+                    self.net.add(&name, x, branch).unwrap()
+                };
                 after.map_or(sum, |after| self.quantize(sum, after))
             }
-            Step::Concat { conv, common } => {
-                let branch = self.same_conv(x, conv, false);
+            Step::Move(moves) => self.moved(x, *moves),
+            Step::Moved {
+                conv,
+                functions,
+                moves,
+                after,
+            } => {
+                let x = self.conv(x, conv);
+                let name = self.name("function");
+                let x = functions.build(&mut self.net, &name, x);
+                let moves = match moves {
+                    Move::Transpose(_) => Move::Transpose(3),
+                    Move::Slice(..) => *moves,
+                    Move::Pad(_) => Move::Transpose(0),
+                };
+                let x = self.moved(x, moves);
+                self.quantize(x, *after)
+            }
+            Step::Concat { conv, common, axis } => {
+                let branch = self.same_conv(x, conv, *axis > 0);
                 let parts = [self.quantize(x, *common), self.quantize(branch, *common)];
                 let name = self.name("concat");
-                self.net.concat(&name, &[parts[0], parts[1], parts[0]]).unwrap()
+                let parts = [parts[0], parts[1], parts[0]];
+                self.net.concat_along(&name, &parts, *axis).unwrap()
             }
             Step::Rows { conv, after } => {
                 let x = self.conv(x, conv);
@@ -281,6 +392,7 @@ impl Recipe {
                     kind: PoolKind::Average,
                     kernel: [height, width],
                     stride: [1, 1],
+                    padding: [0; 4],
                 };
                 b.pool(x, pool)
             }

@@ -35,6 +35,7 @@ fn pool(kind: PoolKind, kernel: [usize; 2]) -> Pool {
         kind,
         kernel,
         stride: kernel,
+        padding: [0; 4],
     }
 }
 

@@ -20,6 +20,7 @@ fn average(kernel: [usize; 2], stride: [usize; 2]) -> Pool {
         kind: PoolKind::Average,
         kernel,
         stride,
+        padding: [0; 4],
     }
 }
 
