@@ -28,7 +28,7 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
         return Err(Problem::new("scales for blocks", "one scale, or one for each channel"));
     }
     match node.op.as_str() {
-        "QuantizeLinear" => quantize_linear(t, node, operands),
+        "QuantizeLinear" => quantize_linear(node, operands),
         "DequantizeLinear" => dequantize_linear(t, node, operands),
         "BipolarQuant" => bipolar(t, node, operands),
         "Trunc" => trunc(t, node, operands).map(Value::Live),
@@ -318,7 +318,7 @@ fn trunc(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Ou
     activation(t, node, y, levels)
 }
 
-fn quantize_linear(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+fn quantize_linear(node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
     let scale = required(operands, 1, "scale")?;
     let zero = constant(operands, 2)?;
     let stated = Dtype::from_onnx(node.int_or("output_dtype", 0)?);

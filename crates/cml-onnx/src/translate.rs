@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Oldest and newest operator set.
 const OPSETS: std::ops::RangeInclusive<i64> = 9..=21;
 
+/// Most elements of a value of the sample.
+const MAX_LIVE: usize = 1 << 22;
+
 /// What translating gives.
 pub(crate) struct Translated {
     pub(crate) draft: Draft,
@@ -122,7 +125,6 @@ impl Translation<'_> {
     }
 
     fn input_shape(&self) -> Outcome<Vec<usize>> {
-        const MOST: usize = 1 << 22;
         let [input] = &self.model.inputs[..] else {
             return Err(Problem::new(
                 format!("{} inputs, needs 1", self.model.inputs.len()),
@@ -143,9 +145,9 @@ impl Translation<'_> {
         };
         let sample: Option<Vec<usize>> = sample.iter().copied().collect();
         let count = |s: &Vec<usize>| s.iter().fold(1usize, |n, &d| n.saturating_mul(d));
-        sample.filter(|s| (1..=MOST).contains(&count(s))).ok_or_else(|| {
+        sample.filter(|s| (1..=MAX_LIVE).contains(&count(s))).ok_or_else(|| {
             Problem::new(
-                format!("input of shape [{}], needs known sizes of 1 to {MOST} elements", text()),
+                format!("input of shape [{}], needs known sizes of 1 to {MAX_LIVE} elements", text()),
                 "an export in which only the batch axis is symbolic",
             )
         })
@@ -256,6 +258,16 @@ impl Translation<'_> {
             "Identity" | "Dropout" => operands.first().cloned().flatten().unwrap_or(Value::Broken),
             _ => functions::apply(self, node, operands)?,
         };
+        if let Value::Live(id) = value {
+            let count = self.shape(id).iter().fold(1usize, |n, &d| n.saturating_mul(d));
+            if !(1..=MAX_LIVE).contains(&count) {
+                let shape = self.shape(id);
+                return Err(Problem::new(
+                    format!("a result of shape {shape:?}, needs 1 to {MAX_LIVE} elements"),
+                    "a smaller network",
+                ));
+            }
+        }
         Ok(vec![value])
     }
 
