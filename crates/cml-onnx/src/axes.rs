@@ -10,7 +10,11 @@ use crate::value::Value;
 /// # Errors
 /// If it is not one of so many.
 pub(crate) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
-    let from_start = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+    let from_start = if axis < 0 {
+        axis.saturating_add(rank as i64)
+    } else {
+        axis
+    };
     usize::try_from(from_start)
         .ok()
         .filter(|&a| a < rank)
@@ -66,7 +70,11 @@ pub(crate) fn reshaped(
     match node.op.as_str() {
         "Flatten" => {
             let wanted = node.int_or("axis", 1)?;
-            let at = if wanted == rank as i64 { rank } else { axis(wanted, rank)? };
+            let at = if wanted == rank as i64 {
+                rank
+            } else {
+                axis(wanted, rank)?
+            };
             Ok(vec![from[..at].iter().product(), from[at..].iter().product()])
         }
         "Squeeze" => {
@@ -76,7 +84,10 @@ pub(crate) fn reshaped(
                 None => (1..rank).filter(|&a| from[a] == 1).collect(),
             };
             if let Some(&bad) = axes.iter().find(|&&a| from[a] != 1) {
-                return Err(Problem::malformed(format!("axis {bad} has size {}, needs 1", from[bad])));
+                return Err(Problem::malformed(format!(
+                    "axis {bad} has size {}, needs 1",
+                    from[bad]
+                )));
             }
             Ok((0..rank).filter(|a| !axes.contains(a)).map(|a| from[a]).collect())
         }
@@ -88,7 +99,13 @@ pub(crate) fn reshaped(
             }
             let axes = sorted(&axes, rank + axes.len())?;
             let mut rest = from.iter().copied();
-            let size = |a| if axes.contains(&a) { 1 } else { rest.next().unwrap_or(1) };
+            let size = |a| {
+                if axes.contains(&a) {
+                    1
+                } else {
+                    rest.next().unwrap_or(1)
+                }
+            };
             Ok((0..rank + axes.len()).map(size).collect())
         }
         _ => {
@@ -121,7 +138,7 @@ fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Outcome<Vec<usi
         .try_fold(1usize, |n, &d| n.checked_mul(d))
         .ok_or_else(fail)?;
     if let Some(at) = rest {
-        if known == 0 || count % known != 0 {
+        if known == 0 || !count.is_multiple_of(known) {
             return Err(fail());
         }
         shape[at] = count / known;
@@ -131,13 +148,29 @@ fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Outcome<Vec<usi
     Ok(shape)
 }
 
-/// Start, end and step of each axis of a Slice of a full shape.
+/// A Slice along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) start: usize,
+    pub(crate) count: usize,
+    /// Not 0; below 0 it goes backwards.
+    pub(crate) step: i64,
+}
+
+impl Range {
+    /// Index of the `i`-th element that is taken.
+    pub(crate) fn at(&self, i: usize) -> usize {
+        (self.start as i64).saturating_add((i as i64).saturating_mul(self.step)) as usize
+    }
+}
+
+/// What a Slice of a full shape takes of each axis.
 pub(crate) fn slice(
     opset: i64,
     node: &Node,
     operands: &[Option<Value>],
     from: &[usize],
-) -> Outcome<Vec<[usize; 3]>> {
+) -> Outcome<Vec<Range>> {
     let get = |name: &str, slot| list(opset, 10, node, name, operands, slot);
     let missing = || Problem::malformed("it has no starts or ends");
     let starts = get("starts", 1)?.ok_or_else(missing)?;
@@ -148,19 +181,28 @@ pub(crate) fn slice(
     if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != count) || count > from.len() {
         return Err(Problem::malformed("starts, ends, axes and steps do not fit"));
     }
-    let mut slices: Vec<[usize; 3]> = from.iter().map(|&d| [0, d, 1]).collect();
+    let whole = |&count: &usize| Range {
+        start: 0,
+        count,
+        step: 1,
+    };
+    let mut ranges: Vec<Range> = from.iter().map(whole).collect();
     for (i, &a) in axes.iter().enumerate() {
         let at = axis(a, from.len())?;
-        let size = from[at] as i64;
-        let bound = |v: i64| if v < 0 { v.saturating_add(size) } else { v }.clamp(0, size) as usize;
-        let (start, end) = (bound(starts[i]), bound(ends[i]));
-        let step = usize::try_from(steps[i]).ok().filter(|&s| s >= 1).ok_or_else(|| {
-            Problem::new(format!("a step of {} backwards", steps[i]), "a step of at least 1")
-        })?;
-        if start >= end {
-            return Err(Problem::new(format!("nothing is left of axis {at}"), "a slice with elements"));
+        let (size, step) = (from[at] as i64, steps[i]);
+        if step == 0 || step == i64::MIN {
+            return Err(Problem::malformed(format!("a step of {step}")));
         }
-        slices[at] = [start, end, step];
+        // Backwards, -1 is before the first.
+        let last = if step > 0 { (0, size) } else { (-1, size - 1) };
+        let bound = |v: i64| if v < 0 { v.saturating_add(size) } else { v }.clamp(last.0, last.1);
+        let (start, end) = (bound(starts[i]), bound(ends[i]));
+        let distance = if step > 0 { end - start } else { start - end };
+        ranges[at] = Range {
+            start: start.max(0) as usize,
+            count: (distance.max(0) as usize).div_ceil(step.unsigned_abs() as usize),
+            step,
+        };
     }
-    Ok(slices)
+    Ok(ranges)
 }

@@ -23,11 +23,14 @@ enum State {
 
 /// Whether any layer works on integers.
 pub(crate) fn is_quantized(draft: &Draft, output: Id) -> bool {
-    draft.needed(output).into_iter().any(|id| match &draft.layers[id].work {
-        Work::Quantize(_) => true,
-        Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
-        Work::Input | Work::Affine(_) | Work::Plain(_) => false,
-    })
+    draft
+        .needed(output)
+        .into_iter()
+        .any(|id| match &draft.layers[id].work {
+            Work::Quantize(_) => true,
+            Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
+            Work::Input | Work::Affine(_) | Work::Plain(_) => false,
+        })
 }
 
 /// Every obstacle of a network of integers.
@@ -193,7 +196,8 @@ impl Checks<'_> {
                 }
                 (State::Plain { scale, zero_point }, PoolKind::Sum) => State::Plain {
                     scale,
-                    zero_point: zero_point.saturating_mul(pool.kernel[0].saturating_mul(pool.kernel[1]) as i64),
+                    zero_point: zero_point
+                        .saturating_mul(pool.kernel[0].saturating_mul(pool.kernel[1]) as i64),
                 },
                 (state, _) => state,
             },
@@ -209,7 +213,9 @@ impl Checks<'_> {
     /// Values that are added or joined need one scale, and joined ones one zero point.
     fn common(&mut self, step: &Step, layer: &Layer) -> State {
         let joined = matches!(layer, Layer::Concat { .. });
-        let read: Vec<Option<(f32, i64)>> = (0..step.operands.len()).map(|slot| self.plain(step, slot)).collect();
+        let read: Vec<Option<(f32, i64)>> = (0..step.operands.len())
+            .map(|slot| self.plain(step, slot))
+            .collect();
         let Some(known) = read.into_iter().collect::<Option<Vec<_>>>() else {
             return State::Unknown;
         };
@@ -220,7 +226,10 @@ impl Checks<'_> {
                 let (a, b) = (edge(0).clone(), edge(slot).clone());
                 return self.refuse(
                     step,
-                    format!("{a:?} has scale {scale} and {b:?} has scale {other} (zero points {}, {zero})", known[0].1),
+                    format!(
+                        "{a:?} has scale {scale} and {b:?} has scale {other} (zero points {}, {zero})",
+                        known[0].1
+                    ),
                     format!("one QuantIdentity, shared by both, on {a:?} and {b:?}"),
                 );
             }

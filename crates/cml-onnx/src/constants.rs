@@ -5,18 +5,21 @@ use crate::report::{Outcome, Problem};
 use crate::tensor::{Data, Dtype, MAX_ELEMENTS, Tensor};
 use crate::translate::Translation;
 use crate::value::{Coded, Value, broadcast, common, ints, is_float};
-use crate::{axes, functions, quantizers};
+use crate::{axes, functions, qcdq};
 
 /// What a `Constant` node holds.
 pub(crate) fn literal(node: &Node) -> Outcome<Tensor> {
-    let value = node.attributes.iter().find_map(|(name, value)| match (name.as_str(), value) {
-        ("value", Attribute::Tensor(t)) => Some(t.clone()),
-        ("value_float", Attribute::Float(f)) => Some(Tensor::floats(vec![], vec![*f])),
-        ("value_int", Attribute::Int(i)) => Some(Tensor::ints(vec![], vec![*i])),
-        ("value_floats", Attribute::Floats(f)) => Some(Tensor::floats(vec![f.len()], f.clone())),
-        ("value_ints", Attribute::Ints(i)) => Some(Tensor::ints(vec![i.len()], i.clone())),
-        _ => None,
-    });
+    let value = node
+        .attributes
+        .iter()
+        .find_map(|(name, value)| match (name.as_str(), value) {
+            ("value", Attribute::Tensor(t)) => Some(t.clone()),
+            ("value_float", Attribute::Float(f)) => Some(Tensor::floats(vec![], vec![*f])),
+            ("value_int", Attribute::Int(i)) => Some(Tensor::ints(vec![], vec![*i])),
+            ("value_floats", Attribute::Floats(f)) => Some(Tensor::floats(vec![f.len()], f.clone())),
+            ("value_ints", Attribute::Ints(i)) => Some(Tensor::ints(vec![i.len()], i.clone())),
+            _ => None,
+        });
     value.ok_or_else(|| Problem::new("a constant that is no dense tensor", "a dense tensor"))
 }
 
@@ -40,22 +43,25 @@ pub(crate) fn fold(t: &Translation<'_>, node: &Node, operands: &[Option<Value>])
     let tensors: Vec<Tensor> = operands.iter().flatten().filter_map(Value::constant).collect();
     let x = &tensors[0];
     let value = match node.op.as_str() {
-        "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => return moved(t, node, first, operands).map(Some),
+        "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+            return moved(t, node, first, operands).map(Some);
+        }
         "Cast" => cast(node, x)?,
+        "ConstantOfShape" => filled(node, x)?,
         "Gather" => gather(node, x, &tensors)?,
         "Concat" => concat(node, &tensors)?,
         "Slice" => {
             let slice = axes::slice(t.model.opset, node, operands, &x.shape)?;
-            let shape: Vec<usize> = slice.iter().map(|s| (s[1] - s[0]).div_ceil(s[2])).collect();
+            let shape: Vec<usize> = slice.iter().map(|s| s.count).collect();
             let from = indices(&shape, |at| {
-                let along = at.iter().zip(&slice).map(|(i, s)| s[0] + i * s[2]);
+                let along = at.iter().zip(&slice).map(|(&i, s)| s.at(i));
                 along.zip(&x.shape).fold(0, |n, (i, d)| n * d + i)
             });
             x.pick(shape, from.into_iter())
         }
         "Clip" if !is_float(x) => {
             let (lo, hi) = functions::bounds(t.model.opset, node, operands)?;
-            quantizers::clipped(x, lo, hi)?
+            qcdq::clipped(x, lo, hi)?
         }
         "Add" | "Sub" | "Mul" | "Div" | "Pow" => binary(&node.op, x, tensors.get(1))?,
         op => {
@@ -65,7 +71,10 @@ pub(crate) fn fold(t: &Translation<'_>, node: &Node, operands: &[Option<Value>])
                     "an export with constants folded (do_constant_folding=True)",
                 ));
             };
-            Tensor::floats(x.shape.clone(), x.to_floats().iter().map(|&x| function.eval(0, x)).collect())
+            Tensor::floats(
+                x.shape.clone(),
+                x.to_floats().iter().map(|&x| function.eval(0, x)).collect(),
+            )
         }
     };
     Ok(Some(Value::Constant(value)))
@@ -117,7 +126,9 @@ fn moved(t: &Translation<'_>, node: &Node, x: &Value, operands: &[Option<Value>]
         let perm = axes::permutation(node, tensor.shape.len())?;
         let shape: Vec<usize> = perm.iter().map(|&a| tensor.shape[a]).collect();
         let strides = strides(&tensor.shape);
-        let from = indices(&shape, |at| at.iter().zip(&perm).map(|(i, &a)| i * strides[a]).sum());
+        let from = indices(&shape, |at| {
+            at.iter().zip(&perm).map(|(i, &a)| i * strides[a]).sum()
+        });
         Ok(tensor.pick(shape, from.into_iter()))
     };
     match x {
@@ -139,7 +150,9 @@ fn moved(t: &Translation<'_>, node: &Node, x: &Value, operands: &[Option<Value>]
             }))
         }
         _ => {
-            let tensor = x.constant().ok_or_else(|| Problem::malformed("operand 0 is no constant"))?;
+            let tensor = x
+                .constant()
+                .ok_or_else(|| Problem::malformed("operand 0 is no constant"))?;
             apply(&tensor).map(Value::Constant)
         }
     }
@@ -155,8 +168,12 @@ fn strides(shape: &[usize]) -> Vec<usize> {
 
 fn cast(node: &Node, x: &Tensor) -> Outcome<Tensor> {
     let to = node.int_or("to", 0)?;
-    let dtype = Dtype::from_onnx(to)
-        .ok_or_else(|| Problem::new(format!("a cast to type {to}"), "a cast to float or an integer type"))?;
+    let dtype = Dtype::from_onnx(to).ok_or_else(|| {
+        Problem::new(
+            format!("a cast to type {to}"),
+            "a cast to float or an integer type",
+        )
+    })?;
     let data = match (dtype, &x.data) {
         (Dtype::Float, _) => Data::Float(x.to_floats()),
         (Dtype::Bool, _) => Data::Int(x.to_floats().iter().map(|&f| i64::from(f != 0.0)).collect()),
@@ -168,7 +185,9 @@ fn cast(node: &Node, x: &Tensor) -> Outcome<Tensor> {
     if let Data::Int(values) = &data
         && let Some(bad) = values.iter().find(|v| !(lo..=hi).contains(v))
     {
-        return Err(Problem::malformed(format!("a cast of {bad} to a type of {lo} to {hi}")));
+        return Err(Problem::malformed(format!(
+            "a cast of {bad} to a type of {lo} to {hi}"
+        )));
     }
     Ok(Tensor {
         shape: x.shape.clone(),
@@ -177,8 +196,28 @@ fn cast(node: &Node, x: &Tensor) -> Outcome<Tensor> {
     })
 }
 
+/// One value in every element.
+fn filled(node: &Node, shape: &Tensor) -> Outcome<Tensor> {
+    let size = |d: i64| usize::try_from(d).map_err(|_| Problem::malformed(format!("a size of {d}")));
+    let shape = shape
+        .to_ints()?
+        .into_iter()
+        .map(size)
+        .collect::<Outcome<Vec<_>>>()?;
+    limit(&shape)?;
+    let value = match node.attributes.get("value") {
+        None => Tensor::floats(vec![1], vec![0.0]),
+        Some(Attribute::Tensor(t)) if t.len() == 1 => t.clone(),
+        Some(_) => return Err(Problem::malformed("attribute value is not one number")),
+    };
+    let count: usize = shape.iter().product();
+    Ok(value.pick(shape, std::iter::repeat_n(0, count)))
+}
+
 fn gather(node: &Node, x: &Tensor, tensors: &[Tensor]) -> Outcome<Tensor> {
-    let wanted = tensors.get(1).ok_or_else(|| Problem::malformed("operand 1 is missing"))?;
+    let wanted = tensors
+        .get(1)
+        .ok_or_else(|| Problem::malformed("operand 1 is missing"))?;
     let axis = axes::axis(node.int_or("axis", 0)?, x.shape.len())?;
     let size = x.shape[axis] as i64;
     let picked: Vec<usize> = wanted
@@ -207,9 +246,17 @@ fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
     let mut shape = first.shape.clone();
     shape[axis] = 0;
     for tensor in tensors {
-        let same = tensor.shape.iter().zip(&first.shape).enumerate().all(|(a, (x, y))| a == axis || x == y);
+        let same = tensor
+            .shape
+            .iter()
+            .zip(&first.shape)
+            .enumerate()
+            .all(|(a, (x, y))| a == axis || x == y);
         if tensor.shape.len() != shape.len() || !same || is_float(tensor) != is_float(first) {
-            return Err(Problem::malformed(format!("{:?} and {:?} do not join", first.shape, tensor.shape)));
+            return Err(Problem::malformed(format!(
+                "{:?} and {:?} do not join",
+                first.shape, tensor.shape
+            )));
         }
         shape[axis] = shape[axis].saturating_add(tensor.shape[axis]);
     }
@@ -238,18 +285,24 @@ fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
 
 /// Refuses a result of too many elements.
 fn limit(shape: &[usize]) -> Outcome<()> {
-    let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d));
+    // An axis of size 0 must not hide the others.
+    let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d.max(1)));
     if count <= MAX_ELEMENTS {
         return Ok(());
     }
-    Err(Problem::new(format!("a constant of {count} elements, limit {MAX_ELEMENTS}"), "a smaller constant"))
+    Err(Problem::new(
+        format!("a constant of {count} elements, limit {MAX_ELEMENTS}"),
+        "a smaller constant",
+    ))
 }
 
 fn binary(op: &str, a: &Tensor, b: Option<&Tensor>) -> Outcome<Tensor> {
     let b = b.ok_or_else(|| Problem::malformed("operand 1 is missing"))?;
     let shape = common(&a.shape, &b.shape)?;
     limit(&shape)?;
-    let pairs = broadcast(&shape, &a.shape).into_iter().zip(broadcast(&shape, &b.shape));
+    let pairs = broadcast(&shape, &a.shape)
+        .into_iter()
+        .zip(broadcast(&shape, &b.shape));
     if let (Data::Int(x), Data::Int(y)) = (&a.data, &b.data) {
         let both = |(i, j): (usize, usize)| match op {
             "Add" => x[i].checked_add(y[j]),

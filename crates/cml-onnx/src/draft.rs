@@ -160,8 +160,16 @@ impl Weighted {
                     let factor = of(&affine.scale, rows(i));
                     *code *= if factor == 0.0 { 0 } else { factor.signum() as i64 };
                 }
-                let count = if scale.len() == 1 && affine.scale.len() == 1 { 1 } else { out };
-                let factor = |c| Some(of(&affine.scale, c).abs()).filter(|&f| f > 0.0).unwrap_or(1.0);
+                let count = if scale.len() == 1 && affine.scale.len() == 1 {
+                    1
+                } else {
+                    out
+                };
+                let factor = |c| {
+                    Some(of(&affine.scale, c).abs())
+                        .filter(|&f| f > 0.0)
+                        .unwrap_or(1.0)
+                };
                 *scale = (0..count)
                     .map(|c| (f64::from(of(scale, c)) * factor(c)) as f32)
                     .collect();

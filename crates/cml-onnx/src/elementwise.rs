@@ -13,14 +13,22 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
     }
     let slot = match operands {
         [Some(a), Some(b)] => [a, b].iter().position(|v| v.is_constant()),
-        _ => return Err(Problem::malformed(format!("{} operands, needs 2", operands.len()))),
+        _ => {
+            return Err(Problem::malformed(format!(
+                "{} operands, needs 2",
+                operands.len()
+            )));
+        }
     };
     let Some(slot) = slot else {
         return both(t, node, live(operands, 0)?, live(operands, 1)?).map(Value::Live);
     };
     let mut x = live(operands, 1 - slot)?;
     let tensor = constant(operands, slot)?.ok_or_else(|| Problem::malformed("a missing constant"))?;
-    let values: Vec<f64> = per_channel(&tensor, t.shape(x))?.into_iter().map(f64::from).collect();
+    let values: Vec<f64> = per_channel(&tensor, t.shape(x))?
+        .into_iter()
+        .map(f64::from)
+        .collect();
     if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
         return Err(Problem::malformed("a constant that is empty or not finite"));
     }
@@ -47,14 +55,21 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
 fn batch_norm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
     let x = live(operands, 0)?;
     if node.int_or("training_mode", 0)? != 0 {
-        return Err(Problem::new("it is in training mode", "an export after model.eval()"));
+        return Err(Problem::new(
+            "it is in training mode",
+            "an export after model.eval()",
+        ));
     }
     let channels = t.shape(x).first().copied().unwrap_or(0);
     let list = |slot: usize| -> Outcome<Vec<f64>> {
-        let tensor = constant(operands, slot)?.ok_or_else(|| Problem::malformed(format!("operand {slot} is missing")))?;
+        let tensor = constant(operands, slot)?
+            .ok_or_else(|| Problem::malformed(format!("operand {slot} is missing")))?;
         let values: Vec<f64> = tensor.to_floats().into_iter().map(f64::from).collect();
         if tensor.shape != [channels] || values.iter().any(|v| !v.is_finite()) {
-            let why = format!("operand {slot} has shape {:?}, needs [{channels}] finite numbers", tensor.shape);
+            let why = format!(
+                "operand {slot} has shape {:?}, needs [{channels}] finite numbers",
+                tensor.shape
+            );
             return Err(Problem::malformed(why));
         }
         Ok(values)
@@ -64,15 +79,31 @@ fn batch_norm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) 
     if channels == 0 || var.iter().any(|v| v + eps <= 0.0) {
         return Err(Problem::malformed("a variance that is not positive"));
     }
-    let scale: Vec<f64> = gamma.iter().zip(&var).map(|(g, v)| g / (v + eps).sqrt()).collect();
+    let scale: Vec<f64> = gamma
+        .iter()
+        .zip(&var)
+        .map(|(g, v)| g / (v + eps).sqrt())
+        .collect();
     let offset = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
     Ok(t.affine(node, x, Affine { scale, offset }))
 }
 
 /// Two values of the sample.
 fn both(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
+    let (mut a, mut b) = (a, b);
     let layer = match node.op.as_str() {
-        "Add" => Layer::Add,
+        // A difference is also written as a sum with the negative.
+        "Add" => match (scaled(t, a), scaled(t, b)) {
+            (_, (source, -1.0)) => {
+                b = source;
+                Layer::Sub
+            }
+            ((source, -1.0), _) => {
+                (a, b) = (b, source);
+                Layer::Sub
+            }
+            _ => Layer::Add,
+        },
         "Sub" => Layer::Sub,
         "Mul" => return gated(t, node, a, b),
         _ => {
@@ -111,7 +142,9 @@ fn gated(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
 fn scaled(t: &Translation<'_>, id: Id) -> (Id, f64) {
     let step = &t.draft.layers[id];
     match &step.work {
-        Work::Affine(Affine { scale, offset }) if scale.len() == 1 && offset[..] == [0.0] => (step.operands[0], scale[0]),
+        Work::Affine(Affine { scale, offset }) if scale.len() == 1 && offset[..] == [0.0] => {
+            (step.operands[0], scale[0])
+        }
         _ => (id, 1.0),
     }
 }
@@ -139,9 +172,15 @@ fn gate_of(t: &Translation<'_>, gate: Id, x: Id) -> Option<(Univariate, f64)> {
         return (base == x && scale == 1.0 && offset == 3.0).then_some((Univariate::HardSwish, 6.0));
     }
     // erf(x / sqrt(2)) + 1
-    let (inner, 1.0, 1.0) = affine(gate)? else { return None };
-    let (inner, Univariate::Erf) = function(inner)? else { return None };
-    let (base, scale, 0.0) = affine(inner)? else { return None };
+    let (inner, 1.0, 1.0) = affine(gate)? else {
+        return None;
+    };
+    let (inner, Univariate::Erf) = function(inner)? else {
+        return None;
+    };
+    let (base, scale, 0.0) = affine(inner)? else {
+        return None;
+    };
     let fits = base == x && near(scale, std::f64::consts::FRAC_1_SQRT_2);
     fits.then_some((Univariate::Gelu { tanh: false }, 2.0))
 }

@@ -31,7 +31,12 @@ pub(crate) fn emit(
             Ok(pushed) => ids[id] = Some(pushed),
             Err(error) => {
                 let problem = Problem::new(error.to_string(), "sizes and numbers that fit");
-                obstacles.push(obstacle(&step.name, &step.operator, draft::shown(&step.shape), problem));
+                obstacles.push(obstacle(
+                    &step.name,
+                    &step.operator,
+                    draft::shown(&step.shape),
+                    problem,
+                ));
                 return Ok(network);
             }
         }
@@ -61,7 +66,10 @@ fn layer(draft: &Draft, step: &Step) -> Result<Layer, OnnxError> {
         Work::Quantize(q) => Layer::Quantize(*q),
         Work::Weighted(w) => weighted(step, w)?,
         Work::Affine(a) => {
-            let reads_input = step.operands.first().is_some_and(|&o| matches!(draft.layers[o].work, Work::Input));
+            let reads_input = step
+                .operands
+                .first()
+                .is_some_and(|&o| matches!(draft.layers[o].work, Work::Input));
             match normalization(a).filter(|_| reads_input) {
                 Some(normalize) => Layer::Normalize(normalize),
                 None => Layer::Function(a.function()),
@@ -103,7 +111,11 @@ fn weighted(step: &Step, layer: &Weighted) -> Result<Layer, OnnxError> {
             let quantizer = WeightQuantizer::new(*bits, *narrow, scale.clone())?;
             let each = layer.shape[1..].iter().product::<usize>();
             let value = |(i, &c): (usize, &i64)| c as f32 * quantizer.channel_scale(i / each);
-            (codes.iter().enumerate().map(value).collect(), Some(codes), Some(quantizer))
+            (
+                codes.iter().enumerate().map(value).collect(),
+                Some(codes),
+                Some(quantizer),
+            )
         }
     };
     let shape_error = |e: ndarray::ShapeError| misfit("weights", e.to_string());
@@ -123,7 +135,8 @@ fn weighted(step: &Step, layer: &Weighted) -> Result<Layer, OnnxError> {
             },
             &[out, per_group, height, width],
         ) => {
-            let weights = Array4::from_shape_vec((out, per_group, height, width), values).map_err(shape_error)?;
+            let weights =
+                Array4::from_shape_vec((out, per_group, height, width), values).map_err(shape_error)?;
             let conv = Conv2d::new(weights, bias, quantizer)?
                 .with_stride(stride)
                 .with_padding(padding)

@@ -9,8 +9,30 @@ use cml_quant::Univariate;
 
 /// Operators that are a function of one variable.
 const KNOWN: [&str; 25] = [
-    "Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Gelu", "Elu", "Selu",
-    "Softplus", "Erf", "Exp", "Log", "Sqrt", "Abs", "Neg", "Sign", "Round", "Floor", "Ceil", "Pow", "Reciprocal",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Clip",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Tanh",
+    "Gelu",
+    "Elu",
+    "Selu",
+    "Softplus",
+    "Erf",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Abs",
+    "Neg",
+    "Sign",
+    "Round",
+    "Floor",
+    "Ceil",
+    "Pow",
+    "Reciprocal",
     "Cast",
 ];
 
@@ -26,7 +48,9 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
         levels.lo = levels.lo.max(lo.ceil() as i64);
         levels.hi = levels.hi.min(hi.floor() as i64);
         if levels.lo > levels.hi {
-            return Err(Problem::malformed(format!("a clip to {lo} to {hi} leaves no level")));
+            return Err(Problem::malformed(format!(
+                "a clip to {lo} to {hi} leaves no level"
+            )));
         }
         return Ok(Value::Integers(*x, levels));
     }
@@ -43,7 +67,10 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
     let shape = t.shape(x).to_vec();
     match of(t.model.opset, node, operands, &shape)? {
         Some(function) => Ok(Value::Live(t.function(node, x, function))),
-        None => Err(Problem::new("this operator is not supported", "an operator of the import page")),
+        None => Err(Problem::new(
+            "this operator is not supported",
+            "an operator of the import page",
+        )),
     }
 }
 

@@ -65,14 +65,22 @@ fn read(path: &Path) -> Result<(Vec<u8>, String), OnnxError> {
     }
     let mut bytes = Vec::new();
     // A pipe has no length.
-    file.take(parse::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    file.take(parse::MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     let name = path.file_stem().map_or("onnx".into(), |s| s.to_string_lossy());
     Ok((bytes, name.into_owned()))
 }
 
 fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, OnnxError> {
     // The parent of a bare file name is the empty path.
-    let folder = folder.map(|f| if f.as_os_str().is_empty() { Path::new(".") } else { f });
+    let folder = folder.map(|f| {
+        if f.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            f
+        }
+    });
     let model = parse::parse(bytes, folder)?;
     let Translated {
         mut draft,

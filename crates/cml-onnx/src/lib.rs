@@ -6,8 +6,8 @@
 //! variable stay functions, which become lookups. A file that cannot be imported gets one
 //! [`Report`] with every obstacle.
 //!
-//! Stages, in order: [`wire`] and [`parse`] (bytes to a model), [`translate`] (nodes to a draft),
-//! [`fold`], [`hoist`], [`checks`], [`emit`] (draft to network).
+//! Stages, in order: `wire` and `parse` (bytes to a model), `translate` (nodes to a draft),
+//! `fold`, `hoist`, `checks`, `emit` (draft to network).
 //!
 //! Invariants:
 //! - No input makes this crate panic, and lengths are bounded before anything is allocated.
@@ -33,11 +33,14 @@ mod external;
 mod fold;
 mod functions;
 mod hoist;
+mod import;
 mod model;
 mod moves;
 mod order;
 mod parse;
 mod pools;
+mod qcdq;
+mod qonnx;
 mod quantizers;
 mod report;
 mod tensor;
@@ -46,8 +49,6 @@ mod value;
 mod weighted;
 mod window;
 mod wire;
-
-mod import;
 
 pub use error::OnnxError;
 pub use import::{Imported, check, import, import_bytes};

@@ -93,6 +93,9 @@ impl Node {
 
     /// Name of an operand, unless it is left out.
     pub(crate) fn input(&self, slot: usize) -> Option<&str> {
-        self.inputs.get(slot).map(String::as_str).filter(|n| !n.is_empty())
+        self.inputs
+            .get(slot)
+            .map(String::as_str)
+            .filter(|n| !n.is_empty())
     }
 }

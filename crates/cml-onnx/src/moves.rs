@@ -55,14 +55,26 @@ fn slice(
     x: Id,
     full: &[usize],
 ) -> Outcome<Id> {
-    let slices = axes::slice(t.model.opset, node, operands, full)?;
-    let sample = &slices[1..];
+    let ranges = axes::slice(t.model.opset, node, operands, full)?;
+    if let Some(bad) = ranges.iter().find(|r| r.step < 0) {
+        return Err(Problem::new(
+            format!("a step of {}", bad.step),
+            "a step of at least 1",
+        ));
+    }
+    if let Some(axis) = ranges.iter().position(|r| r.count == 0) {
+        return Err(Problem::new(
+            format!("nothing is left of axis {axis}"),
+            "a slice with elements",
+        ));
+    }
+    let sample = &ranges[1..];
     let layer = Layer::Slice {
-        starts: sample.iter().map(|s| s[0]).collect(),
-        ends: sample.iter().map(|s| s[1]).collect(),
-        steps: sample.iter().map(|s| s[2]).collect(),
+        starts: sample.iter().map(|r| r.start).collect(),
+        ends: sample.iter().map(|r| r.at(r.count - 1) + 1).collect(),
+        steps: sample.iter().map(|r| r.step as usize).collect(),
     };
-    let shape = sample.iter().map(|s| (s[1] - s[0]).div_ceil(s[2])).collect();
+    let shape = sample.iter().map(|r| r.count).collect();
     Ok(t.push(node, Work::Plain(layer), &[x], shape))
 }
 
@@ -78,7 +90,9 @@ fn pad(
     let value = if t.model.opset < 11 {
         node.float_or("value", 0.0)?
     } else {
-        constant(operands, 2)?.map_or(Some(0.0), |v| v.scalar()).unwrap_or(f32::NAN)
+        constant(operands, 2)?
+            .map_or(Some(0.0), |v| v.scalar())
+            .unwrap_or(f32::NAN)
     };
     if mode != "constant" || value != 0.0 {
         return Err(Problem::new(
@@ -107,7 +121,10 @@ fn pad(
         padding[axis] = [pads[i] as usize, pads[i + padded.len()] as usize];
     }
     if padding[0] != [0, 0] {
-        return Err(Problem::new("it pads the batch axis", "padding of the other axes"));
+        return Err(Problem::new(
+            "it pads the batch axis",
+            "padding of the other axes",
+        ));
     }
     let padding = padding.split_off(1);
     if padding.iter().all(|p| *p == [0, 0]) {
@@ -125,14 +142,20 @@ fn concat(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> O
     let mut shape = t.shape(parts[0]).to_vec();
     let axis = axes::axis(node.int_or("axis", 0)?, shape.len() + 1)?;
     let Some(axis) = axis.checked_sub(1) else {
-        return Err(Problem::new("it joins samples along the batch axis", "axis 1 or more"));
+        return Err(Problem::new(
+            "it joins samples along the batch axis",
+            "axis 1 or more",
+        ));
     };
     shape[axis] = 0;
     for &part in &parts {
         let other = t.shape(part);
         let same = |(a, (x, y)): (usize, (&usize, &usize))| a == axis || x == y;
         if other.len() != shape.len() || !other.iter().zip(&shape).enumerate().all(same) {
-            return Err(Problem::malformed(format!("a value of shape {other:?} joined along axis {}", axis + 1)));
+            return Err(Problem::malformed(format!(
+                "a value of shape {other:?} joined along axis {}",
+                axis + 1
+            )));
         }
         shape[axis] = shape[axis].saturating_add(other[axis]);
     }

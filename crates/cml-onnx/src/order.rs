@@ -18,7 +18,11 @@ pub(crate) fn sort(nodes: Vec<Node>) -> Result<Vec<Node>, OnnxError> {
     let mut waits_for = vec![0usize; nodes.len()];
     let mut readers = vec![Vec::new(); nodes.len()];
     for (i, node) in nodes.iter().enumerate() {
-        let before: BTreeSet<usize> = node.inputs.iter().filter_map(|n| source.get(n.as_str()).copied()).collect();
+        let before: BTreeSet<usize> = node
+            .inputs
+            .iter()
+            .filter_map(|n| source.get(n.as_str()).copied())
+            .collect();
         waits_for[i] = before.len();
         for b in before {
             readers[b].push(i);

@@ -3,7 +3,9 @@
 use crate::model::{Attribute, Info, Model, Node};
 use crate::tensor::Tensor;
 use crate::{OnnxError, order, wire};
-use rten_onnx::onnx::{AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use rten_onnx::onnx::{
+    AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -63,7 +65,11 @@ pub(crate) fn parse(bytes: &[u8], folder: Option<&Path>) -> Result<Model, OnnxEr
 }
 
 fn outputs(graph: &GraphProto) -> Vec<String> {
-    graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect()
+    graph
+        .output
+        .iter()
+        .map(|o| o.name.clone().unwrap_or_default())
+        .collect()
 }
 
 /// Refuses values that two nodes, inputs or constants provide.
@@ -105,7 +111,10 @@ impl Reader<'_> {
         self.elements = self.elements.saturating_add(stated);
         if self.elements > MAX_CONSTANTS {
             return Err(OnnxError::TooLarge {
-                what: format!("elements of constants up to {:?}", proto.name.as_deref().unwrap_or("")),
+                what: format!(
+                    "elements of constants up to {:?}",
+                    proto.name.as_deref().unwrap_or("")
+                ),
                 has: self.elements as u64,
                 limit: MAX_CONSTANTS as u64,
             });

@@ -51,7 +51,11 @@ fn windowed(node: &Node, plane: [usize; 2], axes: usize) -> Outcome<(Pool, [usiz
         return Err(Problem::new("a pool with dilations", "dilation 1"));
     }
     let window = window::read(node, kernel, plane, axes)?;
-    let kind = if node.op == "MaxPool" { PoolKind::Max } else { PoolKind::Average };
+    let kind = if node.op == "MaxPool" {
+        PoolKind::Max
+    } else {
+        PoolKind::Average
+    };
     if kind == PoolKind::Average && window.padding != [0; 4] && node.int_or("count_include_pad", 0)? == 0 {
         return Err(Problem::new(
             "padding that an average does not count: windows of different sizes",

@@ -168,9 +168,11 @@ impl Tensor {
         }
         let count = shape.iter().product();
         let bytes = match proto.data_location {
-            Some(DataLocation::EXTERNAL) => {
-                Some(external::read(proto, raw_len(code, count).ok_or_else(|| fail("no raw form".into()))?, folder)?)
-            }
+            Some(DataLocation::EXTERNAL) => Some(external::read(
+                proto,
+                raw_len(code, count).ok_or_else(|| fail("no raw form".into()))?,
+                folder,
+            )?),
             _ => proto.raw_data.as_ref().map(|raw| raw.borrow().clone()),
         };
         let data = match bytes {
@@ -178,7 +180,10 @@ impl Tensor {
                 let needs = raw_len(code, count);
                 if needs != Some(bytes.len()) {
                     let needs = needs.unwrap_or_default();
-                    return Err(fail(format!("shape {shape:?} needs {needs} bytes, has {}", bytes.len())));
+                    return Err(fail(format!(
+                        "shape {shape:?} needs {needs} bytes, has {}",
+                        bytes.len()
+                    )));
                 }
                 from_raw(code, count, &bytes)
             }
@@ -186,7 +191,11 @@ impl Tensor {
         };
         let tensor = Self { shape, dtype, data };
         if tensor.len() != count {
-            return Err(fail(format!("shape {:?} needs {count} elements, has {}", tensor.shape, tensor.len())));
+            return Err(fail(format!(
+                "shape {:?} needs {count} elements, has {}",
+                tensor.shape,
+                tensor.len()
+            )));
         }
         Ok(tensor)
     }

@@ -69,7 +69,12 @@ fn final_values(model: &Model) -> BTreeSet<String> {
                 last.remove(input);
             }
         } else if LEFT_OUT.contains(&node.op.as_str()) {
-            let only_here = |name: &str| model.nodes.iter().all(|n| n.name == node.name || !n.inputs.iter().any(|i| i == name));
+            let only_here = |name: &str| {
+                model
+                    .nodes
+                    .iter()
+                    .all(|n| n.name == node.name || !n.inputs.iter().any(|i| i == name))
+            };
             if let Some(name) = node.input(0).filter(|n| only_here(n)) {
                 last.insert(name.to_owned());
             }
@@ -93,11 +98,24 @@ impl Translation<'_> {
         });
     }
 
+    /// Says what was done with a node.
+    pub(crate) fn note(&mut self, node: &Node, text: String) {
+        self.report.notes.push(Note {
+            node: node.name.clone(),
+            text,
+        });
+    }
+
     /// The input of the network.
     fn interface(&mut self) {
         let model = self.model;
         if !OPSETS.contains(&model.opset) {
-            let why = format!("operator set {}, needs {} to {}", model.opset, OPSETS.start(), OPSETS.end());
+            let why = format!(
+                "operator set {}, needs {} to {}",
+                model.opset,
+                OPSETS.start(),
+                OPSETS.end()
+            );
             let problem = Problem::new(why, "an export with opset_version=17");
             self.refuse("model", "opset", String::new(), problem);
         }
@@ -139,18 +157,26 @@ impl Translation<'_> {
         let text = || shape.iter().map(known).collect::<Vec<_>>().join(", ");
         let Some((None | Some(1), sample)) = shape.split_first().filter(|(_, s)| !s.is_empty()) else {
             return Err(Problem::new(
-                format!("input of shape [{}], needs a first axis (the batch) of 1 or symbolic", text()),
+                format!(
+                    "input of shape [{}], needs a first axis (the batch) of 1 or symbolic",
+                    text()
+                ),
                 "an export with one sample, shape [1, ..]",
             ));
         };
         let sample: Option<Vec<usize>> = sample.iter().copied().collect();
         let count = |s: &Vec<usize>| s.iter().fold(1usize, |n, &d| n.saturating_mul(d));
-        sample.filter(|s| (1..=MAX_LIVE).contains(&count(s))).ok_or_else(|| {
-            Problem::new(
-                format!("input of shape [{}], needs known sizes of 1 to {MAX_LIVE} elements", text()),
-                "an export in which only the batch axis is symbolic",
-            )
-        })
+        sample
+            .filter(|s| (1..=MAX_LIVE).contains(&count(s)))
+            .ok_or_else(|| {
+                Problem::new(
+                    format!(
+                        "input of shape [{}], needs known sizes of 1 to {MAX_LIVE} elements",
+                        text()
+                    ),
+                    "an export in which only the batch axis is symbolic",
+                )
+            })
     }
 
     fn output(&mut self) -> Option<Id> {
@@ -167,7 +193,9 @@ impl Translation<'_> {
                         Some(_) => "an output that does not depend on the input",
                     };
                     let problem = Problem::new(why, "one output of floats");
-                    self.report.obstacles.push(obstacle(name, "output", String::new(), problem));
+                    self.report
+                        .obstacles
+                        .push(obstacle(name, "output", String::new(), problem));
                     broken = true;
                 }
             }
@@ -178,7 +206,10 @@ impl Translation<'_> {
             other => {
                 if !broken {
                     let count = found.len() + usize::from(other.is_some());
-                    let problem = Problem::new(format!("{count} different outputs, needs 1"), "an export with one output");
+                    let problem = Problem::new(
+                        format!("{count} different outputs, needs 1"),
+                        "an export with one output",
+                    );
                     self.refuse("model", "output", String::new(), problem);
                 }
                 None
@@ -198,7 +229,8 @@ impl Translation<'_> {
         });
         let mut results = results.into_iter();
         for name in node.outputs.iter().filter(|o| !o.is_empty()) {
-            self.values.insert(name.clone(), results.next().unwrap_or(Value::Broken));
+            self.values
+                .insert(name.clone(), results.next().unwrap_or(Value::Broken));
         }
     }
 
@@ -225,7 +257,11 @@ impl Translation<'_> {
             Value::Live(id) | Value::Integers(id, _) => Some(shown(&self.draft.layers[*id].shape)),
             Value::Constant(_) | Value::Coded(_) | Value::Broken => None,
         };
-        node.inputs.iter().filter_map(shape).collect::<Vec<_>>().join(" and ")
+        node.inputs
+            .iter()
+            .filter_map(shape)
+            .collect::<Vec<_>>()
+            .join(" and ")
     }
 
     fn apply(&mut self, node: &Node, operands: &[Option<Value>]) -> Outcome<Vec<Value>> {
@@ -234,10 +270,13 @@ impl Translation<'_> {
             return constants::literal(node).map(|t| vec![Value::Constant(t)]);
         }
         if self.final_values_of(node) && matches!(node.op.as_str(), "Softmax" | "LogSoftmax" | "ArgMax") {
-            self.report.notes.push(Note {
-                node: node.name.clone(),
-                text: format!("{} at the end is left to the client: the outputs are what it reads", node.op),
-            });
+            self.note(
+                node,
+                format!(
+                    "{} at the end is left to the client: the outputs are what it reads",
+                    node.op
+                ),
+            );
             return Ok(operands.first().cloned().flatten().into_iter().collect());
         }
         if quantizers::is_quantizer(node) {
@@ -249,9 +288,8 @@ impl Translation<'_> {
         let value = match node.op.as_str() {
             "Gemm" | "MatMul" | "Conv" => weighted::apply(self, node, operands)?,
             "BatchNormalization" | "Add" | "Sub" | "Mul" | "Div" => elementwise::apply(self, node, operands)?,
-            "AveragePool" | "MaxPool" | "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceSum" => {
-                pools::apply(self, node, operands)?
-            }
+            "AveragePool" | "MaxPool" | "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean"
+            | "ReduceSum" => pools::apply(self, node, operands)?,
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" | "Pad" | "Concat" => {
                 moves::apply(self, node, operands)?
             }
@@ -358,29 +396,40 @@ pub(crate) fn constant(operands: &[Option<Value>], slot: usize) -> Outcome<Optio
 
 /// Refuses operators that no stage knows.
 fn supported(node: &Node) -> Outcome<()> {
-    const KNOWN: &str = "Add AveragePool BatchNormalization Cast Concat Constant Conv DequantizeLinear Div Dropout \
+    const KNOWN: &str = "Add AveragePool BatchNormalization Cast Concat Constant ConstantOfShape Conv DequantizeLinear Div Dropout \
         Flatten Gather Gemm GlobalAveragePool GlobalMaxPool Identity MatMul MaxPool Mul Pad QuantizeLinear \
         ReduceMean ReduceSum Reshape Shape Slice Squeeze Sub Transpose Unsqueeze";
     if quantizers::is_quantizer(node)
-        || (node.standard && (KNOWN.split_whitespace().any(|k| k == node.op) || functions::is_known(&node.op)))
+        || (node.standard
+            && (KNOWN.split_whitespace().any(|k| k == node.op) || functions::is_known(&node.op)))
     {
         return Ok(());
     }
     let (why, instead) = match node.op.as_str() {
-        "Softmax" | "LogSoftmax" | "ArgMax" => {
-            ("it is not at the end of the network", "the same at the end, where it is left to the client")
-        }
+        "Softmax" | "LogSoftmax" | "ArgMax" => (
+            "it is not at the end of the network",
+            "the same at the end, where it is left to the client",
+        ),
         "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeLinear" => (
             "integer operators are not read",
             "QuantizeLinear and DequantizeLinear around float operators (QCDQ), or QONNX",
         ),
-        "If" | "Loop" | "Scan" => ("the program that runs must not depend on data", "the branch itself"),
+        "If" | "Loop" | "Scan" => (
+            "the program that runs must not depend on data",
+            "the branch itself",
+        ),
         "Mish" | "Swish" | "Silu" => ("this function is not supported", "HardSwish, Gelu or Relu"),
         "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LpNormalization" => {
             ("it divides by a value of the sample", "BatchNormalization")
         }
-        "LSTM" | "GRU" | "RNN" => ("recurrent networks are not supported", "dense layers or convolutions"),
-        _ => ("this operator is not supported", "the operators of the import page"),
+        "LSTM" | "GRU" | "RNN" => (
+            "recurrent networks are not supported",
+            "dense layers or convolutions",
+        ),
+        _ => (
+            "this operator is not supported",
+            "the operators of the import page",
+        ),
     };
     Err(Problem::new(why, instead))
 }

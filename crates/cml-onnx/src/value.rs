@@ -122,7 +122,10 @@ pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>
     let full = [&[1], sample].concat();
     if !broadcasts_to(&tensor.shape, &full) {
         return Err(Problem::new(
-            format!("a constant of shape {:?} with a value of shape {full:?}", tensor.shape),
+            format!(
+                "a constant of shape {:?} with a value of shape {full:?}",
+                tensor.shape
+            ),
             "a constant that broadcasts to the value's shape",
         ));
     }
@@ -138,7 +141,10 @@ pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>
         return Ok(channels);
     }
     Err(Problem::new(
-        format!("a constant of shape {:?} that differs within a channel", tensor.shape),
+        format!(
+            "a constant of shape {:?} that differs within a channel",
+            tensor.shape
+        ),
         "one constant, or one for each channel (axis 1)",
     ))
 }

@@ -75,7 +75,10 @@ fn push_dense(t: &mut Translation<'_>, node: &Node, x: Id, layer: Weighted) -> O
     let (out, fan_in) = (layer.shape[0], layer.shape[1]);
     if t.shape(x) != [fan_in] {
         return Err(Problem::new(
-            format!("weights for {fan_in} features with a value of shape {:?}", t.shape(x)),
+            format!(
+                "weights for {fan_in} features with a value of shape {:?}",
+                t.shape(x)
+            ),
             "a Flatten before it, or weights that fit",
         ));
     }
@@ -86,7 +89,9 @@ fn push_dense(t: &mut Translation<'_>, node: &Node, x: Id, layer: Weighted) -> O
 fn matrix(value: &Value, transposed: bool) -> Outcome<(Vec<usize>, Weights)> {
     let (shape, weights) = extract(value, usize::from(!transposed))?;
     let &[rows, columns] = &shape[..] else {
-        return Err(Problem::malformed(format!("weights of shape {shape:?}, needs 2 axes")));
+        return Err(Problem::malformed(format!(
+            "weights of shape {shape:?}, needs 2 axes"
+        )));
     };
     if transposed {
         return Ok((shape, weights));
@@ -119,7 +124,10 @@ fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
         Value::Constant(tensor) => {
             let values = tensor.to_floats();
             if empty(&tensor.shape) || values.iter().any(|v| !v.is_finite()) {
-                let why = format!("weights of shape {:?} that are missing or not finite", tensor.shape);
+                let why = format!(
+                    "weights of shape {:?} that are missing or not finite",
+                    tensor.shape
+                );
                 return Err(Problem::malformed(why));
             }
             Ok((tensor.shape.clone(), Weights::Float(values)))
@@ -131,13 +139,21 @@ fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
             }
             let codes = coded.codes.to_ints()?;
             let scale = coded.scale.to_floats();
-            let along = coded.scale.shape.iter().enumerate().all(|(a, &d)| d == 1 || a == out);
+            let along = coded
+                .scale
+                .shape
+                .iter()
+                .enumerate()
+                .all(|(a, &d)| d == 1 || a == out);
             let scale = match coded.scale.scalar() {
                 Some(one) => vec![one],
                 None if along => scale,
                 None => {
                     return Err(Problem::new(
-                        format!("weight scales of shape {:?} that differ within an output channel", coded.scale.shape),
+                        format!(
+                            "weight scales of shape {:?} that differ within an output channel",
+                            coded.scale.shape
+                        ),
                         "one scale, or one for each output channel",
                     ));
                 }
@@ -159,10 +175,16 @@ fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
 fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Outcome<Vec<f32>> {
     let full = [1, out];
     if !broadcasts_to(&bias.shape, &full) {
-        return Err(Problem::malformed(format!("a bias of shape {:?} for {out} outputs", bias.shape)));
+        return Err(Problem::malformed(format!(
+            "a bias of shape {:?} for {out} outputs",
+            bias.shape
+        )));
     }
     let values = bias.to_floats();
-    let all: Vec<f32> = broadcast(&full, &bias.shape).into_iter().map(|i| values[i] * beta).collect();
+    let all: Vec<f32> = broadcast(&full, &bias.shape)
+        .into_iter()
+        .map(|i| values[i] * beta)
+        .collect();
     if all.iter().any(|b| !b.is_finite()) {
         return Err(Problem::malformed("a bias that is not finite"));
     }
@@ -184,7 +206,9 @@ fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
     if let Some(kernel) = node.ints("kernel_shape")?
         && !kernel.iter().map(|&k| k as usize).eq(shape[2..].iter().copied())
     {
-        return Err(Problem::malformed(format!("kernel_shape {kernel:?}, weights {shape:?}")));
+        return Err(Problem::malformed(format!(
+            "kernel_shape {kernel:?}, weights {shape:?}"
+        )));
     }
     if axes == 1 {
         shape.insert(2, 1);
@@ -202,7 +226,9 @@ fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
             input[0]
         )));
     }
-    let bias = constant(operands, 2)?.map(|b| bias_of(&b, shape[0], 1.0)).transpose()?;
+    let bias = constant(operands, 2)?
+        .map(|b| bias_of(&b, shape[0], 1.0))
+        .transpose()?;
     let result = vec![shape[0], window.positions[0], window.positions[1]];
     let layer = Weighted {
         kind: Kind::Conv {
@@ -216,7 +242,11 @@ fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
     };
     let x = t.reshape(node, x, vec![input[0], plane[0], plane[1]]);
     let y = t.push(node, Work::Weighted(layer), &[x], result.clone());
-    Ok(if axes == 1 { t.reshape(node, y, vec![result[0], result[2]]) } else { y })
+    Ok(if axes == 1 {
+        t.reshape(node, y, vec![result[0], result[2]])
+    } else {
+        y
+    })
 }
 
 /// The kernel with zeros between its elements.

@@ -31,7 +31,12 @@ pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Outcome<[usize; 2]> 
         return Ok([1, 1]);
     };
     let fail = || Problem::malformed(format!("{name} {list:?} in {axes} dimensions"));
-    let number = |v: i64| usize::try_from(v).ok().filter(|_| (1..=MOST).contains(&v)).ok_or_else(fail);
+    let number = |v: i64| {
+        usize::try_from(v)
+            .ok()
+            .filter(|_| (1..=MOST).contains(&v))
+            .ok_or_else(fail)
+    };
     match list[..] {
         [width] if axes == 1 => Ok([1, number(width)?]),
         [height, width] if axes == 2 => Ok([number(height)?, number(width)?]),
@@ -50,13 +55,20 @@ pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usi
     let first = 2 - axes;
     match auto.as_str() {
         "NOTSET" | "" => {
-            let pads = node.ints("pads")?.filter(|p| !p.is_empty()).unwrap_or_else(|| vec![0; 2 * axes]);
+            let pads = node
+                .ints("pads")?
+                .filter(|p| !p.is_empty())
+                .unwrap_or_else(|| vec![0; 2 * axes]);
             if pads.len() != 2 * axes || pads.iter().any(|p| !(0..=MOST).contains(p)) {
                 return Err(Problem::malformed(format!("pads {pads:?} in {axes} dimensions")));
             }
             for (axis, &pad) in pads.iter().enumerate() {
                 // All starts, then all ends.
-                let side = if axis < axes { axis + first } else { axis - axes + 2 + first };
+                let side = if axis < axes {
+                    axis + first
+                } else {
+                    axis - axes + 2 + first
+                };
                 padding[side] = pad as usize;
             }
         }
@@ -67,7 +79,11 @@ pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usi
                 let covered = (positions.saturating_sub(1) * stride[axis]).saturating_add(kernel[axis]);
                 let missing = covered.saturating_sub(plane[axis]);
                 let (less, more) = (missing / 2, missing - missing / 2);
-                (padding[axis], padding[axis + 2]) = if auto == "SAME_UPPER" { (less, more) } else { (more, less) };
+                (padding[axis], padding[axis + 2]) = if auto == "SAME_UPPER" {
+                    (less, more)
+                } else {
+                    (more, less)
+                };
             }
         }
         other => return Err(Problem::malformed(format!("auto_pad {other:?}"))),
@@ -76,7 +92,9 @@ pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usi
     for axis in 0..2 {
         let padded = plane[axis] + padding[axis] + padding[axis + 2];
         let Some(room) = padded.checked_sub(kernel[axis]).filter(|_| kernel[axis] >= 1) else {
-            return Err(Problem::malformed(format!("a kernel {kernel:?} on {plane:?}, padded by {padding:?}")));
+            return Err(Problem::malformed(format!(
+                "a kernel {kernel:?} on {plane:?}, padded by {padding:?}"
+            )));
         };
         if room % stride[axis] != 0 && node.int_or("ceil_mode", 0)? != 0 {
             return Err(Problem::new(

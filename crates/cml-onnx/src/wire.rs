@@ -124,9 +124,10 @@ impl Walk {
     fn content(&mut self, content: Content, bytes: &[u8], depth: usize) -> Result<(), OnnxError> {
         match content {
             Content::Message(inner) => self.message(inner, bytes, depth + 1),
-            Content::Fixed(size) if bytes.len() % size != 0 => {
-                Err(OnnxError::Format(format!("{} bytes of {size}-byte numbers", bytes.len())))
-            }
+            Content::Fixed(size) if !bytes.len().is_multiple_of(size) => Err(OnnxError::Format(format!(
+                "{} bytes of {size}-byte numbers",
+                bytes.len()
+            ))),
             Content::Varints => {
                 let mut rest = bytes;
                 while !rest.is_empty() {
@@ -148,9 +149,14 @@ fn too_large(what: &str, has: usize, limit: usize) -> OnnxError {
 }
 
 fn take<'a>(rest: &mut &'a [u8], len: u64) -> Result<&'a [u8], OnnxError> {
-    let split = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len));
+    let split = usize::try_from(len)
+        .ok()
+        .and_then(|len| rest.split_at_checked(len));
     let Some((taken, after)) = split else {
-        return Err(OnnxError::Format(format!("a field of {len} bytes, {} left", rest.len())));
+        return Err(OnnxError::Format(format!(
+            "a field of {len} bytes, {} left",
+            rest.len()
+        )));
     };
     *rest = after;
     Ok(taken)

@@ -1,4 +1,5 @@
 //! Tests of the public interface.
 
+mod tmpdev;
 mod vectors;
 mod world;

@@ -6,13 +6,20 @@ use std::path::{Path, PathBuf};
 
 /// A file of `tests/vectors`.
 pub(crate) fn vector(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/vectors")
+        .join(name)
 }
 
 /// Rows of inputs `x..` with the outputs `y..` that the exporter computed.
 pub(crate) fn rows(name: &str) -> Vec<(Vec<f32>, Vec<f32>)> {
     let mut reader = csv::Reader::from_path(vector(&format!("{name}.io.csv"))).unwrap();
-    let inputs = reader.headers().unwrap().iter().filter(|h| h.starts_with('x')).count();
+    let inputs = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .filter(|h| h.starts_with('x'))
+        .count();
     let rows = reader.records().map(|record| {
         let values: Vec<f32> = record.unwrap().iter().map(|v| v.parse().unwrap()).collect();
         (values[..inputs].to_vec(), values[inputs..].to_vec())
@@ -48,7 +55,11 @@ pub(crate) fn class(scores: &[f32]) -> usize {
 pub(crate) fn differing(network: &Network, name: &str) -> (usize, Vec<String>) {
     let rows = rows(name);
     let samples: Vec<Vec<f32>> = rows.iter().map(|r| r.0.clone()).collect();
-    let ours = outputs(network, &samples);
+    let ours = if network.is_float() {
+        samples.iter().map(|x| network.forward(x).unwrap()).collect()
+    } else {
+        outputs(network, &samples)
+    };
     let mut found = Vec::new();
     for (row, (ours, (_, theirs))) in ours.iter().zip(&rows).enumerate() {
         assert_eq!(ours.len(), theirs.len());
