@@ -160,11 +160,13 @@ impl Checks<'_> {
     fn products(&mut self, step: &Step, weighted: &Weighted) -> State {
         let read = self.plain(step, 0);
         let Weights::Codes { scale: scales, .. } = &weighted.weights else {
-            return self.refuse(
+            self.refuse(
                 step,
                 "its weights have no quantizer, but other layers are quantized".to_owned(),
                 "a layer with weight quantization (QuantLinear, QuantConv2d)".to_owned(),
             );
+            // What reads it needs a quantizer in any case.
+            return State::Sums;
         };
         match read {
             Some((scale, _)) if weighted.bias.is_none() && scales.len() == 1 => State::Plain {

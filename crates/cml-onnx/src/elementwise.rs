@@ -126,10 +126,11 @@ fn both(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
 /// `x * g(x)`, where it is a function that has a name.
 fn gated(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
     for (x, gate) in [(a, b), (b, a)] {
-        let (base, factor) = scaled(t, x);
-        if let Some((function, product)) = gate_of(t, gate, base) {
-            let y = t.function(node, base, function);
-            return Ok(t.affine(node, y, Affine::scaled(vec![factor * product])));
+        for (base, factor) in [(x, 1.0), scaled(t, x)] {
+            if let Some((function, product)) = gate_of(t, gate, base) {
+                let y = t.function(node, base, function);
+                return Ok(t.affine(node, y, Affine::scaled(vec![factor * product])));
+            }
         }
     }
     Err(Problem::new(

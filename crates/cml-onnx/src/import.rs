@@ -21,8 +21,16 @@ pub struct Imported {
 /// # Errors
 /// If the file cannot be read, is no ONNX model or too large, or there are obstacles.
 pub fn import(path: &Path) -> Result<Imported, OnnxError> {
-    let (bytes, name) = read(path)?;
-    convert(&bytes, path.parent(), &name)
+    let name = path.file_stem().map_or("onnx".into(), |s| s.to_string_lossy());
+    import_named(path, &name)
+}
+
+/// Imports a file; the network has the given name.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_named(path: &Path, name: &str) -> Result<Imported, OnnxError> {
+    convert(&read(path)?, path.parent(), name)
 }
 
 /// Imports the bytes of a file that lies in `folder`; without one, the file must hold all its data.
@@ -48,7 +56,7 @@ pub fn check(path: &Path) -> Result<Report, OnnxError> {
     }
 }
 
-fn read(path: &Path) -> Result<(Vec<u8>, String), OnnxError> {
+fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
     let io = |source| OnnxError::Io {
         path: path.to_owned(),
         source,
@@ -68,8 +76,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, String), OnnxError> {
     file.take(parse::MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(io)?;
-    let name = path.file_stem().map_or("onnx".into(), |s| s.to_string_lossy());
-    Ok((bytes, name.into_owned()))
+    Ok(bytes)
 }
 
 fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, OnnxError> {

@@ -51,5 +51,5 @@ mod window;
 mod wire;
 
 pub use error::OnnxError;
-pub use import::{Imported, check, import, import_bytes};
+pub use import::{Imported, check, import, import_bytes, import_named};
 pub use report::{Note, Obstacle, Report};

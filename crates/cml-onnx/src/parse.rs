@@ -106,7 +106,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn tensor(&mut self, proto: &TensorProto) -> Result<Tensor, OnnxError> {
-        let stated = proto.dims.iter().try_fold(1i64, |n, &d| n.checked_mul(d));
+        let stated = proto.dims.iter().try_fold(1i64, |n, &d| n.checked_mul(d.max(0)));
         let stated = stated.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
         self.elements = self.elements.saturating_add(stated);
         if self.elements > MAX_CONSTANTS {

@@ -265,10 +265,6 @@ impl Translation<'_> {
     }
 
     fn apply(&mut self, node: &Node, operands: &[Option<Value>]) -> Outcome<Vec<Value>> {
-        supported(node)?;
-        if node.op == "Constant" {
-            return constants::literal(node).map(|t| vec![Value::Constant(t)]);
-        }
         if self.final_values_of(node) && matches!(node.op.as_str(), "Softmax" | "LogSoftmax" | "ArgMax") {
             self.note(
                 node,
@@ -278,6 +274,10 @@ impl Translation<'_> {
                 ),
             );
             return Ok(operands.first().cloned().flatten().into_iter().collect());
+        }
+        supported(node)?;
+        if node.op == "Constant" {
+            return constants::literal(node).map(|t| vec![Value::Constant(t)]);
         }
         if quantizers::is_quantizer(node) {
             return quantizers::apply(self, node, operands).map(|v| vec![v]);

@@ -115,9 +115,6 @@ pub(crate) fn broadcasts_to(small: &[usize], shape: &[usize]) -> bool {
 /// # Errors
 /// If they differ along another axis, or do not fit the shape.
 pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>> {
-    if let Some(all) = tensor.scalar() {
-        return Ok(vec![all]);
-    }
     // The batch axis leads.
     let full = [&[1], sample].concat();
     if !broadcasts_to(&tensor.shape, &full) {
@@ -128,6 +125,9 @@ pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>
             ),
             "a constant that broadcasts to the value's shape",
         ));
+    }
+    if let Some(all) = tensor.scalar() {
+        return Ok(vec![all]);
     }
     let values = tensor.to_floats();
     let at = broadcast(&full, &tensor.shape);

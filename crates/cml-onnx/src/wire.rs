@@ -7,7 +7,7 @@
 use crate::OnnxError;
 
 /// Most fields of a file.
-const MAX_FIELDS: usize = 1 << 22;
+const MAX_FIELDS: usize = 1 << 20;
 /// Deepest nesting of messages.
 const MAX_DEPTH: usize = 32;
 

@@ -1,5 +1,9 @@
 //! Tests of the public interface.
 
-mod tmpdev;
+mod external;
+mod malformed;
+mod obstacles;
+mod operators;
 mod vectors;
+mod wire;
 mod world;
