@@ -273,7 +273,7 @@ impl Translation<'_> {
                     node.op
                 ),
             );
-            return Ok(operands.first().cloned().flatten().into_iter().collect());
+            return first(operands).map(|v| vec![v]);
         }
         supported(node)?;
         if node.op == "Constant" {
@@ -293,7 +293,7 @@ impl Translation<'_> {
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" | "Pad" | "Concat" => {
                 moves::apply(self, node, operands)?
             }
-            "Identity" | "Dropout" => operands.first().cloned().flatten().unwrap_or(Value::Broken),
+            "Identity" | "Dropout" => first(operands)?,
             _ => functions::apply(self, node, operands)?,
         };
         if let Value::Live(id) = value {
@@ -363,6 +363,11 @@ pub(crate) fn obstacle(name: &str, operator: &str, shape: String, problem: Probl
         why: problem.why,
         instead: problem.instead,
     }
+}
+
+fn first(operands: &[Option<Value>]) -> Outcome<Value> {
+    let first = operands.first().cloned().flatten();
+    first.ok_or_else(|| Problem::malformed("operand 0 is missing"))
 }
 
 /// The layer that an operand is, if it is one.

@@ -4,6 +4,7 @@ mod external;
 mod malformed;
 mod obstacles;
 mod operators;
+mod random;
 mod vectors;
 mod wire;
 mod world;
