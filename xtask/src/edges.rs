@@ -43,7 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Siblings that only the tests of a crate may name.
-const TEST_EDGES: &[(&str, &[&str])] = &[("cml-nn", &["cml-ir"])];
+const TEST_EDGES: &[(&str, &[&str])] = &[("cml-nn", &["cml-ir"]), ("cml-onnx", &["cml-ir"])];
 
 /// What links libtorch, and so is no default member.
 const NEED_LIBTORCH: [&str; 2] = ["cml-nn", "cml-cli"];

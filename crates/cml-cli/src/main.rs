@@ -29,6 +29,7 @@ struct Cli {
 enum Command {
     #[cfg(feature = "train")]
     Train(commands::train::Args),
+    Import(commands::import::Args),
     Quantize(commands::quantize::Args),
     Inspect(commands::inspect::Args),
     Analyze(commands::analyze::Args),
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         #[cfg(feature = "train")]
         Command::Train(args) => commands::train::run(args),
+        Command::Import(args) => commands::import::run(args),
         Command::Quantize(args) => commands::quantize::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Analyze(args) => commands::analyze::run(args),
@@ -59,16 +61,16 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(report) => {
-            let code = if report.failed.is_some() {
-                exit::FAILED
-            } else {
-                exit::DONE
+            let code = match (&report.failed, &report.refused) {
+                (Some(_), _) => exit::FAILED,
+                (None, Some(_)) => exit::USAGE,
+                (None, None) => exit::DONE,
             };
             if let Err(error) = show::print(&report, cli.json) {
                 eprintln!("error: cannot write to standard output: {error}");
                 return ExitCode::from(exit::FAILED);
             }
-            if let Some(why) = report.failed {
+            if let Some(why) = report.failed.or(report.refused) {
                 eprintln!("error: {why}");
             }
             ExitCode::from(code)

@@ -13,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) json: Value,
     /// Why the exit code is 1 although there is a result.
     pub(crate) failed: Option<String>,
+    /// Why the exit code is 2: the result says what is wrong with the input.
+    pub(crate) refused: Option<String>,
 }
 
 impl Report {
@@ -22,6 +24,7 @@ impl Report {
             text: text.into(),
             json,
             failed: None,
+            refused: None,
         }
     }
 }

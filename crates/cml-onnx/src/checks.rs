@@ -1,0 +1,246 @@
+//! What a quantized network needs, checked on the draft so that every obstacle is found at once.
+
+use crate::Obstacle;
+use crate::draft::{Draft, Id, Step, Weighted, Weights, Work, of, shown};
+use crate::report::Problem;
+use crate::translate::obstacle;
+use cml_quant::{Layer, PoolKind};
+
+/// What the integers of a layer stand for, as far as it matters to its readers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// Floats of the input.
+    Raw,
+    /// Integers of one scale.
+    Plain { scale: f32, zero_point: i64 },
+    /// Sums with a bias, or scales that differ.
+    Sums,
+    /// A function was applied.
+    Function,
+    /// An obstacle was found before.
+    Unknown,
+}
+
+/// Whether any layer works on integers.
+pub(crate) fn is_quantized(draft: &Draft, output: Id) -> bool {
+    draft
+        .needed(output)
+        .into_iter()
+        .any(|id| match &draft.layers[id].work {
+            Work::Quantize(_) => true,
+            Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
+            Work::Input | Work::Affine(_) | Work::Plain(_) => false,
+        })
+}
+
+/// Every obstacle of a network of integers.
+pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
+    let mut checks = Checks {
+        draft,
+        states: vec![State::Unknown; draft.layers.len()],
+        found: Vec::new(),
+    };
+    for id in draft.needed(output) {
+        checks.states[id] = checks.state(&draft.layers[id]);
+    }
+    let last = &draft.layers[output];
+    let problem = match checks.states[output] {
+        State::Function if !grows(draft, output) => Some(Problem::new(
+            format!("the output {} ends with a function", last.edge),
+            "a QuantIdentity after it, or the function left to the client",
+        )),
+        State::Raw => Some(Problem::new("the output is the input", "a network with a layer")),
+        _ => None,
+    };
+    checks.found.extend(problem.map(|p| refused(last, p)));
+    checks.found
+}
+
+/// Whether the functions at the end are factors above 0 and offsets, which become the output's scale.
+fn grows(draft: &Draft, mut id: Id) -> bool {
+    loop {
+        let step = &draft.layers[id];
+        match &step.work {
+            Work::Affine(a) if a.scale.iter().all(|&s| s > 0.0) => {}
+            Work::Plain(Layer::Reshape { .. }) => {}
+            Work::Affine(_) | Work::Plain(Layer::Function(_)) => return false,
+            _ => return true,
+        }
+        id = step.operands[0];
+    }
+}
+
+fn refused(step: &Step, problem: Problem) -> Obstacle {
+    obstacle(&step.name, &step.operator, shown(&step.shape), problem)
+}
+
+struct Checks<'a> {
+    draft: &'a Draft,
+    states: Vec<State>,
+    found: Vec<Obstacle>,
+}
+
+impl Checks<'_> {
+    fn refuse(&mut self, step: &Step, why: String, instead: String) -> State {
+        self.found.push(refused(step, Problem::new(why, instead)));
+        State::Unknown
+    }
+
+    /// Scale and zero point of an operand, which must be plain codes.
+    fn plain(&mut self, step: &Step, slot: usize) -> Option<(f32, i64)> {
+        let operand = &self.draft.layers[step.operands[slot]];
+        match self.states[step.operands[slot]] {
+            State::Plain { scale, zero_point } => return Some((scale, zero_point)),
+            State::Unknown => {}
+            _ => {
+                let edge = &operand.edge;
+                let after = match operand.work {
+                    Work::Input => "the input".to_owned(),
+                    _ => format!("{} ({})", operand.name, operand.operator),
+                };
+                self.refuse(
+                    step,
+                    format!("it reads {edge:?} without a quantizer, the result of {after}"),
+                    format!("a QuantIdentity on {edge:?}, between {after} and {}", step.name),
+                );
+            }
+        }
+        None
+    }
+
+    fn state(&mut self, step: &Step) -> State {
+        let before = step.operands.first().map(|&o| self.states[o]);
+        match &step.work {
+            Work::Input => State::Raw,
+            Work::Quantize(q) => {
+                if self.reads_function_of_input(step) {
+                    return self.refuse(
+                        step,
+                        "a function is applied to the raw input before its quantizer".to_owned(),
+                        "the quantizer first, or the function applied to the data".to_owned(),
+                    );
+                }
+                State::Plain {
+                    scale: q.scale,
+                    zero_point: q.zero_point,
+                }
+            }
+            Work::Affine(affine) => match before {
+                Some(State::Raw) if affine.scale.iter().any(|&s| s <= 0.0) => self.refuse(
+                    step,
+                    "the input is multiplied with a number that is not positive".to_owned(),
+                    "a positive factor".to_owned(),
+                ),
+                Some(State::Raw) => State::Raw,
+                Some(State::Unknown) => State::Unknown,
+                _ => State::Function,
+            },
+            Work::Weighted(weighted) => self.products(step, weighted),
+            Work::Plain(layer) => self.layer(step, layer, before.unwrap_or(State::Unknown)),
+        }
+    }
+
+    /// Whether a function lies between the raw input and a quantizer.
+    fn reads_function_of_input(&self, step: &Step) -> bool {
+        let mut id = step.operands[0];
+        let mut function = false;
+        loop {
+            let step = &self.draft.layers[id];
+            match &step.work {
+                Work::Input => return function,
+                Work::Plain(Layer::Function(_)) => function = true,
+                Work::Affine(_) => {}
+                Work::Plain(Layer::Reshape { .. } | Layer::Transpose { .. } | Layer::Slice { .. }) => {}
+                _ => return false,
+            }
+            id = step.operands[0];
+        }
+    }
+
+    fn products(&mut self, step: &Step, weighted: &Weighted) -> State {
+        let read = self.plain(step, 0);
+        let Weights::Codes { scale: scales, .. } = &weighted.weights else {
+            self.refuse(
+                step,
+                "its weights have no quantizer, but other layers are quantized".to_owned(),
+                "a layer with weight quantization (QuantLinear, QuantConv2d)".to_owned(),
+            );
+            // What reads it needs a quantizer in any case.
+            return State::Sums;
+        };
+        match read {
+            Some((scale, _)) if weighted.bias.is_none() && scales.len() == 1 => State::Plain {
+                scale: scale * of(scales, 0),
+                zero_point: 0,
+            },
+            Some(_) => State::Sums,
+            None => State::Unknown,
+        }
+    }
+
+    fn layer(&mut self, step: &Step, layer: &Layer, before: State) -> State {
+        match layer {
+            Layer::Function(_) => match before {
+                State::Unknown => State::Unknown,
+                _ => State::Function,
+            },
+            Layer::Pool(pool) => match (before, pool.kind) {
+                (State::Function | State::Raw, _) | (State::Sums, PoolKind::Max) => {
+                    self.plain(step, 0);
+                    State::Unknown
+                }
+                (State::Plain { scale, zero_point }, PoolKind::Average) => {
+                    let count = pool.kernel[0].saturating_mul(pool.kernel[1]);
+                    State::Plain {
+                        scale: scale / count as f32,
+                        zero_point: zero_point.saturating_mul(count as i64),
+                    }
+                }
+                (State::Plain { scale, zero_point }, PoolKind::Sum) => State::Plain {
+                    scale,
+                    zero_point: zero_point
+                        .saturating_mul(pool.kernel[0].saturating_mul(pool.kernel[1]) as i64),
+                },
+                (state, _) => state,
+            },
+            Layer::Add | Layer::Sub | Layer::Concat { .. } => self.common(step, layer),
+            Layer::Pad { .. } => match self.plain(step, 0) {
+                Some((scale, zero_point)) => State::Plain { scale, zero_point },
+                None => State::Unknown,
+            },
+            _ => before,
+        }
+    }
+
+    /// Values that are added or joined need one scale, and joined ones one zero point.
+    fn common(&mut self, step: &Step, layer: &Layer) -> State {
+        let joined = matches!(layer, Layer::Concat { .. });
+        let read: Vec<Option<(f32, i64)>> = (0..step.operands.len())
+            .map(|slot| self.plain(step, slot))
+            .collect();
+        let Some(known) = read.into_iter().collect::<Option<Vec<_>>>() else {
+            return State::Unknown;
+        };
+        let (scale, mut zero_point) = known[0];
+        for (slot, &(other, zero)) in known.iter().enumerate().skip(1) {
+            if other != scale || (joined && zero != zero_point) {
+                let edge = |slot: usize| &self.draft.layers[step.operands[slot]].edge;
+                let (a, b) = (edge(0).clone(), edge(slot).clone());
+                return self.refuse(
+                    step,
+                    format!(
+                        "{a:?} has scale {scale} and {b:?} has scale {other} (zero points {}, {zero})",
+                        known[0].1
+                    ),
+                    format!("one QuantIdentity, shared by both, on {a:?} and {b:?}"),
+                );
+            }
+            zero_point = match layer {
+                Layer::Add => zero_point.saturating_add(zero),
+                Layer::Sub => zero_point.saturating_sub(zero),
+                _ => zero_point,
+            };
+        }
+        State::Plain { scale, zero_point }
+    }
+}

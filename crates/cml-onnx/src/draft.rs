@@ -1,0 +1,259 @@
+//! The network while it is being translated: layers whose weights can still change.
+
+use crate::report::{Outcome, Problem};
+use cml_quant::{ActQuantizer, Layer, Univariate};
+
+/// Index of a layer of the draft.
+pub(crate) type Id = usize;
+
+/// Layers in order, each reading layers before it; the first is the input.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) layers: Vec<Step>,
+}
+
+/// A layer of the draft.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// Name of the node.
+    pub(crate) name: String,
+    /// Its operator.
+    pub(crate) operator: String,
+    /// Name of its result.
+    pub(crate) edge: String,
+    pub(crate) work: Work,
+    pub(crate) operands: Vec<Id>,
+    /// Of the result, without the batch axis.
+    pub(crate) shape: Vec<usize>,
+}
+
+/// What a layer does.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    Input,
+    Quantize(ActQuantizer),
+    Weighted(Weighted),
+    /// `x * scale[c] + offset[c]`.
+    Affine(Affine),
+    /// Any layer without weights.
+    Plain(Layer),
+}
+
+/// A dense layer or a convolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Weighted {
+    pub(crate) kind: Kind,
+    /// Of the weights, output channels first.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) weights: Weights,
+    pub(crate) bias: Option<Vec<f32>>,
+}
+
+/// What is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Dense,
+    Conv {
+        stride: [usize; 2],
+        /// Top, left, bottom, right.
+        padding: [usize; 4],
+        groups: usize,
+    },
+}
+
+/// Weights, output channels first.
+#[derive(Clone, Debug)]
+pub(crate) enum Weights {
+    Float(Vec<f32>),
+    Codes {
+        codes: Vec<i64>,
+        /// Width that the file states, and whether the smallest code is left out.
+        bits: u32,
+        narrow: bool,
+        /// One, or one for each output channel.
+        scale: Vec<f32>,
+    },
+}
+
+/// Factors and offsets, one or one for each channel, in `f64` so that several can be joined.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Affine {
+    pub(crate) scale: Vec<f64>,
+    pub(crate) offset: Vec<f64>,
+}
+
+/// Entry of a channel of a list that has one, or one for each.
+pub(crate) fn of<T: Copy>(list: &[T], channel: usize) -> T {
+    if list.len() == 1 { list[0] } else { list[channel] }
+}
+
+impl Affine {
+    pub(crate) fn scaled(scale: Vec<f64>) -> Self {
+        Self {
+            scale,
+            offset: vec![0.0],
+        }
+    }
+
+    pub(crate) fn shifted(offset: Vec<f64>) -> Self {
+        Self {
+            scale: vec![1.0],
+            offset,
+        }
+    }
+
+    /// Entries: 1, or the number of channels.
+    pub(crate) fn len(&self) -> usize {
+        self.scale.len().max(self.offset.len())
+    }
+
+    pub(crate) fn is_identity(&self) -> bool {
+        self.scale.iter().all(|&s| s == 1.0) && self.offset.iter().all(|&o| o == 0.0)
+    }
+
+    /// This, then another.
+    pub(crate) fn then(&self, next: &Self) -> Self {
+        let count = self.len().max(next.len());
+        let scale = |c| of(&self.scale, c) * of(&next.scale, c);
+        let offset = |c| of(&self.offset, c) * of(&next.scale, c) + of(&next.offset, c);
+        Self {
+            scale: (0..count).map(scale).collect(),
+            offset: (0..count).map(offset).collect(),
+        }
+    }
+
+    /// As a function, rounded to `f32`.
+    pub(crate) fn function(&self) -> Univariate {
+        Univariate::Affine {
+            scale: self.scale.iter().map(|&s| s as f32).collect(),
+            offset: self.offset.iter().map(|&o| o as f32).collect(),
+        }
+    }
+}
+
+impl Weighted {
+    pub(crate) fn outputs(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// The same layer with its results scaled and shifted: a factor on each channel's scale, its
+    /// sign on the codes.
+    ///
+    /// # Errors
+    /// If a number leaves the range of `f32`, or codes that of 16 bits.
+    pub(crate) fn absorb(&mut self, affine: &Affine) -> Outcome<()> {
+        let (out, each) = (self.outputs(), self.shape[1..].iter().product::<usize>());
+        let rows = |i: usize| i / each;
+        match &mut self.weights {
+            Weights::Float(values) => {
+                for (i, w) in values.iter_mut().enumerate() {
+                    *w = (f64::from(*w) * of(&affine.scale, rows(i))) as f32;
+                }
+            }
+            Weights::Codes {
+                codes,
+                bits,
+                narrow,
+                scale,
+            } => {
+                for (i, code) in codes.iter_mut().enumerate() {
+                    let factor = of(&affine.scale, rows(i));
+                    *code *= if factor == 0.0 { 0 } else { factor.signum() as i64 };
+                }
+                let count = if scale.len() == 1 && affine.scale.len() == 1 {
+                    1
+                } else {
+                    out
+                };
+                let factor = |c| {
+                    Some(of(&affine.scale, c).abs())
+                        .filter(|&f| f > 0.0)
+                        .unwrap_or(1.0)
+                };
+                *scale = (0..count)
+                    .map(|c| (f64::from(of(scale, c)) * factor(c)) as f32)
+                    .collect();
+                let (width, is_narrow) = fitting(codes, *bits, *narrow)?;
+                (*bits, *narrow) = (width, is_narrow);
+                if let Some(bad) = scale.iter().find(|s| !(s.is_normal() && **s > 0.0)) {
+                    return Err(Problem::new(
+                        format!("its factors make a weight scale of {bad}"),
+                        "factors nearer to 1",
+                    ));
+                }
+            }
+        }
+        if self.bias.is_some() || affine.offset.iter().any(|&o| o != 0.0) {
+            let before = |c: usize| self.bias.as_ref().map_or(0.0, |b| f64::from(b[c]));
+            let bias = |c| (before(c) * of(&affine.scale, c) + of(&affine.offset, c)) as f32;
+            self.bias = Some((0..out).map(bias).collect());
+        }
+        Ok(())
+    }
+}
+
+/// Width and narrowness of codes: as stated where they fit, else the least that do.
+///
+/// # Errors
+/// If more than 16 bits are needed.
+pub(crate) fn fitting(codes: &[i64], bits: u32, narrow: bool) -> Outcome<(u32, bool)> {
+    const MOST: u32 = 16;
+    let (lo, hi) = codes.iter().fold((0, 0), |(lo, hi), &c| (c.min(lo), c.max(hi)));
+    let fits = |bits: u32, narrow: bool| {
+        let top = (1i64 << (bits - 1)) - 1;
+        hi <= top && lo >= -top - i64::from(!narrow)
+    };
+    if (2..=MOST).contains(&bits) && fits(bits, narrow) {
+        return Ok((bits, narrow));
+    }
+    if bits == 1 && narrow && codes.iter().all(|&c| c.abs() == 1) {
+        return Ok((1, false));
+    }
+    let least = (2..=MOST).find(|&b| fits(b, false)).ok_or_else(|| {
+        Problem::new(
+            format!("its integer weights reach from {lo} to {hi}, limit {MOST} bits"),
+            "weights of at most 16 bits",
+        )
+    })?;
+    Ok((least, fits(least, true)))
+}
+
+impl Draft {
+    pub(crate) fn push(&mut self, step: Step) -> Id {
+        self.layers.push(step);
+        self.layers.len() - 1
+    }
+
+    /// How many operands and outputs name each layer.
+    pub(crate) fn readers(&self, output: Id) -> Vec<usize> {
+        let mut readers = vec![0; self.layers.len()];
+        readers[output] += 1;
+        for id in self.needed(output) {
+            for &operand in &self.layers[id].operands {
+                readers[operand] += 1;
+            }
+        }
+        readers
+    }
+
+    /// Layers that the output depends on, in order.
+    pub(crate) fn needed(&self, output: Id) -> Vec<Id> {
+        let mut needed = vec![false; self.layers.len()];
+        needed[output] = true;
+        // The input is there in any case.
+        needed[0] = true;
+        for id in (0..self.layers.len()).rev() {
+            if needed[id] {
+                for &operand in &self.layers[id].operands {
+                    needed[operand] = true;
+                }
+            }
+        }
+        (0..self.layers.len()).filter(|&id| needed[id]).collect()
+    }
+}
+
+/// `[1, 2]`, as shapes are written in reports.
+pub(crate) fn shown(shape: &[usize]) -> String {
+    format!("{shape:?}")
+}

@@ -1,0 +1,153 @@
+//! From a draft to a network.
+
+use crate::draft::{Affine, Draft, Id, Kind, Step, Weighted, Weights, Work, of};
+use crate::report::Problem;
+use crate::translate::obstacle;
+use crate::{Obstacle, OnnxError, draft};
+use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError, WeightQuantizer};
+use ndarray::{Array2, Array4};
+use std::collections::BTreeSet;
+
+/// Builds the network.
+///
+/// # Errors
+/// If a layer does not fit the network, which no check before has found.
+pub(crate) fn emit(
+    draft: &Draft,
+    output: Id,
+    name: &str,
+    obstacles: &mut Vec<Obstacle>,
+) -> Result<Network, OnnxError> {
+    let mut network = Network::new(name, draft.layers[0].shape.clone());
+    let mut names: BTreeSet<String> = network.layers().iter().map(|l| l.name.clone()).collect();
+    let mut ids: Vec<Option<LayerId>> = vec![None; draft.layers.len()];
+    ids[0] = Some(network.input());
+    for id in draft.needed(output).into_iter().filter(|&id| id != 0) {
+        let step = &draft.layers[id];
+        let operands: Vec<LayerId> = step.operands.iter().filter_map(|&o| ids[o]).collect();
+        let pushed = layer(draft, step)
+            .and_then(|layer| Ok(network.push(&unique(&mut names, &step.name), layer, &operands)?));
+        match pushed {
+            Ok(pushed) => ids[id] = Some(pushed),
+            Err(error) => {
+                let problem = Problem::new(error.to_string(), "sizes and numbers that fit");
+                obstacles.push(obstacle(
+                    &step.name,
+                    &step.operator,
+                    draft::shown(&step.shape),
+                    problem,
+                ));
+                return Ok(network);
+            }
+        }
+    }
+    if let Some(output) = ids[output] {
+        network.set_output(output, &[])?;
+    }
+    Ok(network)
+}
+
+/// The name without leading slashes, with a number if it is taken.
+fn unique(names: &mut BTreeSet<String>, name: &str) -> String {
+    let base = name.trim_start_matches('/');
+    let base = if base.is_empty() { "layer" } else { base };
+    let mut unique = base.to_owned();
+    let mut number = 2;
+    while !names.insert(unique.clone()) {
+        unique = format!("{base}_{number}");
+        number += 1;
+    }
+    unique
+}
+
+fn layer(draft: &Draft, step: &Step) -> Result<Layer, OnnxError> {
+    Ok(match &step.work {
+        Work::Input => Layer::Input,
+        Work::Quantize(q) => Layer::Quantize(*q),
+        Work::Weighted(w) => weighted(step, w)?,
+        Work::Affine(a) => {
+            let reads_input = step
+                .operands
+                .first()
+                .is_some_and(|&o| matches!(draft.layers[o].work, Work::Input));
+            match normalization(a).filter(|_| reads_input) {
+                Some(normalize) => Layer::Normalize(normalize),
+                None => Layer::Function(a.function()),
+            }
+        }
+        Work::Plain(layer) => layer.clone(),
+    })
+}
+
+/// `(x - offset) * factor`, if every factor is positive.
+fn normalization(affine: &Affine) -> Option<Normalize> {
+    if affine.scale.iter().any(|&s| s <= 0.0) {
+        return None;
+    }
+    let offset = |c: usize| (-of(&affine.offset, c) / of(&affine.scale, c)) as f32;
+    let normalize = Normalize {
+        offset: (0..affine.len()).map(|c| offset(c) + 0.0).collect(),
+        factor: affine.scale.iter().map(|&s| s as f32).collect(),
+    };
+    let usable = |list: &[f32]| list.iter().all(|v| v.is_finite());
+    (usable(&normalize.offset) && usable(&normalize.factor)).then_some(normalize)
+}
+
+fn weighted(step: &Step, layer: &Weighted) -> Result<Layer, OnnxError> {
+    let misfit = |what: &'static str, has: String| QuantError::Shape {
+        layer: step.name.clone(),
+        what,
+        needs: "weights that give their codes back".to_owned(),
+        has,
+    };
+    let (values, codes, quantizer) = match &layer.weights {
+        Weights::Float(values) => (values.clone(), None, None),
+        Weights::Codes {
+            codes,
+            bits,
+            narrow,
+            scale,
+        } => {
+            let quantizer = WeightQuantizer::new(*bits, *narrow, scale.clone())?;
+            let each = layer.shape[1..].iter().product::<usize>();
+            let value = |(i, &c): (usize, &i64)| c as f32 * quantizer.channel_scale(i / each);
+            (
+                codes.iter().enumerate().map(value).collect(),
+                Some(codes),
+                Some(quantizer),
+            )
+        }
+    };
+    let shape_error = |e: ndarray::ShapeError| misfit("weights", e.to_string());
+    let bias = layer.bias.clone();
+    let (built, given) = match (layer.kind, &layer.shape[..]) {
+        (Kind::Dense, &[out, fan_in]) => {
+            let weights = Array2::from_shape_vec((out, fan_in), values).map_err(shape_error)?;
+            let linear = Linear::new(weights, bias, quantizer)?;
+            let codes = linear.codes().map(|c| c.into_iter().collect::<Vec<i64>>());
+            (Layer::Linear(linear), codes)
+        }
+        (
+            Kind::Conv {
+                stride,
+                padding,
+                groups,
+            },
+            &[out, per_group, height, width],
+        ) => {
+            let weights =
+                Array4::from_shape_vec((out, per_group, height, width), values).map_err(shape_error)?;
+            let conv = Conv2d::new(weights, bias, quantizer)?
+                .with_stride(stride)
+                .with_padding(padding)
+                .with_groups(groups);
+            let codes = conv.codes().map(|c| c.into_iter().collect::<Vec<i64>>());
+            (Layer::Conv2d(conv), codes)
+        }
+        (_, shape) => return Err(misfit("weights", format!("{shape:?}")).into()),
+    };
+    if given.as_ref() != codes {
+        return Err(misfit("weight codes", "others after rounding".to_owned()).into());
+    }
+    Ok(built)
+}

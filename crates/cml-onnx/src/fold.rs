@@ -1,0 +1,110 @@
+//! Factors and offsets go into the layer before them, or the one after, where integers stay as they are.
+
+use crate::draft::{Affine, Draft, Id, Work};
+use crate::report::Outcome;
+use crate::translate::obstacle;
+use crate::{Obstacle, draft};
+use cml_quant::Layer;
+
+/// Joins every [`Work::Affine`] with a layer that has weights, another one, or the input's
+/// normalization, where its operand has no other reader. What stays becomes a function.
+pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obstacle>) {
+    for id in 0..draft.layers.len() {
+        let Work::Affine(affine) = draft.layers[id].work.clone() else {
+            continue;
+        };
+        let readers = draft.readers(*output);
+        if readers[id] == 0 {
+            continue;
+        }
+        let operand = draft.layers[id].operands[0];
+        if affine.is_identity() {
+            redirect(draft, output, id, operand);
+            continue;
+        }
+        match absorb(draft, &readers, id, &affine) {
+            Ok(true) => redirect(draft, output, id, operand),
+            Ok(false) => {}
+            Err(problem) => {
+                let step = &draft.layers[id];
+                let shape = draft::shown(&step.shape);
+                obstacles.push(obstacle(&step.name, &step.operator, shape, problem));
+            }
+        }
+    }
+    forward(draft, *output);
+}
+
+/// Puts an affine function into what it reads; whether that could be done.
+fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Outcome<bool> {
+    let mut at = draft.layers[id].operands[0];
+    loop {
+        if readers[at] != 1 {
+            return Ok(false);
+        }
+        let step = &draft.layers[at];
+        let before = step.operands.first().copied();
+        match (&step.work, before) {
+            (Work::Weighted(_), _) => break,
+            (Work::Affine(_), _) => break,
+            (Work::Plain(Layer::Reshape { .. }), Some(before))
+                if affine.len() == 1 || draft.layers[before].shape.first() == step.shape.first() =>
+            {
+                at = before;
+            }
+            _ => return Ok(false),
+        }
+    }
+    match &mut draft.layers[at].work {
+        Work::Weighted(weighted) => weighted.absorb(affine)?,
+        Work::Affine(first) => *first = first.then(affine),
+        Work::Input | Work::Quantize(_) | Work::Plain(_) => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Everything that reads `from` reads `to`.
+pub(crate) fn redirect(draft: &mut Draft, output: &mut Id, from: Id, to: Id) {
+    for step in &mut draft.layers {
+        for operand in &mut step.operands {
+            if *operand == from {
+                *operand = to;
+            }
+        }
+    }
+    if *output == from {
+        *output = to;
+    }
+}
+
+/// Puts a positive factor on codes into the weights that are the only ones to read it.
+fn forward(draft: &mut Draft, output: Id) {
+    let readers = draft.readers(output);
+    for id in 0..draft.layers.len() {
+        if !matches!(draft.layers[id].work, Work::Weighted(_)) {
+            continue;
+        }
+        let at = draft.layers[id].operands[0];
+        let Work::Affine(affine) = &draft.layers[at].work else {
+            continue;
+        };
+        let source = draft.layers[at].operands[0];
+        let plain = matches!(draft.layers[source].work, Work::Quantize(_));
+        if readers[at] != 1 || !plain || affine.scale.len() != 1 || affine.offset.iter().any(|&o| o != 0.0) {
+            continue;
+        }
+        let factor = Affine::scaled(affine.scale.clone());
+        if let Work::Weighted(weighted) = &mut draft.layers[id].work {
+            // The bias is added after the product.
+            let bias = weighted.bias.take();
+            let kept = weighted.clone();
+            if weighted.absorb(&factor).is_err() {
+                *weighted = kept;
+                weighted.bias = bias;
+                continue;
+            }
+            weighted.bias = bias;
+        }
+        draft.layers[id].operands[0] = source;
+    }
+}

@@ -1,0 +1,101 @@
+//! The graph of a file, decoded: nodes in the order of execution, constants, interface.
+
+use crate::report::{Outcome, Problem};
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// A decoded file.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) opset: i64,
+    /// Each after those that it reads.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) inputs: Vec<Info>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) constants: BTreeMap<String, Tensor>,
+}
+
+/// Name and shape of a value; unknown sizes are `None`.
+#[derive(Clone, Debug)]
+pub(crate) struct Info {
+    pub(crate) name: String,
+    pub(crate) shape: Option<Vec<Option<usize>>>,
+}
+
+/// An attribute's value.
+#[derive(Clone, Debug)]
+pub(crate) enum Attribute {
+    Float(f32),
+    Int(i64),
+    Text(String),
+    Tensor(Tensor),
+    Floats(Vec<f32>),
+    Ints(Vec<i64>),
+    Other,
+}
+
+/// An operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Its own name, or that of its first result.
+    pub(crate) name: String,
+    pub(crate) op: String,
+    /// Whether the operator is of ONNX itself.
+    pub(crate) standard: bool,
+    /// Empty for those left out.
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) attributes: BTreeMap<String, Attribute>,
+}
+
+impl Node {
+    fn wrong<T>(&self, name: &str, needs: &str) -> Outcome<T> {
+        Err(Problem::malformed(format!("attribute {name} is no {needs}")))
+    }
+
+    pub(crate) fn int(&self, name: &str) -> Outcome<Option<i64>> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(&Attribute::Int(i)) => Ok(Some(i)),
+            Some(_) => self.wrong(name, "integer"),
+        }
+    }
+
+    pub(crate) fn int_or(&self, name: &str, default: i64) -> Outcome<i64> {
+        Ok(self.int(name)?.unwrap_or(default))
+    }
+
+    pub(crate) fn float_or(&self, name: &str, default: f32) -> Outcome<f32> {
+        match self.attributes.get(name) {
+            None => Ok(default),
+            Some(&Attribute::Float(f)) if f.is_finite() => Ok(f),
+            Some(_) => self.wrong(name, "finite float"),
+        }
+    }
+
+    pub(crate) fn text_or(&self, name: &str, default: &str) -> Outcome<String> {
+        match self.attributes.get(name) {
+            None => Ok(default.to_owned()),
+            Some(Attribute::Text(t)) => Ok(t.clone()),
+            Some(_) => self.wrong(name, "text"),
+        }
+    }
+
+    pub(crate) fn ints(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(Attribute::Ints(i)) => Ok(Some(i.clone())),
+            // A list that is empty may come without its type.
+            Some(Attribute::Other) => Ok(Some(Vec::new())),
+            Some(_) => self.wrong(name, "list of integers"),
+        }
+    }
+
+    /// Name of an operand, unless it is left out.
+    pub(crate) fn input(&self, slot: usize) -> Option<&str> {
+        self.inputs
+            .get(slot)
+            .map(String::as_str)
+            .filter(|n| !n.is_empty())
+    }
+}

@@ -1,0 +1,217 @@
+//! `Quant`, `BipolarQuant` and `Trunc` of QONNX.
+
+use crate::draft::{Affine, Id};
+use crate::model::Node;
+use crate::quantizers::{
+    MOST_BITS, MOST_CONSTANT_BITS, activation, coded, codes, levels, required, scale_of, whole, width,
+};
+use crate::report::{Outcome, Problem};
+use crate::tensor::Tensor;
+use crate::translate::{Translation, live};
+use crate::value::{Levels, Value};
+use cml_quant::Univariate;
+
+/// Rounds to an integer in one of the modes of QONNX.
+fn rounding(mode: &str) -> Option<fn(f32) -> f32> {
+    Some(match mode {
+        "ROUND" | "HALF_EVEN" => f32::round_ties_even,
+        "FLOOR" => f32::floor,
+        "CEIL" => f32::ceil,
+        "ROUND_TO_ZERO" | "DOWN" => f32::trunc,
+        _ => return None,
+    })
+}
+
+fn mode_of(node: &Node, default: &str) -> Outcome<String> {
+    Ok(node.text_or("rounding_mode", default)?.to_uppercase())
+}
+
+fn unknown_mode(mode: &str) -> Problem {
+    Problem::new(format!("rounding mode {mode}"), "rounding mode ROUND")
+}
+
+pub(crate) fn quant(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+    let (scale, zero) = (
+        required(operands, 1, "scale")?,
+        required(operands, 2, "zero point")?,
+    );
+    let bits = required(operands, 3, "bit width")?;
+    let signed = node.int_or("signed", 1)? != 0;
+    let narrow = node.int_or("narrow", 0)? != 0;
+    let mode = mode_of(node, "ROUND")?;
+    if let Some(Some(value)) = operands
+        .first()
+        .filter(|v| v.as_ref().is_some_and(Value::is_constant))
+    {
+        let tensor = value
+            .constant()
+            .ok_or_else(|| Problem::malformed("operand 0 is missing"))?;
+        let bits = width(&bits, "bit width", MOST_CONSTANT_BITS)?;
+        let exchanged = !signed && narrow && on_signed_grid(&tensor, &scale, &zero, bits)?;
+        if exchanged {
+            t.note(
+                node,
+                "its weights are signed and not narrow, its attributes say the reverse".to_owned(),
+            );
+        }
+        let (signed, narrow) = if exchanged {
+            (true, false)
+        } else {
+            (signed, narrow)
+        };
+        let (lo, hi) = levels(bits, signed, narrow);
+        let round = rounding(&mode).ok_or_else(|| unknown_mode(&mode))?;
+        let codes = codes(&tensor, &scale, &zero, |y| {
+            (round(y.clamp(lo as f32, hi as f32)) as i64).clamp(lo, hi)
+        })?;
+        let zero = whole(&zero, "zero point")?;
+        return coded(
+            codes,
+            &scale,
+            bits + u32::from(!signed || zero != 0),
+            narrow,
+            zero,
+        )
+        .map(Value::Coded);
+    }
+    let x = live(operands, 0)?;
+    let bits = width(&bits, "bit width", MOST_BITS)?;
+    let (lo, hi) = levels(bits, signed, narrow);
+    let levels = Levels {
+        scale: scale_of(&scale)?,
+        zero_point: whole(&zero, "zero point")?,
+        lo,
+        hi,
+    };
+    let x = rounded(t, node, x, levels, &mode)?;
+    activation(t, node, x, levels).map(Value::Live)
+}
+
+/// Whether weights are levels of a signed quantizer already, some of them negative. Brevitas 0.10
+/// exchanges the attributes `signed` and `narrow` of weights, which matters if only one is set: the
+/// weights of a signed quantizer that is not narrow would all be cut off at 0.
+fn on_signed_grid(weights: &Tensor, scale: &Tensor, zero: &Tensor, bits: u32) -> Outcome<bool> {
+    const OFF: i64 = i64::MAX;
+    let (lo, hi) = levels(bits, true, false);
+    let code = |y: f32| {
+        let level = y.round_ties_even();
+        if (y - level).abs() < 1e-3 {
+            level as i64
+        } else {
+            OFF
+        }
+    };
+    let codes = codes(weights, scale, zero, code)?.to_ints()?;
+    Ok(codes.iter().all(|c| (lo..=hi).contains(c)) && codes.iter().any(|&c| c < 0))
+}
+
+/// What rounds as a mode other than the nearest says, before a quantizer that rounds to the nearest.
+fn rounded(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels, mode: &str) -> Outcome<Id> {
+    let function = match mode {
+        "ROUND" | "HALF_EVEN" => return Ok(x),
+        "FLOOR" => Univariate::Floor,
+        "CEIL" => Univariate::Ceil,
+        _ => return Err(unknown_mode(mode)),
+    };
+    // Only then is a product with the inverse what a division gives.
+    if levels.scale.to_bits() & 0x7f_ffff != 0 || !levels.scale.is_normal() {
+        return Err(Problem::new(
+            format!(
+                "rounding mode {mode} with scale {}, which is no power of two",
+                levels.scale
+            ),
+            "rounding mode ROUND, or a scale that is a power of two",
+        ));
+    }
+    let scale = f64::from(levels.scale);
+    let y = t.affine(node, x, Affine::scaled(vec![scale.recip()]));
+    let y = t.function(node, y, function);
+    Ok(t.affine(node, y, Affine::scaled(vec![scale])))
+}
+
+/// `scale` where x is at least 0, else `-scale`.
+pub(crate) fn bipolar(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+    let scale = required(operands, 1, "scale")?;
+    if let Some(Some(value)) = operands
+        .first()
+        .filter(|v| v.as_ref().is_some_and(Value::is_constant))
+    {
+        let tensor = value
+            .constant()
+            .ok_or_else(|| Problem::malformed("operand 0 is missing"))?;
+        let zero = Tensor::floats(vec![], vec![0.0]);
+        let codes = codes(&tensor, &scale, &zero, |y| if y >= 0.0 { 1 } else { -1 })?;
+        return coded(codes, &scale, 1, true, 0).map(Value::Coded);
+    }
+    let x = live(operands, 0)?;
+    let scale = scale_of(&scale)?;
+    // Down to -1 or 0, then -scale or scale, which are the codes -1 and 1.
+    let y = t.function(node, x, Univariate::Clip { lo: -1.0, hi: 0.0 });
+    let y = t.function(node, y, Univariate::Floor);
+    let doubled = f64::from(scale) * 2.0;
+    let y = t.affine(
+        node,
+        y,
+        Affine {
+            scale: vec![doubled],
+            offset: vec![f64::from(scale)],
+        },
+    );
+    let levels = Levels {
+        scale,
+        zero_point: 0,
+        lo: -1,
+        hi: 1,
+    };
+    activation(t, node, y, levels).map(Value::Live)
+}
+
+/// Drops the lowest bits of codes: `(round_mode(q / 2^(in - out)) - zero) * scale`.
+pub(crate) fn trunc(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+    if operands.len() != 5 {
+        return Err(Problem::new(
+            format!("Trunc with {} operands, needs 5", operands.len()),
+            "Trunc of version 1, or Quant",
+        ));
+    }
+    let x = live(operands, 0)?;
+    let scale = scale_of(&required(operands, 1, "scale")?)?;
+    let zero = whole(&required(operands, 2, "zero point")?, "zero point")?;
+    let bits = width(&required(operands, 3, "input bit width")?, "input bit width", 24)?;
+    let kept = width(
+        &required(operands, 4, "output bit width")?,
+        "output bit width",
+        MOST_BITS - 1,
+    )?;
+    if zero != 0 {
+        return Err(Problem::new(
+            format!("Trunc with zero point {zero}"),
+            "zero point 0",
+        ));
+    }
+    let shift = bits
+        .checked_sub(kept)
+        .ok_or_else(|| Problem::malformed(format!("Trunc from {bits} to {kept} bits")))?;
+    let mode = mode_of(node, "FLOOR")?;
+    let function = match mode.as_str() {
+        "FLOOR" => Univariate::Floor,
+        "CEIL" => Univariate::Ceil,
+        "ROUND" => Univariate::Round,
+        _ => return Err(unknown_mode(&mode)),
+    };
+    let scale_64 = f64::from(scale);
+    let y = t.affine(node, x, Affine::scaled(vec![scale_64.recip()]));
+    let y = t.function(node, y, Univariate::Round);
+    let y = t.affine(node, y, Affine::scaled(vec![f64::from(shift).exp2().recip()]));
+    let y = t.function(node, y, function);
+    let y = t.affine(node, y, Affine::scaled(vec![scale_64]));
+    // Nothing is cut off: codes of either sign have room.
+    let (lo, hi) = levels(kept + 1, true, false);
+    let levels = Levels {
+        scale,
+        zero_point: 0,
+        lo,
+        hi,
+    };
+    activation(t, node, y, levels)
+}

@@ -1,0 +1,94 @@
+//! What stands in the way of an import, and what was left out of one.
+
+use serde::Serialize;
+use std::fmt;
+
+/// One reason why a network cannot be imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Obstacle {
+    /// Name of the node, or of its result.
+    pub node: String,
+    /// Its operator.
+    pub operator: String,
+    /// Shape of what it reads, without the batch axis; empty if that is not known.
+    pub shape: String,
+    /// Why it cannot be imported.
+    pub why: String,
+    /// What to write instead.
+    pub instead: String,
+}
+
+/// Something that was left out, and is for the client to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// Name of the node.
+    pub node: String,
+    /// What was done with it.
+    pub text: String,
+}
+
+/// Every obstacle of a file, and every note.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Why the file cannot be imported; none if it can.
+    pub obstacles: Vec<Obstacle>,
+    /// What an import leaves out.
+    pub notes: Vec<Note>,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.node, self.operator)?;
+        if !self.shape.is_empty() {
+            write!(f, " of {}", self.shape)?;
+        }
+        write!(f, "): {}; instead: {}", self.why, self.instead)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.node, self.text)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.obstacles.len() {
+            0 => write!(f, "no obstacles")?,
+            1 => write!(f, "1 obstacle")?,
+            n => write!(f, "{n} obstacles")?,
+        }
+        for obstacle in &self.obstacles {
+            write!(f, "\n  {obstacle}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n  note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why one node cannot be imported, before its name is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) why: String,
+    pub(crate) instead: String,
+}
+
+impl Problem {
+    pub(crate) fn new(why: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            instead: instead.into(),
+        }
+    }
+
+    /// A node that breaks the rules of ONNX.
+    pub(crate) fn malformed(why: impl Into<String>) -> Self {
+        Self::new(why, "a file that onnx.checker accepts")
+    }
+}
+
+/// What translating a node gives.
+pub(crate) type Outcome<T> = Result<T, Problem>;

@@ -1,0 +1,160 @@
+//! What a name of the file stands for while nodes are translated.
+
+use crate::draft::Id;
+use crate::report::{Outcome, Problem};
+use crate::tensor::{Data, Dtype, Tensor};
+
+/// A value.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Constant(Tensor),
+    /// A constant of integers, each times its scale.
+    Coded(Coded),
+    /// What a layer of the draft gives.
+    Live(Id),
+    /// Integers between QuantizeLinear and DequantizeLinear.
+    Integers(Id, Levels),
+    /// Result of a node that could not be translated.
+    Broken,
+}
+
+/// Integers of a quantized constant.
+#[derive(Clone, Debug)]
+pub(crate) struct Coded {
+    /// Relative to the zero point.
+    pub(crate) codes: Tensor,
+    /// Of the same rank, each axis of the same size or 1.
+    pub(crate) scale: Tensor,
+    pub(crate) bits: u32,
+    pub(crate) narrow: bool,
+}
+
+/// A quantizer as the file gives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Levels {
+    pub(crate) scale: f32,
+    pub(crate) zero_point: i64,
+    pub(crate) lo: i64,
+    pub(crate) hi: i64,
+}
+
+impl Coded {
+    /// Index into the scale for each code, row-major.
+    pub(crate) fn scale_at(&self) -> Vec<usize> {
+        broadcast(&self.codes.shape, &self.scale.shape)
+    }
+
+    /// The floats that the codes stand for.
+    pub(crate) fn floats(&self) -> Tensor {
+        let (codes, scale) = (self.codes.to_floats(), self.scale.to_floats());
+        let at = self.scale_at();
+        let values = codes.iter().zip(at).map(|(c, i)| c * scale[i]).collect();
+        Tensor::floats(self.codes.shape.clone(), values)
+    }
+}
+
+impl Value {
+    /// A constant, dequantized.
+    pub(crate) fn constant(&self) -> Option<Tensor> {
+        match self {
+            Self::Constant(t) => Some(t.clone()),
+            Self::Coded(c) => Some(c.floats()),
+            Self::Live(_) | Self::Integers(..) | Self::Broken => None,
+        }
+    }
+
+    pub(crate) fn is_constant(&self) -> bool {
+        matches!(self, Self::Constant(_) | Self::Coded(_))
+    }
+}
+
+/// For each element of a shape, row-major, the index into a smaller one that is broadcast to it, as
+/// numpy does. Axes of the smaller one have the same size or 1; it has at most as many.
+pub(crate) fn broadcast(shape: &[usize], small: &[usize]) -> Vec<usize> {
+    let count: usize = shape.iter().product();
+    let lead = shape.len() - small.len();
+    let mut indices = Vec::with_capacity(count);
+    let mut at = vec![0; shape.len()];
+    for _ in 0..count {
+        let axes = small.iter().enumerate();
+        indices.push(axes.fold(0, |i, (a, &d)| i * d + if d == 1 { 0 } else { at[lead + a] }));
+        for axis in (0..shape.len()).rev() {
+            at[axis] += 1;
+            if at[axis] < shape[axis] {
+                break;
+            }
+            at[axis] = 0;
+        }
+    }
+    indices
+}
+
+/// Shape of two shapes broadcast to each other.
+///
+/// # Errors
+/// If they do not fit.
+pub(crate) fn common(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let size = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |i| shape[i]);
+    (0..rank)
+        .map(|axis| match (size(a, axis), size(b, axis)) {
+            (x, y) if x == y || y == 1 => Ok(x),
+            (1, y) => Ok(y),
+            _ => Err(Problem::malformed(format!("shapes {a:?} and {b:?} do not fit"))),
+        })
+        .collect()
+}
+
+/// Whether a shape broadcasts to another without enlarging it.
+pub(crate) fn broadcasts_to(small: &[usize], shape: &[usize]) -> bool {
+    small.len() <= shape.len() && common(small, shape).is_ok_and(|c| c == shape)
+}
+
+/// Values of a tensor, one or one for each channel (axis 0) of a sample of a shape.
+///
+/// # Errors
+/// If they differ along another axis, or do not fit the shape.
+pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>> {
+    // The batch axis leads.
+    let full = [&[1], sample].concat();
+    if !broadcasts_to(&tensor.shape, &full) {
+        return Err(Problem::new(
+            format!(
+                "a constant of shape {:?} with a value of shape {full:?}",
+                tensor.shape
+            ),
+            "a constant that broadcasts to the value's shape",
+        ));
+    }
+    if let Some(all) = tensor.scalar() {
+        return Ok(vec![all]);
+    }
+    let values = tensor.to_floats();
+    let at = broadcast(&full, &tensor.shape);
+    let width = sample.iter().skip(1).product::<usize>().max(1);
+    let channels: Vec<f32> = at.chunks(width).map(|c| values[c[0]]).collect();
+    let same = at
+        .chunks(width)
+        .zip(&channels)
+        .all(|(c, v)| c.iter().all(|&i| values[i] == *v));
+    if same {
+        return Ok(channels);
+    }
+    Err(Problem::new(
+        format!(
+            "a constant of shape {:?} that differs within a channel",
+            tensor.shape
+        ),
+        "one constant, or one for each channel (axis 1)",
+    ))
+}
+
+/// Integers as a constant.
+pub(crate) fn ints(values: Vec<i64>) -> Value {
+    Value::Constant(Tensor::ints(vec![values.len()], values))
+}
+
+/// Whether a tensor holds floats.
+pub(crate) fn is_float(tensor: &Tensor) -> bool {
+    tensor.dtype == Dtype::Float && matches!(tensor.data, Data::Float(_))
+}

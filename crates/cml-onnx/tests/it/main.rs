@@ -1,0 +1,10 @@
+//! Tests of the public interface.
+
+mod external;
+mod malformed;
+mod obstacles;
+mod operators;
+mod random;
+mod vectors;
+mod wire;
+mod world;

@@ -1,0 +1,155 @@
+//! Files that cannot be imported: one report with every obstacle.
+
+use crate::wire::{Attr, File, quant, quantized};
+use cml_onnx::{OnnxError, Report, import_bytes};
+
+fn report(file: &File) -> Report {
+    match import_bytes(&file.build(), None) {
+        Err(OnnxError::Obstacles(report)) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One obstacle for each expectation: its node, and what its line says.
+fn check(file: &File, expected: &[(&str, &[&str])]) {
+    let report = report(file);
+    let nodes: Vec<&str> = report.obstacles.iter().map(|o| o.node.as_str()).collect();
+    assert_eq!(
+        nodes,
+        expected.iter().map(|e| e.0).collect::<Vec<_>>(),
+        "{report}"
+    );
+    for (obstacle, (_, words)) in report.obstacles.iter().zip(expected) {
+        let line = obstacle.to_string();
+        for word in *words {
+            assert!(line.contains(word), "{word:?} in {line:?}");
+        }
+    }
+    assert_eq!(report.to_string().lines().count(), 1 + expected.len());
+}
+
+#[test]
+fn a_missing_quantizer_is_named_by_its_edge() {
+    let file = quant(quantized(&[1, 2]), "x", "q", "s");
+    let file = file.node("Gemm", "q wq", "h", &[]).node("Relu", "h", "r", &[]);
+    check(
+        &file.node("Gemm", "r wq", "y", &[]),
+        &[("y", &["\"r\"", "QuantIdentity", "Gemm", "[2]", "Relu"])],
+    );
+    let bare = quantized(&[1, 2]).node("MatMul", "x wq", "y", &[]);
+    check(&bare, &[("y", &["\"x\" without a quantizer", "the input"])]);
+}
+
+#[test]
+fn every_obstacle_is_in_one_report() {
+    let file = quant(quantized(&[-1, 2]), "x", "q", "s")
+        .node("Mish", "q", "a", &[])
+        .node("Gemm", "q w", "b", &[])
+        .node("Relu", "b", "c", &[])
+        .node("Gemm", "c wq", "d", &[])
+        .node("Transpose", "q", "e", &[("perm", Attr::Ints(&[1, 0]))])
+        .node("Gemm", "q nothing", "f", &[])
+        .node("LSTM", "f", "g", &[])
+        .node("Identity", "d", "y", &[]);
+    let nodes: Vec<(&str, &[&str])> = vec![
+        ("a", &["Mish", "HardSwish"]),
+        ("e", &["moves the batch axis", "starts with 0"]),
+        ("f", &["\"nothing\"", "no node, input or initializer"]),
+        ("g", &["recurrent"]),
+        ("b", &["weights have no quantizer", "QuantLinear"]),
+        ("d", &["\"c\"", "QuantIdentity"]),
+    ];
+    check(&file, &nodes);
+}
+
+#[test]
+fn values_that_are_added_need_one_scale() {
+    let file = quant(quantized(&[1, 2]), "x", "q", "s");
+    let file = quant(file.node("Gemm", "q wq", "h", &[]), "h", "i", "t");
+    check(
+        &file.clone().node("Add", "q i", "y", &[]),
+        &[("y", &["scale 0.25", "scale 0.5", "shared by both"])],
+    );
+    check(
+        &file.node("Concat", "q i", "y", &[("axis", Attr::Int(1))]),
+        &[("y", &["scale 0.25", "scale 0.5"])],
+    );
+}
+
+#[test]
+fn a_function_at_the_end_and_one_on_the_input() {
+    let file = quant(quantized(&[1, 2]), "x", "q", "s").node("Gemm", "q wq", "h", &[]);
+    check(
+        &file.node("Sigmoid", "h", "y", &[]),
+        &[("y", &["ends with a function", "left to the client"])],
+    );
+    let file = quant(quantized(&[1, 2]).node("Tanh", "x", "t1", &[]), "t1", "q", "s");
+    check(&file.node("Gemm", "q wq", "y", &[]), &[("q", &["raw input"])]);
+}
+
+#[test]
+fn interfaces_that_are_no_batch() {
+    let linear = |shape: &[i64]| quantized(shape).node("Gemm", "x w", "y", &[]);
+    check(&linear(&[3, 2]), &[("x", &["[3, 2]", "batch", "[1, ..]"])]);
+    check(&linear(&[-1, -1]), &[("x", &["[?, ?]", "known sizes"])]);
+    check(
+        &linear(&[1, 3_000_000, 3_000_000]),
+        &[("x", &["known sizes of 1 to"])],
+    );
+    let mut old = linear(&[1, 2]);
+    old.opset = 8;
+    check(&old, &[("model", &["operator set 8, needs 9 to 21"])]);
+}
+
+#[test]
+fn what_a_layer_cannot_do_is_said() {
+    let file = |op: &str, attributes: &[(&str, Attr<'_>)]| {
+        let kernel = File::new(&[1, 2, 4, 4]).floats("k", &[2, 2, 3, 3], &[0.1; 36]);
+        kernel.node(op, "x k", "y", attributes)
+    };
+    check(&file("Conv", &[("group", Attr::Int(3))]), &[("y", &["3 groups"])]);
+    check(
+        &file("Conv", &[("pads", Attr::Ints(&[1, 1]))]),
+        &[("y", &["pads [1, 1]"])],
+    );
+    check(
+        &file("Conv", &[("dilations", Attr::Ints(&[9, 9]))]),
+        &[("y", &["kernel [19, 19]"])],
+    );
+    check(&file("Gemm", &[]), &[("y", &["weights of shape"])]);
+    check(
+        &file("Mul", &[]),
+        &[("y", &["does not", "[2, 2, 3, 3]"][1..])].map(|(n, w)| (n, w)),
+    );
+    let varying = File::new(&[1, 2, 4, 4])
+        .floats("v", &[4], &[1.0, 2.0, 3.0, 4.0])
+        .node("Mul", "x v", "y", &[]);
+    check(&varying, &[("y", &["differs within a channel"])]);
+    let pool = [
+        ("kernel_shape", Attr::Ints(&[3, 3])),
+        ("pads", Attr::Ints(&[1, 1, 1, 1])),
+    ];
+    let average = File::new(&[1, 2, 4, 4]).node("AveragePool", "x", "y", &pool);
+    check(&average, &[("y", &["count_include_pad"])]);
+    let gate = File::new(&[1, 2])
+        .node("Sigmoid", "x", "s", &[])
+        .node("Mul", "x s", "y", &[]);
+    check(&gate, &[("y", &["two values of the sample"])]);
+}
+
+#[test]
+fn a_softmax_at_the_end_is_a_note_and_elsewhere_an_obstacle() {
+    let file = File::new(&[1, 2])
+        .floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+        .node("Gemm", "x w", "h", &[]);
+    let last = file
+        .clone()
+        .node("Softmax", "h", "p", &[])
+        .node("ArgMax", "p", "y", &[]);
+    let imported = import_bytes(&last.build(), None).unwrap();
+    let nodes: Vec<&str> = imported.notes.iter().map(|n| n.node.as_str()).collect();
+    assert_eq!(nodes, ["p", "y"]);
+    assert_eq!(imported.network.forward(&[1.0, 1.0]).unwrap(), [4.0, 6.0]);
+    let inside = file.node("Softmax", "h", "p", &[]).node("Gemm", "p w", "y", &[]);
+    check(&inside, &[("p", &["not at the end"])]);
+}
