@@ -1,4 +1,4 @@
-//! Samples for commands: built-in data sets and CSV files.
+//! Samples for commands: built-in data sets, CSV and NumPy files.
 
 use anyhow::{Context, bail};
 use cml_data::{CsvOptions, NAMES};
@@ -150,6 +150,12 @@ pub(crate) fn calibration(data: &str, seed: u64) -> anyhow::Result<Array2<f32>> 
     let Some(path) = csv_path(data)? else {
         return Ok(cml_data::named(data, seed)?.train.features().clone());
     };
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.as_deref().and_then(|e| e.to_str()) {
+        Some("npy") => return Ok(cml_data::read_npy(&path)?.into_values()),
+        Some("npz") => return Ok(cml_data::read_npz(&path)?.into_values()),
+        _ => {}
+    }
     let options = CsvOptions::default();
     let columns = header(&path)?;
     let has = |name: &str| columns.iter().any(|c| c == name);

@@ -38,8 +38,8 @@ pub(crate) struct PtqArgs {
     /// The same for the accumulators of the output.
     #[arg(long, value_name = "N")]
     max_output_values: Option<u64>,
-    /// Samples to quantize with: a built-in data set or a CSV file. Of one with a test split, the other
-    /// rows are used.
+    /// Samples to quantize with: a built-in data set, or a CSV, NPY or NPZ file. Of one with a test
+    /// split, the other rows are used; of an NPZ file its array, or the one named x.
     #[arg(long, value_name = "NAME|FILE")]
     calibrate: Option<String>,
     /// Seed of generated data sets [default: 0].

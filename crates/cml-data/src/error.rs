@@ -33,7 +33,80 @@ pub enum Error {
         /// What the parser said.
         source: csv::Error,
     },
-    /// The file has more bytes than [`CsvOptions::max_bytes`](crate::CsvOptions::max_bytes).
+    /// The bytes are not those of a NumPy array.
+    #[error("{file}: not a NumPy array: {why}")]
+    Npy {
+        /// The file's name.
+        file: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The description of a NumPy array is too long.
+    #[error("{file}: the header of the array has {found} bytes, limit {limit}")]
+    ArrayHeader {
+        /// The file's name.
+        file: String,
+        /// Its length.
+        found: usize,
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// A NumPy array has fewer or more data than its shape says.
+    #[error("{file}: array of shape {shape:?} needs {expected} bytes of data, found {found}")]
+    ArrayData {
+        /// The file's name.
+        file: String,
+        /// The array's shape.
+        shape: Vec<usize>,
+        /// Bytes of that shape.
+        expected: usize,
+        /// Bytes there are.
+        found: usize,
+    },
+    /// A NumPy array of a type that holds no features.
+    #[error("{file}: needs an array of f32, f64, u8 or i64, found {found}")]
+    ArrayType {
+        /// The file's name.
+        file: String,
+        /// NumPy's name of the type.
+        found: String,
+    },
+    /// A NumPy array without an axis of samples or one of features.
+    #[error("{file}: needs an array of 2 or more axes, samples first, found shape {shape:?}")]
+    ArrayRank {
+        /// The file's name.
+        file: String,
+        /// The array's shape.
+        shape: Vec<usize>,
+    },
+    /// A NumPy array with too many elements.
+    #[error("{file}: array of shape {shape:?}, limit {limit} elements")]
+    ArrayCells {
+        /// The file's name.
+        file: String,
+        /// The array's shape.
+        shape: Vec<usize>,
+        /// Most allowed.
+        limit: usize,
+    },
+    /// The reader of archives gave up.
+    #[error("{file}: not an archive of NumPy arrays that can be read")]
+    Npz {
+        /// The file's name.
+        file: String,
+        /// What the reader said.
+        source: zip::result::ZipError,
+    },
+    /// An archive in which the samples cannot be told.
+    #[error("{file}: needs a single array, or one named \"x\", found {found}")]
+    ArrayChoice {
+        /// The archive's name.
+        file: String,
+        /// The arrays there are, shortened.
+        found: String,
+    },
+    /// The file has more bytes than the reader allows: for CSV
+    /// [`CsvOptions::max_bytes`](crate::CsvOptions::max_bytes).
     #[error("{file}: larger than the limit of {limit} bytes")]
     TooManyBytes {
         /// The file's name.

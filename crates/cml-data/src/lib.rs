@@ -1,4 +1,4 @@
-//! Data sets: a seeded checkerboard, CSV files, splits.
+//! Data sets: a seeded checkerboard, CSV and NumPy files, splits.
 //!
 //! Everything here is a plain table of finite `f32` features and integer
 //! classes. A [`Dataset`] exists only if it is valid: readers and generators
@@ -31,8 +31,10 @@ mod dataset;
 mod error;
 mod features;
 mod named;
+mod npy_header;
 mod random;
 mod read_csv;
+mod read_npy;
 mod scaling;
 mod split;
 
@@ -46,5 +48,6 @@ pub use named::{NAMES, named};
 pub use read_csv::{
     read_csv, read_csv_from, read_features, read_features_from, read_split_csv, read_split_csv_from,
 };
+pub use read_npy::{read_npy, read_npy_from, read_npz};
 pub use scaling::Scaling;
 pub use split::Split;

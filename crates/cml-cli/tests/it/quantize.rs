@@ -43,6 +43,39 @@ fn a_float_network_becomes_a_graph_and_a_quantized_network() {
     assert!(world.cml("inspect float.safetensors").status.success());
 }
 
+/// `numpy.save` of four points.
+#[test]
+fn a_numpy_array_calibrates_as_the_same_numbers_in_a_csv_file_do() {
+    let world = world();
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 2), }\n";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(
+        [0.1f32, 0.2, 0.9, -0.4, -0.7, 0.8, 0.0, 0.6]
+            .iter()
+            .flat_map(|x| x.to_le_bytes()),
+    );
+    std::fs::write(world.path("points.npy"), &bytes).unwrap();
+    for data in ["points.csv", "points.npy"] {
+        world.json(&format!(
+            "quantize float.safetensors --bits 4 --calibrate {data} -o {data}.cmlg"
+        ));
+    }
+    let read = |name: &str| std::fs::read(world.path(name)).unwrap();
+    assert_eq!(read("points.csv.cmlg"), read("points.npy.cmlg"));
+    std::fs::write(world.path("cut.npy"), &bytes[..bytes.len() - 1]).unwrap();
+    world.refused(
+        "quantize float.safetensors --bits 4 --calibrate cut.npy",
+        &["cut.npy", "shape [4, 2] needs 32 bytes of data, found 31"],
+    );
+    world.write("points.npz", "no archive");
+    world.refused(
+        "quantize float.safetensors --bits 4 --calibrate points.npz",
+        &["points.npz", "not an archive"],
+    );
+}
+
 #[test]
 fn options_that_do_not_go_with_the_network_are_refused() {
     let world = world();

@@ -5,4 +5,5 @@ mod checkerboard;
 mod dataset;
 mod named;
 mod read_csv;
+mod read_npy;
 mod scaling;

@@ -1,0 +1,169 @@
+//! NumPy arrays as features.
+//!
+//! Files of `numpy.save` and archives of `numpy.savez` and `numpy.savez_compressed`: arrays of `f32`,
+//! `f64`, `u8` or `i64`, samples along axis 0, the features of a sample in C order. Numbers are rounded to `f32`. Nothing of a size that a file only claims is
+//! allocated.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ndarray::{Array2, ArrayViewD, IxDyn, ShapeBuilder};
+use zip::ZipArchive;
+
+use crate::error::shorten;
+use crate::npy_header::NpyHeader;
+use crate::{Error, Features};
+
+/// Most bytes of an array.
+const MAX_BYTES: u64 = 1 << 30;
+/// Most elements of an array.
+const MAX_CELLS: usize = 1 << 27;
+/// Name of the array of an archive that has several.
+const SAMPLES: &str = "x.npy";
+
+/// Reads the array `[samples, ..]` of an NPY file as features `[samples, columns]`, named from 0.
+///
+/// # Errors
+///
+/// [`Error`] names the file and what was found: another type, fewer than two axes, more than 1 GiB or
+/// 2^27 elements, no samples, a number that is not finite, a damaged file.
+pub fn read_npy(path: impl AsRef<Path>) -> Result<Features, Error> {
+    let (file, name) = open(path.as_ref())?;
+    features(&name, &bounded(file, &name)?)
+}
+
+/// As [`read_npy`], from any source; `name` stands for the file in messages.
+///
+/// # Errors
+///
+/// As [`read_npy`].
+pub fn read_npy_from(input: impl Read, name: &str) -> Result<Features, Error> {
+    features(name, &bounded(input, name)?)
+}
+
+/// As [`read_npy`], of the only array of an NPZ file, or that named `x`.
+///
+/// # Errors
+///
+/// As [`read_npy`], and if there are several arrays or none and none is named `x`.
+pub fn read_npz(path: impl AsRef<Path>) -> Result<Features, Error> {
+    let (file, name) = open(path.as_ref())?;
+    let fail = |source| Error::Npz {
+        file: name.clone(),
+        source,
+    };
+    let mut archive = ZipArchive::new(file).map_err(fail)?;
+    let arrays: Vec<String> = archive.file_names().map(str::to_owned).collect();
+    let array = match &arrays[..] {
+        [only] => only,
+        several if several.iter().any(|a| a == SAMPLES) => SAMPLES,
+        several => {
+            return Err(Error::ArrayChoice {
+                found: match several {
+                    [] => "none".to_owned(),
+                    several => shorten(&several.join(", ")),
+                },
+                file: name,
+            });
+        }
+    };
+    let member = format!("{name}, {}", shorten(array));
+    let bytes = bounded(archive.by_name(array).map_err(fail)?, &member)?;
+    features(&member, &bytes)
+}
+
+fn open(path: &Path) -> Result<(File, String), Error> {
+    let file = path.display().to_string();
+    match File::open(path) {
+        Ok(input) => Ok((input, file)),
+        Err(source) => Err(Error::Open { file, source }),
+    }
+}
+
+fn bounded(input: impl Read, file: &str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|source| Error::Read {
+        file: file.to_owned(),
+        source,
+    })?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::TooManyBytes {
+            file: file.to_owned(),
+            limit: MAX_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
+/// The features in the bytes of an NPY file.
+fn features(file: &str, bytes: &[u8]) -> Result<Features, Error> {
+    let (header, data) = NpyHeader::parse(file, bytes)?;
+    let NpyHeader {
+        descr,
+        fortran_order,
+        shape,
+    } = header;
+    let Some((size, number)) = element(&descr) else {
+        return Err(Error::ArrayType {
+            file: file.to_owned(),
+            found: shorten(&descr),
+        });
+    };
+    let &[rows, .., _] = &shape[..] else {
+        return Err(Error::ArrayRank {
+            file: file.to_owned(),
+            shape,
+        });
+    };
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let Some(count) = count.filter(|&n| n <= MAX_CELLS) else {
+        return Err(Error::ArrayCells {
+            file: file.to_owned(),
+            shape,
+            limit: MAX_CELLS,
+        });
+    };
+    if data.len() != count * size {
+        return Err(Error::ArrayData {
+            file: file.to_owned(),
+            shape,
+            expected: count * size,
+            found: data.len(),
+        });
+    }
+    let columns = count.checked_div(rows).unwrap_or(0);
+    let misfit = |_| Error::EmptyTable { rows, columns };
+    let mut values: Vec<f32> = data.chunks_exact(size).map(number).collect();
+    if fortran_order {
+        let view = ArrayViewD::from_shape(IxDyn(&shape).f(), &values).map_err(misfit)?;
+        values = view.iter().copied().collect();
+    }
+    let values = Array2::from_shape_vec((rows, columns), values).map_err(misfit)?;
+    let names = (0..columns).map(|i| i.to_string()).collect();
+    Features::new(values, names)
+}
+
+/// The number in the bytes of an element.
+type Number = fn(&[u8]) -> f32;
+
+/// Bytes of an element of a type, and its number.
+fn element(descr: &str) -> Option<(usize, Number)> {
+    Some(match descr {
+        "<f4" => (4, |b| f32::from_le_bytes(array(b))),
+        ">f4" => (4, |b| f32::from_be_bytes(array(b))),
+        "<f8" => (8, |b| f64::from_le_bytes(array(b)) as f32),
+        ">f8" => (8, |b| f64::from_be_bytes(array(b)) as f32),
+        "<i8" => (8, |b| i64::from_le_bytes(array(b)) as f32),
+        ">i8" => (8, |b| i64::from_be_bytes(array(b)) as f32),
+        "|u1" => (1, |b| f32::from(b[0])),
+        _ => return None,
+    })
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(bytes);
+    array
+}
