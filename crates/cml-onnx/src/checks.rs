@@ -53,7 +53,35 @@ pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
         _ => None,
     };
     checks.found.extend(problem.map(|p| refused(last, p)));
+    checks.found.extend(several_readers(draft, output));
     checks.found
+}
+
+/// The obstacle of an input that several layers read; normalized, it is still the input.
+fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
+    let mut raw = 0;
+    loop {
+        let needed = draft.needed(output).into_iter();
+        let readers: Vec<Id> = needed
+            .filter(|&id| draft.layers[id].operands.contains(&raw))
+            .collect();
+        match readers[..] {
+            [only] if matches!(draft.layers[only].work, Work::Affine(_)) => raw = only,
+            [] | [_] => return None,
+            [..] => {
+                let names: Vec<&str> = readers.iter().map(|&id| draft.layers[id].name.as_str()).collect();
+                let problem = Problem::new(
+                    format!(
+                        "{} layers read the raw input: {}",
+                        readers.len(),
+                        names.join(", ")
+                    ),
+                    "one QuantIdentity on the input, which all of them read",
+                );
+                return Some(refused(&draft.layers[raw], problem));
+            }
+        }
+    }
 }
 
 /// Whether the functions at the end are factors above 0 and offsets, which become the output's scale.

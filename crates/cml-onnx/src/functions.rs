@@ -69,7 +69,7 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
         Some(function) => Ok(Value::Live(t.function(node, x, function))),
         None => Err(Problem::new(
             "this operator is not supported",
-            "an operator of the import page",
+            "a function of one variable",
         )),
     }
 }

@@ -62,7 +62,13 @@ pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value
 
 /// A list for an axis, as a tensor that broadcasts to a shape.
 fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Outcome<Tensor> {
-    if list.len() == 1 || list.shape.len() > 1 {
+    if list.len() == 1 {
+        return Ok(Tensor {
+            shape: Vec::new(),
+            ..list.clone()
+        });
+    }
+    if list.shape.len() > 1 && broadcasts_to(&list.shape, shape) {
         return Ok(list.clone());
     }
     let axis = crate::axes::axis(axis, shape.len())?;

@@ -433,7 +433,7 @@ fn supported(node: &Node) -> Outcome<()> {
         ),
         _ => (
             "this operator is not supported",
-            "the operators of the import page",
+            "layers with weights, pools, BatchNormalization, or functions of one variable",
         ),
     };
     Err(Problem::new(why, instead))

@@ -1,7 +1,7 @@
 //! Files that are damaged or hostile: one clear error each, and no panic.
 
 use crate::wire::{Attr, File, block, number, quantized, tensor, varint};
-use crate::world::vector;
+use crate::world::{fixed, vector};
 use cml_onnx::{OnnxError, import, import_bytes};
 use proptest::prelude::*;
 use std::fs;
@@ -202,7 +202,7 @@ fn damaged(name: &str, flips: &[(usize, u8)]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(fixed(400, 12))]
 
     #[test]
     fn flipped_bits_never_panic(

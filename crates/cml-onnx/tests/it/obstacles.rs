@@ -153,3 +153,20 @@ fn a_softmax_at_the_end_is_a_note_and_elsewhere_an_obstacle() {
     let inside = file.node("Softmax", "h", "p", &[]).node("Gemm", "p w", "y", &[]);
     check(&inside, &[("p", &["not at the end"])]);
 }
+
+#[test]
+fn an_input_of_two_quantizers() {
+    let file = quant(quant(quantized(&[1, 2]), "x", "q", "s"), "x", "r", "t");
+    let file = file.node("Gemm", "q wq", "a", &[]).node("Gemm", "r wq", "b", &[]);
+    let file = quant(quant(file, "a", "c", "s"), "b", "d", "s").node("Add", "c d", "y", &[]);
+    check(
+        &file,
+        &[(
+            "x",
+            &[
+                "2 layers read the raw input: q, r",
+                "one QuantIdentity on the input",
+            ],
+        )],
+    );
+}

@@ -194,3 +194,50 @@ fn the_input_is_quantized_first_and_only_once() {
     assert_eq!(kinds, ["input", "quantize", "reshape", "add", "linear"]);
     assert_eq!(outputs(&network, &[vec![1.0, 0.0]]), [[1.0, -0.5]]);
 }
+
+#[test]
+fn gates_with_a_name_are_functions() {
+    let file = |half_first: bool| {
+        let file = File::new(&[1, 1])
+            .floats("r", &[], &[std::f32::consts::SQRT_2])
+            .floats("h", &[], &[0.5]);
+        let file = file
+            .floats("one", &[], &[1.0])
+            .floats("k", &[], &[1.5])
+            .node("Mul", "x k", "v", &[]);
+        let file =
+            file.node("Div", "v r", "a", &[])
+                .node("Erf", "a", "b", &[])
+                .node("Add", "b one", "c", &[]);
+        if half_first {
+            file.node("Mul", "v h", "d", &[]).node("Mul", "d c", "y", &[])
+        } else {
+            file.node("Mul", "h c", "d", &[]).node("Mul", "v d", "y", &[])
+        }
+    };
+    for half_first in [false, true] {
+        let network = network(&file(half_first));
+        let names: Vec<&str> = network.layers().iter().map(|l| l.layer.mnemonic()).collect();
+        assert_eq!(names, ["input", "normalize", "gelu"]);
+        // gelu(1.5 x) at 1.
+        assert!((network.forward(&[1.0]).unwrap()[0] - 1.399_789_2).abs() < 1e-6);
+    }
+    let swish = File::new(&[1, 1])
+        .floats("three", &[], &[3.0])
+        .floats("zero", &[], &[0.0])
+        .floats("six", &[], &[6.0]);
+    let swish = swish
+        .node("Add", "x three", "a", &[])
+        .node("Clip", "a zero six", "b", &[]);
+    let swish = swish.node("Mul", "x b", "c", &[]).node("Div", "c six", "y", &[]);
+    check(&swish, &[3.0], &[3.0]);
+    let other = File::new(&[1, 1])
+        .floats("two", &[], &[2.0])
+        .floats("zero", &[], &[0.0])
+        .floats("six", &[], &[6.0]);
+    let other = other
+        .node("Add", "x two", "a", &[])
+        .node("Clip", "a zero six", "b", &[])
+        .node("Mul", "x b", "y", &[]);
+    assert!(import_bytes(&other.build(), None).is_err());
+}

@@ -2,6 +2,8 @@
 
 use cml_onnx::{Imported, import};
 use cml_quant::Network;
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::RngSeed;
 use std::path::{Path, PathBuf};
 
 /// A file of `tests/vectors`.
@@ -69,4 +71,14 @@ pub(crate) fn differing(network: &Network, name: &str) -> (usize, Vec<String>) {
         }
     }
     (rows.len(), found)
+}
+
+/// So many cases, always the same ones.
+pub(crate) fn fixed(cases: u32, seed: u64) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }

@@ -18,12 +18,14 @@ from brevitas.core.restrict_val import RestrictValueType
 from brevitas.export import export_onnx_qcdq, export_qonnx
 from brevitas.quant import (
     Int8ActPerTensorFixedPoint,
+    Int8ActPerTensorFloat,
     Int8BiasPerTensorFloatInternalScaling,
     Int8WeightPerTensorFixedPoint,
     Int32Bias,
     ShiftedUint8ActPerTensorFloat,
     SignedBinaryActPerTensorConst,
     SignedBinaryWeightPerTensorConst,
+    Uint8ActPerTensorFloat,
 )
 
 warnings.filterwarnings("ignore")
@@ -155,6 +157,41 @@ class Affine(nn.Module):
         return self.f(x.flatten(1)) * 0.5
 
 
+class Elementwise(nn.Module):
+    """Brevitas' own layers for sums and concatenations."""
+
+    def __init__(self):
+        super().__init__()
+        w = dict(padding=1, weight_bit_width=4, bias=True)
+        self.i = qnn.QuantIdentity(bit_width=4, return_quant_tensor=True)
+        self.a, self.b = qnn.QuantConv2d(1, 3, 3, **w), qnn.QuantConv2d(1, 3, 3, **w)
+        q = dict(input_quant=Int8ActPerTensorFloat, input_bit_width=5, return_quant_tensor=True)
+        self.add = qnn.QuantEltwiseAdd(output_quant=Uint8ActPerTensorFloat, output_bit_width=4, **q)
+        self.cat = qnn.QuantCat(output_quant=Int8ActPerTensorFloat, output_bit_width=5, **q)
+        self.f = qnn.QuantLinear(96, 3, bias=True, weight_bit_width=4)
+
+    def forward(self, x):
+        x = self.i(x)
+        y = self.add(self.a(x), self.b(x))
+        return self.f(self.cat([y, y]).value.flatten(1))
+
+
+def averaged():
+    """A normalization before the first convolution, and an average that no quantizer follows."""
+    return nn.Sequential(
+        qnn.QuantIdentity(bit_width=4),
+        nn.BatchNorm2d(2),
+        nn.ReLU(),
+        qnn.QuantReLU(bit_width=4),
+        qnn.QuantConv2d(2, 6, 3, stride=2, padding=1, weight_bit_width=4, bias=False),
+        nn.BatchNorm2d(6),
+        qnn.QuantReLU(bit_width=4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        qnn.QuantLinear(6, 4, bias=True, weight_bit_width=4),
+    )
+
+
 PO2 = dict(act=dict(act_quant=Int8ActPerTensorFixedPoint), weight=dict(weight_quant=Int8WeightPerTensorFixedPoint))
 BINARY = dict(weight_quant=SignedBinaryWeightPerTensorConst, weight_scaling_init=0.1)
 NETWORKS = {
@@ -172,6 +209,8 @@ NETWORKS = {
     "mlp4_output": (lambda: mlp(4, end=[qnn.QuantIdentity(bit_width=6)]), (6,), {}),
     "mlp4_fullrange": (lambda: mlp(4, weight=dict(weight_narrow_range=False)), (6,), {}),
     "mlp_binary": (lambda: mlp(4, weight=BINARY, middle=lambda: qnn.QuantIdentity(act_quant=SignedBinaryActPerTensorConst, scaling_init=0.5)), (6,), {"only": "qonnx"}),
+    "elementwise": (Elementwise, (1, 4, 4), {}),
+    "averaged": (averaged, (2, 6, 6), {}),
     "moves": (Moves, (48,), {}),
     "affine": (Affine, (2, 6, 6), {}),
     "trunc": (lambda: nn.Sequential(
