@@ -2,10 +2,13 @@
 
 use crate::model::{Attribute, Node};
 use crate::report::{Outcome, Problem};
-use crate::tensor::{Data, Dtype, MAX_ELEMENTS, Tensor};
+use crate::tensor::{Data, Dtype, Tensor};
 use crate::translate::Translation;
 use crate::value::{Coded, Value, broadcast, common, ints, is_float};
 use crate::{axes, functions, qcdq};
+
+/// Most elements of a constant that nodes compute; those of the file are bounded by its length.
+const MAX_COMPUTED: usize = 1 << 22;
 
 /// What a `Constant` node holds.
 pub(crate) fn literal(node: &Node) -> Outcome<Tensor> {
@@ -287,11 +290,11 @@ fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
 fn limit(shape: &[usize]) -> Outcome<()> {
     // An axis of size 0 must not hide the others.
     let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d.max(1)));
-    if count <= MAX_ELEMENTS {
+    if count <= MAX_COMPUTED {
         return Ok(());
     }
     Err(Problem::new(
-        format!("a constant of {count} elements, limit {MAX_ELEMENTS}"),
+        format!("a computed constant of {count} elements, limit {MAX_COMPUTED}"),
         "a smaller constant",
     ))
 }

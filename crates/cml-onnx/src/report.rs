@@ -79,7 +79,7 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(why: impl Into<String>, instead: impl Into<String>) -> Self {
         Self {
-            why: why.into(),
+            why: shortened(why.into()),
             instead: instead.into(),
         }
     }
@@ -87,6 +87,15 @@ impl Problem {
     /// A node that breaks the rules of ONNX.
     pub(crate) fn malformed(why: impl Into<String>) -> Self {
         Self::new(why, "a file that onnx.checker accepts")
+    }
+}
+
+/// A reason that a person can read, whatever lists of a file are in it.
+fn shortened(why: String) -> String {
+    const LONGEST: usize = 240;
+    match why.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ...", &why[..end]),
+        None => why,
     }
 }
 

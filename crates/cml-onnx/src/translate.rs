@@ -13,6 +13,8 @@ const OPSETS: std::ops::RangeInclusive<i64> = 9..=21;
 
 /// Most elements of a value of the sample.
 const MAX_LIVE: usize = 1 << 22;
+/// Most elements of all constants that nodes compute.
+const MAX_FOLDED: usize = 1 << 26;
 
 /// What translating gives.
 pub(crate) struct Translated {
@@ -28,6 +30,8 @@ pub(crate) struct Translation<'a> {
     pub(crate) draft: Draft,
     pub(crate) values: BTreeMap<String, Value>,
     report: Report,
+    /// Elements of the constants computed so far.
+    folded: usize,
     /// Names of values of which nothing but a softmax or the like is made before the output.
     final_values: BTreeSet<String>,
 }
@@ -43,6 +47,7 @@ pub(crate) fn translate(model: &Model) -> Translated {
         draft: Draft { layers: Vec::new() },
         values,
         report: Report::default(),
+        folded: 0,
         final_values: final_values(model),
     };
     translation.interface();
@@ -283,6 +288,19 @@ impl Translation<'_> {
             return quantizers::apply(self, node, operands).map(|v| vec![v]);
         }
         if let Some(folded) = constants::fold(self, node, operands)? {
+            self.folded = self.folded.saturating_add(match &folded {
+                Value::Constant(tensor) => tensor.len(),
+                _ => 0,
+            });
+            if self.folded > MAX_FOLDED {
+                return Err(Problem::new(
+                    format!(
+                        "computed constants of {} elements in all, limit {MAX_FOLDED}",
+                        self.folded
+                    ),
+                    "an export with its constants folded",
+                ));
+            }
             return Ok(vec![folded]);
         }
         let value = match node.op.as_str() {

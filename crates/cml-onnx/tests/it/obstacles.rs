@@ -170,3 +170,26 @@ fn an_input_of_two_quantizers() {
         )],
     );
 }
+
+#[test]
+fn computed_constants_are_bounded_and_messages_short() {
+    let filled = |count: i64| {
+        let file = File::new(&[1, 2]).ints("n", &[1], &[count]);
+        file.node("ConstantOfShape", "n", "c", &[])
+    };
+    check(
+        &filled(1 << 23).node("Reshape", "x c", "y", &[]),
+        &[("c", &["a computed constant of 8388608 elements, limit 4194304"])],
+    );
+    // Each below the limit, together above it.
+    let mut many = filled(1 << 22);
+    for i in 0..20 {
+        many = many.node("ConstantOfShape", "n", &format!("c{i}"), &[]);
+    }
+    let many = report(&many.node("Identity", "x", "y", &[]));
+    let total = |o: &cml_onnx::Obstacle| o.why.contains("elements in all, limit 67108864");
+    assert_eq!(many.obstacles.iter().filter(|o| total(o)).count(), 5, "{many}");
+    // A list of the file in a message.
+    let long = report(&filled(1 << 20).node("Reshape", "x c", "y", &[])).to_string();
+    assert!(long.len() < 1_000, "{} bytes", long.len());
+}
