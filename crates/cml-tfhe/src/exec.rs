@@ -1,8 +1,9 @@
-//! The reference executor: one ciphertext at a time, in the order linear, keyswitch, modulus
-//! switch, blind rotation.
+//! Linear combinations and lookups, in the order linear, keyswitch, modulus switch, blind rotation.
 //!
-//! Simple on purpose: a faster executor is tested against it.
+//! [`Evaluator::lookup`] is the reference, one ciphertext at a time and simple on purpose;
+//! [`Evaluator::lookup_many`] does the same in batches, and is tested against it.
 
+mod batch;
 mod measure;
 
 use rayon::prelude::*;
@@ -109,18 +110,29 @@ impl Evaluator {
         self.lookup_in(input, table, &mut self.scratch())
     }
 
-    /// Many lookups, on all threads; the results in the order of the jobs.
+    /// Many lookups, in batches on all threads; the results in the order of the jobs, bit for bit those
+    /// of [`Evaluator::lookup`].
     ///
     /// # Errors
     ///
     /// As [`Evaluator::lookup`], for any of them.
     pub fn lookup_many(&self, jobs: &[(&Ciphertext, &[u64])]) -> Result<Vec<Ciphertext>, ExecError> {
-        jobs.par_iter()
+        let mut rest = jobs;
+        let mut batches = Vec::new();
+        for size in self.batch_sizes(jobs.len(), rayon::current_num_threads()) {
+            let (batch, after) = rest.split_at(size);
+            batches.push(batch);
+            rest = after;
+        }
+        let results: Result<Vec<Vec<Ciphertext>>, ExecError> = batches
+            .par_iter()
+            .with_max_len(1)
             .map_init(
-                || self.scratch(),
-                |scratch, (input, table)| self.lookup_in(input, table, scratch),
+                || self.batch_scratch(),
+                |scratch, batch| self.lookup_batch(batch, scratch),
             )
-            .collect()
+            .collect();
+        Ok(results?.into_iter().flatten().collect())
     }
 
     fn lookup_in(
@@ -129,13 +141,19 @@ impl Evaluator {
         table: &[u64],
         scratch: &mut Scratch,
     ) -> Result<Ciphertext, ExecError> {
-        self.check(input)?;
-        let (has, needs) = (table.len(), self.dimensions.polynomial.0);
-        if has != needs {
-            return Err(ExecError::TableSize { has, needs });
-        }
+        self.check_job(input, table)?;
         self.keyswitch(input, scratch);
         Ok(self.blind_rotate(table, scratch))
+    }
+
+    fn check_job(&self, input: &Ciphertext, table: &[u64]) -> Result<(), ExecError> {
+        self.check(input)?;
+        let (has, needs) = (table.len(), self.dimensions.polynomial.0);
+        if has == needs {
+            Ok(())
+        } else {
+            Err(ExecError::TableSize { has, needs })
+        }
     }
 
     fn check(&self, ciphertext: &Ciphertext) -> Result<(), ExecError> {

@@ -124,8 +124,8 @@ impl<'c> Server<'c> {
             .1
             .iter()
             .map(|&number| self.polynomials.0[number].as_slice());
-        // Small enough for frequent reports, large enough to keep all threads busy.
-        let chunk = 8 * rayon::current_num_threads();
+        // Small enough for frequent reports, large enough for full batches on all threads.
+        let chunk = 16 * rayon::current_num_threads();
         for level in self.circuit.levels() {
             let mut results = Vec::with_capacity(level.lookups.len());
             for lookups in level.lookups.chunks(chunk) {

@@ -240,6 +240,37 @@ fn lookups_of_odd_domains_are_exact() {
     }
 }
 
+#[test]
+fn batches_give_the_bits_of_single_lookups() {
+    for parameters in [
+        small_parameters(),
+        Parameters::new(900, (1, 2048), (15, 2), (3, 5)).expect("valid set"),
+    ] {
+        let client = ClientKey::insecure_from_seed(&parameters, 3);
+        let evaluator = evaluator(&client);
+        let (values, step) = (5, u64::MAX / 10);
+        let pairs: Vec<(i64, u64)> = (0..37).map(|i| (i % values, step)).collect();
+        let wires = client.insecure_encrypt(&pairs, 6);
+        let table = |shift: i64| {
+            let values: Vec<i64> = (0..values).map(|v| (v + shift) % values).collect();
+            lookup_polynomial(&values, parameters.polynomial_size, step)
+        };
+        let tables = [table(0), table(1), table(2)];
+        let jobs: Vec<(&Ciphertext, &[u64])> = wires
+            .iter()
+            .enumerate()
+            .map(|(i, wire)| (wire, tables[i % 3].as_slice()))
+            .collect();
+        for count in [1, 2, 3, 37] {
+            let together = evaluator.lookup_many(&jobs[..count]).expect("own ciphertexts");
+            for (i, (job, result)) in jobs.iter().zip(&together).enumerate() {
+                let alone = evaluator.lookup(job.0, job.1).expect("own ciphertexts");
+                assert!(alone.words() == result.words(), "job {i} of {count}");
+            }
+        }
+    }
+}
+
 /// Counts wrong lookups on a set with far too little room.
 fn check_failures(values: u64, lookups: usize, at_least: f64) {
     let parameters = small_parameters();
