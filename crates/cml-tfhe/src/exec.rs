@@ -4,6 +4,7 @@
 //! [`Evaluator::lookup_many`] does the same in batches, and is tested against it.
 
 mod batch;
+mod keyswitch;
 mod measure;
 
 use rayon::prelude::*;

@@ -6,12 +6,13 @@
 //! the same bit for bit.
 
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, ModulusSwitchedLweCiphertext, MonomialDegree,
-    add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
-    extract_lwe_sample_from_glwe_ciphertext, keyswitch_lwe_ciphertext_with_scalar_change,
+    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, ModulusSwitchedLweCiphertext,
+    MonomialDegree, add_external_product_assign_mem_optimized,
+    add_external_product_assign_mem_optimized_requirement, extract_lwe_sample_from_glwe_ciphertext,
     lwe_ciphertext_centered_binary_modulus_switch,
 };
 
+use super::keyswitch::keyswitch_batch;
 use super::{Evaluator, ExecError};
 use crate::keys::{Ciphertext, modulus32, modulus64};
 
@@ -25,7 +26,8 @@ pub(super) type Job<'a> = (&'a Ciphertext, &'a [u64]);
 
 /// Buffers of one thread.
 pub(super) struct Scratch {
-    small: LweCiphertextOwned<u32>,
+    /// Inputs under the small key, by job.
+    small: Vec<LweCiphertextOwned<u32>>,
     accumulators: Vec<GlweCiphertextOwned<u64>>,
     /// Rotations of the accumulators, by job: one for each bit of the small key.
     masks: Vec<Vec<usize>>,
@@ -48,7 +50,7 @@ impl Evaluator {
         let needed = add_external_product_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial, fft);
         buffers.resize(needed.unaligned_bytes_required());
         Scratch {
-            small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
+            small: Vec::new(),
             accumulators: Vec::new(),
             masks: Vec::new(),
             rotated: GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64()),
@@ -103,15 +105,14 @@ impl Evaluator {
             let accumulator = GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
             scratch.accumulators.push(accumulator);
             scratch.masks.push(Vec::with_capacity(self.dimensions.lwe.0));
+            let size = self.dimensions.lwe.to_lwe_size();
+            scratch.small.push(LweCiphertextOwned::new(0, size, modulus32()));
         }
-        for (i, (input, table)) in jobs.iter().enumerate() {
-            keyswitch_lwe_ciphertext_with_scalar_change(
-                self.key.keyswitch(),
-                input.inner(),
-                &mut scratch.small,
-            );
+        let inputs = jobs.iter().map(|job| job.0);
+        keyswitch_batch(self.key.keyswitch(), inputs, &mut scratch.small[..jobs.len()]);
+        for (i, (_, table)) in jobs.iter().enumerate() {
             let switched = lwe_ciphertext_centered_binary_modulus_switch::<u32, usize, _>(
-                scratch.small.as_view(),
+                scratch.small[i].as_view(),
                 polynomial.to_blind_rotation_input_modulus_log(),
             );
             scratch.masks[i].clear();
