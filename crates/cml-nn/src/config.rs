@@ -52,8 +52,8 @@ pub struct TrainConfig {
     /// Most values that an accumulator of a hidden layer can take, `U - L + 1` over all inputs its
     /// quantizer allows. The trained network is guaranteed to keep to it.
     pub max_accumulator_values: Option<u64>,
-    /// The same for the output layer, whose accumulators are decrypted, not looked up: 256 keeps them
-    /// to 8 bits.
+    /// The same for the output layer, whose accumulators are decrypted, not looked up: 128 keeps them
+    /// to 7 bits.
     pub max_output_values: Option<u64>,
     /// Passes over the training rows.
     pub epochs: usize,
@@ -153,7 +153,7 @@ impl Default for TrainConfig {
             activation_scale: ActivationScale::Constant,
             pruning: Pruning::PerNeuron(30),
             max_accumulator_values: Some(40),
-            max_output_values: Some(256),
+            max_output_values: Some(128),
             epochs: 25,
             batch: 64,
             learning_rate: 0.01,

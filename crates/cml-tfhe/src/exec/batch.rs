@@ -177,7 +177,7 @@ mod tests {
                     let sizes = sizes(jobs, threads, most);
                     assert_eq!(sizes.iter().sum::<usize>(), jobs);
                     assert!(sizes.iter().all(|&s| (1..=most).contains(&s)));
-                    assert!(sizes.len() % threads == 0 || sizes.len() == jobs);
+                    assert!(sizes.len().is_multiple_of(threads) || sizes.len() == jobs);
                     if let (Some(least), Some(largest)) = (sizes.iter().min(), sizes.iter().max()) {
                         assert!(largest - least <= 1);
                     }
