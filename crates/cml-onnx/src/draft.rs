@@ -75,6 +75,29 @@ pub(crate) enum Weights {
     },
 }
 
+impl Weights {
+    /// The elements at other places: for each new one the place that it had, or none for 0.
+    pub(crate) fn rearranged(self, from: impl Iterator<Item = Option<usize>>) -> Self {
+        fn picked<T: Copy + Default>(values: &[T], from: impl Iterator<Item = Option<usize>>) -> Vec<T> {
+            from.map(|i| i.map_or(T::default(), |i| values[i])).collect()
+        }
+        match self {
+            Self::Float(values) => Self::Float(picked(&values, from)),
+            Self::Codes {
+                codes,
+                bits,
+                narrow,
+                scale,
+            } => Self::Codes {
+                codes: picked(&codes, from),
+                bits,
+                narrow,
+                scale,
+            },
+        }
+    }
+}
+
 /// Factors and offsets, one or one for each channel, in `f64` so that several can be joined.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Affine {

@@ -1,7 +1,9 @@
 //! `QuantizeLinear`, `Clip` and `DequantizeLinear`.
 
 use crate::model::Node;
-use crate::quantizers::{MOST_CONSTANT_BITS, activation, coded, codes, levels, required, scale_of, whole};
+use crate::quantizers::{
+    MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of, whole,
+};
 use crate::report::{Outcome, Problem};
 use crate::tensor::{Data, Dtype, Tensor};
 use crate::translate::{Translation, constant, live};
@@ -20,13 +22,7 @@ pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value
         return Err(Problem::new("a quantizer to floats", "8-bit integers"));
     };
     let zero = zero.unwrap_or_else(|| Tensor::ints(vec![], vec![0]));
-    if let Some(Some(value)) = operands
-        .first()
-        .filter(|v| v.as_ref().is_some_and(Value::is_constant))
-    {
-        let tensor = value
-            .constant()
-            .ok_or_else(|| Problem::malformed("operand 0 is missing"))?;
+    if let Some(tensor) = constant_operand(operands) {
         let axis = node.int_or("axis", 1)?;
         let (scale, zero) = (
             along(&scale, axis, &tensor.shape)?,

@@ -3,7 +3,8 @@
 use crate::draft::{Affine, Id};
 use crate::model::Node;
 use crate::quantizers::{
-    MOST_BITS, MOST_CONSTANT_BITS, activation, coded, codes, levels, required, scale_of, whole, width,
+    MOST_BITS, MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of,
+    whole, width,
 };
 use crate::report::{Outcome, Problem};
 use crate::tensor::Tensor;
@@ -39,13 +40,7 @@ pub(crate) fn quant(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
     let signed = node.int_or("signed", 1)? != 0;
     let narrow = node.int_or("narrow", 0)? != 0;
     let mode = mode_of(node, "ROUND")?;
-    if let Some(Some(value)) = operands
-        .first()
-        .filter(|v| v.as_ref().is_some_and(Value::is_constant))
-    {
-        let tensor = value
-            .constant()
-            .ok_or_else(|| Problem::malformed("operand 0 is missing"))?;
+    if let Some(tensor) = constant_operand(operands) {
         let bits = width(&bits, "bit width", MOST_CONSTANT_BITS)?;
         let exchanged = !signed && narrow && on_signed_grid(&tensor, &scale, &zero, bits)?;
         if exchanged {
@@ -132,13 +127,7 @@ fn rounded(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels, mode: &s
 /// `scale` where x is at least 0, else `-scale`.
 pub(crate) fn bipolar(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
     let scale = required(operands, 1, "scale")?;
-    if let Some(Some(value)) = operands
-        .first()
-        .filter(|v| v.as_ref().is_some_and(Value::is_constant))
-    {
-        let tensor = value
-            .constant()
-            .ok_or_else(|| Problem::malformed("operand 0 is missing"))?;
+    if let Some(tensor) = constant_operand(operands) {
         let zero = Tensor::floats(vec![], vec![0.0]);
         let codes = codes(&tensor, &scale, &zero, |y| if y >= 0.0 { 1 } else { -1 })?;
         return coded(codes, &scale, 1, true, 0).map(Value::Coded);

@@ -39,6 +39,11 @@ pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
     }
 }
 
+/// What a quantizer of a constant (of weights, mostly) reads.
+pub(crate) fn constant_operand(operands: &[Option<Value>]) -> Option<Tensor> {
+    operands.first()?.as_ref()?.constant()
+}
+
 pub(crate) fn required(operands: &[Option<Value>], slot: usize, what: &str) -> Outcome<Tensor> {
     constant(operands, slot)?.ok_or_else(|| Problem::malformed(format!("it has no {what}")))
 }

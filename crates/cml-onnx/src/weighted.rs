@@ -96,24 +96,8 @@ fn matrix(value: &Value, transposed: bool) -> Outcome<(Vec<usize>, Weights)> {
     if transposed {
         return Ok((shape, weights));
     }
-    fn turned<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
-        let at = (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c));
-        at.map(|i| values[i]).collect()
-    }
-    let weights = match weights {
-        Weights::Float(values) => Weights::Float(turned(&values, rows, columns)),
-        Weights::Codes {
-            codes,
-            bits,
-            narrow,
-            scale,
-        } => Weights::Codes {
-            codes: turned(&codes, rows, columns),
-            bits,
-            narrow,
-            scale,
-        },
-    };
+    let from = (0..columns).flat_map(|c| (0..rows).map(move |r| Some(r * columns + c)));
+    let weights = weights.rearranged(from);
     Ok((vec![columns, rows], weights))
 }
 
@@ -271,26 +255,8 @@ fn dilate(shape: Vec<usize>, weights: Weights, by: [usize; 2]) -> Outcome<(Vec<u
         let (row, plane) = (rest % shape[2], rest / shape[2]);
         (plane * new[2] + row * by[0]) * new[3] + column * by[1]
     };
-    fn spread<T: Copy + Default>(values: &[T], count: usize, at: impl Fn(usize) -> usize) -> Vec<T> {
-        let mut all = vec![T::default(); count];
-        for (i, &v) in values.iter().enumerate() {
-            all[at(i)] = v;
-        }
-        all
-    }
-    let weights = match weights {
-        Weights::Float(values) => Weights::Float(spread(&values, count, at)),
-        Weights::Codes {
-            codes,
-            bits,
-            narrow,
-            scale,
-        } => Weights::Codes {
-            codes: spread(&codes, count, at),
-            bits,
-            narrow,
-            scale,
-        },
-    };
+    let mut from = vec![None; count];
+    (0..shape.iter().product()).for_each(|i| from[at(i)] = Some(i));
+    let weights = weights.rearranged(from.into_iter());
     Ok((new, weights))
 }
