@@ -139,7 +139,10 @@ fn concat(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> O
     let parts = (0..operands.len())
         .map(|slot| live(operands, slot))
         .collect::<Outcome<Vec<Id>>>()?;
-    let mut shape = t.shape(parts[0]).to_vec();
+    let Some(&first) = parts.first() else {
+        return Err(Problem::malformed("it joins nothing"));
+    };
+    let mut shape = t.shape(first).to_vec();
     let axis = axes::axis(node.int_or("axis", 0)?, shape.len() + 1)?;
     let Some(axis) = axis.checked_sub(1) else {
         return Err(Problem::new(

@@ -193,3 +193,20 @@ fn computed_constants_are_bounded_and_messages_short() {
     let long = report(&filled(1 << 20).node("Reshape", "x c", "y", &[])).to_string();
     assert!(long.len() < 1_000, "{} bytes", long.len());
 }
+
+#[test]
+fn operators_without_operands_are_refused() {
+    for op in [
+        "Concat",
+        "Add",
+        "Relu",
+        "Conv",
+        "Gemm",
+        "Reshape",
+        "MaxPool",
+        "QuantizeLinear",
+    ] {
+        let report = report(&File::new(&[1, 2]).node(op, "", "y", &[]));
+        assert_eq!(report.obstacles.len(), 1, "{op}: {report}");
+    }
+}
