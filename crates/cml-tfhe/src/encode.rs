@@ -1,7 +1,7 @@
 //! Encodings: where on the torus the values of a program lie.
 
 use crate::circuit::{Body, CircuitInput, CircuitOutput, Encoding, Level, Lookup, Row};
-use crate::lower::{Affine, Program};
+use crate::program::{Affine, Program};
 use cml_ir::{Graph, Interval};
 use std::collections::BTreeMap;
 

@@ -42,6 +42,7 @@ mod lower;
 pub mod noise;
 pub mod optimizer;
 pub mod params;
+mod program;
 mod server;
 mod simulate;
 pub mod table;
