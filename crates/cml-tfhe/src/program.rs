@@ -1,0 +1,204 @@
+//! The graph as rows and lookups: every value becomes a wire or a combination of wires.
+//!
+//! Passes on it remove work before encodings and parameters are chosen.
+
+use crate::lower::LowerError;
+use cml_bitwidth::Widths;
+use cml_ir::{Graph, Interval, NodeId, Op, Source, channel_len, for_each_term};
+use std::collections::BTreeMap;
+
+/// Most terms of all rows together.
+const MAX_TERMS: usize = 1 << 26;
+
+/// `constant + sum weight * wire`, wires ascending.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Affine {
+    pub(crate) terms: BTreeMap<u32, i64>,
+    pub(crate) constant: i64,
+}
+
+pub(crate) struct ProgramLookup {
+    pub(crate) row: Affine,
+    pub(crate) range: Interval,
+    /// Result for each value of `range`.
+    pub(crate) values: Vec<i64>,
+    pub(crate) layer: u32,
+    pub(crate) level: usize,
+}
+
+pub(crate) struct ProgramOutput {
+    pub(crate) node: NodeId,
+    pub(crate) rows: Vec<(Affine, Interval)>,
+}
+
+/// The graph as rows and lookups, before encodings.
+pub(crate) struct Program {
+    /// Input node and number of elements.
+    pub(crate) inputs: Vec<(NodeId, usize)>,
+    pub(crate) layers: Vec<String>,
+    pub(crate) lookups: Vec<ProgramLookup>,
+    pub(crate) outputs: Vec<ProgramOutput>,
+}
+
+impl Program {
+    pub(crate) fn input_count(&self) -> usize {
+        self.inputs.iter().map(|i| i.1).sum()
+    }
+
+    pub(crate) fn of(graph: &Graph, widths: &Widths) -> Result<Self, LowerError> {
+        let inputs: Vec<(NodeId, usize)> = graph
+            .inputs()
+            .map(|(id, n, _)| (id, n.ty.shape.iter().product()))
+            .collect();
+        let mut program = Self {
+            inputs,
+            layers: Vec::new(),
+            lookups: Vec::new(),
+            outputs: Vec::new(),
+        };
+        let mut ranges: Vec<Interval> = Vec::new();
+        for (id, count) in &program.inputs {
+            ranges.extend_from_slice(&widths.elements(*id)[..*count]);
+        }
+        let mut levels = vec![0usize; ranges.len()];
+        let mut next_input = 0u32;
+        let mut terms = 0usize;
+        let mut values: Vec<Vec<Affine>> = Vec::with_capacity(graph.len());
+        for (id, node) in graph.nodes() {
+            let operands = graph.operands(id);
+            let elements: usize = node.ty.shape.iter().product();
+            let result = match &node.op {
+                Op::Input { .. } => {
+                    let first = next_input;
+                    next_input += elements as u32;
+                    (first..next_input)
+                        .map(|w| Affine {
+                            terms: BTreeMap::from([(w, 1)]),
+                            constant: 0,
+                        })
+                        .collect()
+                }
+                Op::Lut(lut) => {
+                    let width = channel_len(&node.ty.shape);
+                    let layer = program.layers.len() as u32;
+                    program.layers.push(node.name.clone());
+                    let mut results = Vec::with_capacity(elements);
+                    for (e, row) in values[operands[0].index()].iter().enumerate() {
+                        let steps = lut.channel(e / width);
+                        let range = row_range(row, &ranges);
+                        if let Some(constant) = steps.constant_on(range) {
+                            results.push(Affine {
+                                terms: BTreeMap::new(),
+                                constant,
+                            });
+                            continue;
+                        }
+                        let wire = ranges.len() as u32;
+                        let level = row
+                            .terms
+                            .keys()
+                            .map(|&w| levels[w as usize] + 1)
+                            .max()
+                            .unwrap_or(1);
+                        let table: Vec<i64> = (range.lo..=range.hi).map(|v| steps.eval(v)).collect();
+                        program.lookups.push(ProgramLookup {
+                            row: row.clone(),
+                            range,
+                            values: table,
+                            layer,
+                            level,
+                        });
+                        ranges.push(steps.image(range));
+                        levels.push(level);
+                        results.push(Affine {
+                            terms: BTreeMap::from([(wire, 1)]),
+                            constant: 0,
+                        });
+                    }
+                    results
+                }
+                op => {
+                    let mut results = vec![Affine::default(); elements];
+                    let shapes: Vec<&[usize]> = operands
+                        .iter()
+                        .map(|o| graph.node(*o).ty.shape.as_slice())
+                        .collect();
+                    for_each_term(op, &shapes, &node.ty.shape, |out, weight, source| match source {
+                        Source::Constant(v) => results[out].constant += weight * v,
+                        Source::Element { operand, index } => {
+                            let from = &values[operands[operand].index()][index];
+                            results[out].constant += weight * from.constant;
+                            for (&wire, &w) in &from.terms {
+                                *results[out].terms.entry(wire).or_default() += weight * w;
+                            }
+                        }
+                    });
+                    results.iter_mut().for_each(|r| r.terms.retain(|_, w| *w != 0));
+                    results
+                }
+            };
+            terms += result.iter().map(|r: &Affine| r.terms.len()).sum::<usize>();
+            if terms > MAX_TERMS {
+                return Err(LowerError::TooLarge {
+                    layer: node.name.clone(),
+                    limit: MAX_TERMS,
+                });
+            }
+            if matches!(node.op, Op::Output(_)) {
+                let rows = result
+                    .iter()
+                    .map(|r| (r.clone(), row_range(r, &ranges)))
+                    .collect();
+                program.outputs.push(ProgramOutput { node: id, rows });
+            }
+            values.push(result);
+        }
+        Ok(program)
+    }
+
+    /// Drops lookups that no output depends on, and orders the rest by level.
+    pub(crate) fn without_unread(mut self) -> Self {
+        let inputs = self.input_count();
+        let mut read = vec![false; inputs + self.lookups.len()];
+        let mark = |row: &Affine, read: &mut [bool]| row.terms.keys().for_each(|&w| read[w as usize] = true);
+        self.outputs
+            .iter()
+            .flat_map(|o| &o.rows)
+            .for_each(|(r, _)| mark(r, &mut read));
+        for (i, lookup) in self.lookups.iter().enumerate().rev() {
+            if read[inputs + i] {
+                mark(&lookup.row, &mut read);
+            }
+        }
+        let mut order: Vec<usize> = (0..self.lookups.len()).filter(|i| read[inputs + i]).collect();
+        order.sort_by_key(|&i| (self.lookups[i].level, i));
+        let mut renamed: Vec<u32> = (0..read.len() as u32).collect();
+        for (new, &old) in order.iter().enumerate() {
+            renamed[inputs + old] = (inputs + new) as u32;
+        }
+        let rename = |row: &mut Affine| {
+            let terms = std::mem::take(&mut row.terms);
+            row.terms = terms.into_iter().map(|(w, v)| (renamed[w as usize], v)).collect();
+        };
+        let mut old: Vec<Option<ProgramLookup>> = self.lookups.into_iter().map(Some).collect();
+        self.lookups = order.iter().filter_map(|&i| old[i].take()).collect();
+        self.lookups.iter_mut().for_each(|l| rename(&mut l.row));
+        self.outputs
+            .iter_mut()
+            .flat_map(|o| &mut o.rows)
+            .for_each(|(r, _)| rename(r));
+        self
+    }
+}
+
+pub(crate) fn row_range(row: &Affine, wires: &[Interval]) -> Interval {
+    let start = Interval::point(row.constant);
+    row.terms.iter().fold(start, |sum, (&wire, &w)| {
+        let range = wires[wire as usize];
+        let scaled = Interval::new(w * range.lo, w * range.hi);
+        Interval {
+            lo: sum.lo + scaled.lo,
+            hi: sum.hi + scaled.hi,
+        }
+    })
+}
