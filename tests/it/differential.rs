@@ -19,7 +19,7 @@ const SAMPLES: usize = 8;
 fn check_circuit(graph: &Graph, circuit: &Circuit) {
     circuit.validate().unwrap();
     assert_eq!(*circuit.graph_hash(), graph_hash(graph).unwrap());
-    assert!(circuit.worst_log2_p_fail() <= Options::default().budget_log2);
+    assert!(circuit.worst_log2_p_fail() <= Options::default().goal.budget_log2);
     assert!(circuit.lookup_count() <= analyze(graph).lookups());
     let bytes = circuit_to_bytes(circuit).unwrap();
     let back = circuit_from_bytes("copy", &bytes).unwrap();

@@ -57,7 +57,7 @@ fn check(original: &Graph, compiled: &Graph, count: usize) {
     write_circuit(&folder.path().join("net.cmlc"), &circuit).unwrap();
     client_encrypts(folder.path(), &samples);
     let done = server_runs(folder.path());
-    assert_eq!(done, count * circuit.lookup_count());
+    assert_eq!(done, count * circuit.rotation_count());
     let expected: Vec<Vec<Tensor>> = samples.iter().map(|s| interpret(original, s).unwrap()).collect();
     let varied: std::collections::BTreeSet<String> = expected.iter().map(|t| format!("{t:?}")).collect();
     assert!(

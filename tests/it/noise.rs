@@ -1,11 +1,11 @@
 //! Lookups go wrong as often as the noise model predicts.
 //!
-//! The circuits here have tables that are permutations fixing 0 on a power of
-//! two of values. Then every box ends halfway between two points, exactly, and
-//! whatever lies beyond an end is another value (at the lower end of the domain
-//! the last value negated, at the upper end 0): a reading is wrong if and only
-//! if its noise leaves `[-1/4R, 1/4R]`. `log2_p_fail` claims the probability of
-//! just that for Gaussian noise.
+//! The circuits here have tables that are permutations fixing 0 on one value more
+//! than a power of two: they change everywhere, so their half period `P` is that
+//! power. Then every change lies halfway between two points, exactly, and whatever
+//! is read beyond an end is another value (`f(0) + f(P) - f(P - 1)` below, `f(0) +
+//! f(P) - f(1)` above): a reading is wrong if and only if its noise leaves
+//! `[-1/4P, 1/4P]`. `log2_p_fail` claims the probability of just that for Gaussian noise.
 //!
 //! A result is wrong if exactly one of the readings before it is wrong, and
 //! right if none is. With independent readings of failure probabilities `p_i`,
@@ -23,12 +23,16 @@
 use crate::networks::{lowered, sample, scatter};
 use cml_bitwidth::analyze;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
-use cml_tfhe::noise::{Reader, Requirement, Source, log2_p_fail};
+use cml_tfhe::noise::Reader;
+use cml_tfhe::optimizer::Goal;
 use cml_tfhe::{Circuit, Client, Noise, Options, Server, Simulator, lower};
 
 fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
     let options = Options {
-        budget_log2,
+        goal: Goal {
+            budget_log2,
+            ..Goal::default()
+        },
         ..Options::default()
     };
     lower(graph, &analyze(graph), &options).unwrap()
@@ -36,7 +40,7 @@ fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
 
 /// A permutation of `0..values` that fixes 0.
 fn permutation(values: i64) -> Lut {
-    Lut::from_fn(Interval::new(0, values - 1), |v| 5 * v % values)
+    Lut::from_fn(Interval::new(0, values - 1), |v| 7 * v % values)
 }
 
 fn digits(b: &mut GraphBuilder, count: usize, top: i64) -> cml_ir::NodeId {
@@ -44,24 +48,24 @@ fn digits(b: &mut GraphBuilder, count: usize, top: i64) -> cml_ir::NodeId {
         .unwrap()
 }
 
-/// `count` lookups on fresh encryptions of 16 values.
+/// `count` lookups on fresh encryptions of 17 values.
 fn one_level(count: usize) -> Graph {
     let mut b = GraphBuilder::new("one_level");
-    let x = digits(&mut b, count, 15);
-    let y = b.lut("act", x, permutation(16)).unwrap();
+    let x = digits(&mut b, count, 16);
+    let y = b.lut("act", x, permutation(17)).unwrap();
     b.output("y", y, OutputSpec::identity()).unwrap();
     b.finish().unwrap()
 }
 
-/// Three digits are looked up, put together with weights 1, 4 and 16, and
+/// Three digits are looked up, put together with weights 1, 4 and 11, and
 /// looked up again: the second lookup reads amplified noise.
 fn two_levels() -> Graph {
     let mut b = GraphBuilder::new("two_levels");
-    let x = digits(&mut b, 3, 3);
-    let digits = b.lut("digits", x, permutation(4)).unwrap();
-    let weights = Tensor::new(vec![1, 3], vec![1, 4, 16]).unwrap();
+    let x = digits(&mut b, 3, 4);
+    let digits = b.lut("digits", x, permutation(5)).unwrap();
+    let weights = Tensor::new(vec![1, 3], vec![1, 4, 11]).unwrap();
     let number = b.dot("number", digits, weights, vec![0]).unwrap();
-    let y = b.lut("act", number, permutation(64)).unwrap();
+    let y = b.lut("act", number, permutation(65)).unwrap();
     b.output("y", y, OutputSpec::identity()).unwrap();
     b.finish().unwrap()
 }
@@ -69,24 +73,17 @@ fn two_levels() -> Graph {
 /// Failure probability of each reading of one inference, if the variance of
 /// its noise is that of the model times a factor near 1.
 fn predicted(circuit: &Circuit, variance_factor: f64) -> Vec<f64> {
-    let inputs = circuit.input_count() as u32;
-    let one = |row: &cml_tfhe::circuit::Row, reader| {
-        let fresh = row.terms.iter().all(|&(wire, _)| wire < inputs);
-        let requirement = Requirement {
-            values: circuit.encodings()[row.encoding as usize].values,
-            nu2: row.nu2(),
-            source: if fresh { Source::Fresh } else { Source::Lookup },
-            reader,
+    let each = circuit.demands().into_iter().flat_map(|demand| {
+        let (count, period) = match demand.requirement.reader {
+            Reader::Lookup => (demand.rotations.len(), demand.requirement.half_period),
+            Reader::Client => (circuit.output_count(), 1),
         };
-        assert!(requirement.values.is_power_of_two(), "{requirement:?}");
+        assert!(period.is_power_of_two(), "{demand:?}");
         // Near enough: log p moves like z^2, by a little less in fact.
-        log2_p_fail(circuit.parameters(), &requirement)
-            .exp2()
-            .powf(1.0 / variance_factor)
-    };
-    let lookups = circuit.lookups().map(|l| one(&l.row, Reader::Lookup));
-    let outputs = circuit.outputs().iter().flat_map(|o| &o.rows);
-    lookups.chain(outputs.map(|r| one(r, Reader::Client))).collect()
+        let p = circuit.log2_p_fail(&demand).exp2().powf(1.0 / variance_factor);
+        std::iter::repeat_n(p, count)
+    });
+    each.collect()
 }
 
 /// Bounds on the rate of wrong results, from the failure probabilities of
@@ -183,7 +180,7 @@ fn encrypted_lookups_fail_at_the_predicted_rate() {
     let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
     let samples: Vec<Vec<Tensor>> = (0..SAMPLES)
         .map(|at| {
-            let codes = (0..PARALLEL).map(|e| scatter(PARALLEL * at + e, 0, 15)).collect();
+            let codes = (0..PARALLEL).map(|e| scatter(PARALLEL * at + e, 0, 16)).collect();
             vec![Tensor::new(vec![PARALLEL], codes).unwrap()]
         })
         .collect();

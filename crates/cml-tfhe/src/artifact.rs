@@ -20,7 +20,7 @@ pub const MAX_SAMPLES: u32 = 1 << 20;
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
-    version: 2,
+    version: 3,
     max_payload: MAX_CIRCUIT as u64,
 };
 /// `client.key`.

@@ -6,23 +6,30 @@
 
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
-use crate::table;
+use crate::table::{self, Reading};
 use cml_ir::{InputSpec, OutputSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How the values of some wires, and all rows that read them, lie on the torus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Encoding {
-    /// `R`, number of values of the widest row: the domain of its lookups.
-    pub values: u64,
+    /// `P`, number of values in half the torus.
+    ///
+    /// At least the half period of every table that reads a row
+    /// ([`table::half_period`]), and half the values of every output.
+    pub half_period: u64,
 }
 
 impl Encoding {
-    /// Distance of neighbouring values on the torus modulo 2^64: `floor(2^64 / 2R)`.
+    /// Half the distance of neighbouring values on the torus modulo 2^64: `floor(2^62 / P)`.
+    pub fn half_step(self) -> u64 {
+        (1 << 62) / self.half_period.max(1)
+    }
+
+    /// Distance of neighbouring values on the torus modulo 2^64.
     pub fn step(self) -> u64 {
-        let step = (1u128 << 63) / u128::from(self.values.max(1));
-        u64::try_from(step).unwrap_or(u64::MAX)
+        2 * self.half_step()
     }
 }
 
@@ -31,21 +38,13 @@ impl Encoding {
 pub struct Row {
     /// Wires, ascending, with their non-zero weights.
     pub terms: Vec<(u32, i64)>,
-    /// Clear constant; with it the row's values fit in `0..R`.
+    /// Clear constant; with it the row's least value is 0.
     pub constant: i64,
     /// Encoding of the wires.
     pub encoding: u32,
 }
 
 impl Row {
-    /// Sum of squared weights: how much the noise of the wires grows.
-    pub fn nu2(&self) -> u64 {
-        self.terms
-            .iter()
-            .map(|&(_, w)| w.unsigned_abs().saturating_pow(2))
-            .fold(0, u64::saturating_add)
-    }
-
     /// Value for clear wires.
     pub fn eval(&self, wires: &[i64]) -> i64 {
         self.constant
@@ -58,10 +57,8 @@ impl Row {
 }
 
 /// One table lookup; defines a wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// What is looked up.
-    pub row: Row,
     /// Number of the table.
     pub table: u32,
     /// Encoding of the result.
@@ -70,11 +67,34 @@ pub struct Lookup {
     pub layer: u32,
 }
 
-/// Lookups that do not depend on each other.
+/// One blind rotation, and the lookups that are read off it.
+///
+/// A single lookup rotates its table. Several ones rotate a constant, of which
+/// each reads its changes ([`table::table_changes`]); their results have one encoding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// What is looked up.
+    pub row: Row,
+    /// At least one, in the order in which they define wires.
+    pub lookups: Vec<Lookup>,
+    /// Values by which changes may move: 0 if exact. See [`Requirement::slack`].
+    pub slack: u64,
+    /// Polynomials that make up its table.
+    pub extension: u32,
+}
+
+impl Rotation {
+    /// Whether a constant is rotated, of which several tables are read.
+    pub fn is_shared(&self) -> bool {
+        self.lookups.len() > 1
+    }
+}
+
+/// Rotations that do not depend on each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
-    /// In the order in which they define wires.
-    pub lookups: Vec<Lookup>,
+    /// In the order in which their lookups define wires.
+    pub rotations: Vec<Rotation>,
 }
 
 /// An encrypted input tensor.
@@ -99,7 +119,7 @@ pub struct CircuitOutput {
     pub shape: Vec<usize>,
     /// How the client dequantizes.
     pub spec: OutputSpec,
-    /// One row for each element.
+    /// One row for each element. It takes at most `2P` values, from 0.
     pub rows: Vec<Row>,
     /// What the client adds to each decrypted row.
     pub shifts: Vec<i64>,
@@ -124,6 +144,26 @@ pub(crate) struct Body {
     pub(crate) tables: Vec<Vec<i64>>,
     pub(crate) levels: Vec<Level>,
     pub(crate) outputs: Vec<CircuitOutput>,
+}
+
+/// What the rows of one kind ask of the parameters, and where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// What they ask.
+    pub requirement: Requirement,
+    /// Polynomials that make up the tables.
+    pub extension: u32,
+    /// Level and place in it of each rotation; empty for rows that the client reads.
+    pub rotations: Vec<(usize, usize)>,
+}
+
+/// What an executor rotates and reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    /// Polynomials, equal ones once.
+    pub(crate) polynomials: Vec<Vec<u64>>,
+    /// For each rotation, in order, its polynomial and what is read off it.
+    pub(crate) rotations: Vec<(usize, Vec<Reading>)>,
 }
 
 impl Circuit {
@@ -177,14 +217,19 @@ impl Circuit {
         &self.body.outputs
     }
 
-    /// All lookups in order of execution.
-    pub fn lookups(&self) -> impl Iterator<Item = &Lookup> {
-        self.body.levels.iter().flat_map(|l| &l.lookups)
+    /// All blind rotations in order of execution.
+    pub fn rotations(&self) -> impl Iterator<Item = &Rotation> {
+        self.body.levels.iter().flat_map(|l| &l.rotations)
     }
 
-    /// Number of lookups, which is the number of blind rotations.
+    /// Number of blind rotations.
+    pub fn rotation_count(&self) -> usize {
+        self.body.levels.iter().map(|l| l.rotations.len()).sum()
+    }
+
+    /// Number of lookups: several may be read off one blind rotation.
     pub fn lookup_count(&self) -> usize {
-        self.body.levels.iter().map(|l| l.lookups.len()).sum()
+        self.rotations().map(|r| r.lookups.len()).sum()
     }
 
     /// Number of encrypted input values of one sample.
@@ -197,87 +242,199 @@ impl Circuit {
         self.body.outputs.iter().map(|o| o.rows.len()).sum()
     }
 
+    /// Whether all results are exact, but for the failure probability.
+    pub fn is_exact(&self) -> bool {
+        self.rotations().all(|r| r.slack == 0)
+    }
+
     /// Step on the torus of a row or wire of this encoding.
     pub fn step(&self, encoding: u32) -> u64 {
         self.body.encodings[encoding as usize].step()
     }
 
-    /// The table as the polynomial of a blind rotation.
-    pub fn polynomial(&self, lookup: &Lookup) -> Vec<u64> {
-        let values = &self.body.tables[lookup.table as usize];
-        table::lookup_polynomial(
-            values,
-            self.parameters.polynomial_size,
-            self.step(lookup.encoding),
-        )
+    /// Value of an output row that was read as so many steps, the torus from -1/2 to 1/2.
+    pub(crate) fn output_value(&self, row: &Row, steps: i64) -> i64 {
+        let period = self.body.encodings[row.encoding as usize].half_period;
+        steps.rem_euclid(2 * period as i64)
     }
 
-    /// The polynomials of all lookups, equal ones once, and for each lookup the
-    /// number of its own.
-    pub(crate) fn polynomials(&self) -> (Vec<Vec<u64>>, Vec<usize>) {
-        let mut list = Vec::new();
-        let mut known: BTreeMap<(u32, u32), usize> = BTreeMap::new();
-        let number = |lookup: &Lookup| {
-            *known.entry((lookup.table, lookup.encoding)).or_insert_with(|| {
-                list.push(self.polynomial(lookup));
-                list.len() - 1
-            })
-        };
-        let numbers = self.lookups().map(number).collect();
-        (list, numbers)
+    /// The polynomials of all rotations, and how tables are read off them.
+    pub(crate) fn prepare(&self) -> Prepared {
+        let mut polynomials = Vec::new();
+        let mut known: BTreeMap<(Option<u32>, u32, u64, u64), usize> = BTreeMap::new();
+        let mut rotations = Vec::with_capacity(self.rotation_count());
+        for rotation in self.rotations() {
+            let size = self.parameters.table_size(rotation.extension);
+            let period = self.body.encodings[rotation.row.encoding as usize].half_period;
+            let half_step =
+                |lookup: &Lookup| self.body.encodings[lookup.encoding as usize].half_step();
+            let table = |lookup: &Lookup| self.body.tables[lookup.table as usize].as_slice();
+            let first = &rotation.lookups[0];
+            let shared = rotation.is_shared();
+            let readings = if shared {
+                let reading = |l| table::table_changes(table(l), period, size, half_step(l));
+                rotation.lookups.iter().map(reading).collect()
+            } else {
+                let ends = [table(first).first(), table(first).last()];
+                let ends = ends.into_iter().flatten().fold(0_u64, |sum, &v| sum.wrapping_add(v as u64));
+                vec![Reading {
+                    terms: vec![(0, 1)],
+                    constant: ends.wrapping_mul(half_step(first)),
+                }]
+            };
+            let key = (
+                (!shared).then_some(first.table),
+                first.encoding,
+                period,
+                size,
+            );
+            let number = *known.entry(key).or_insert_with(|| {
+                polynomials.push(if shared {
+                    vec![half_step(first); size as usize]
+                } else {
+                    table::table_polynomial(table(first), period, size, half_step(first)).0
+                });
+                polynomials.len() - 1
+            });
+            rotations.push((number, readings));
+        }
+        Prepared {
+            polynomials,
+            rotations,
+        }
     }
 
-    /// What the rows ask of the parameters, each kind once.
-    pub fn requirements(&self) -> Vec<Requirement> {
-        self.body.requirements()
+    /// What the rows ask of the parameters, by kind: rotations of one level, one
+    /// encoding, source and slack, then outputs.
+    pub fn demands(&self) -> Vec<Demand> {
+        self.body.demands()
+    }
+
+    /// log2 of the probability that one reading of such a row goes wrong.
+    pub fn log2_p_fail(&self, demand: &Demand) -> f64 {
+        noise::log2_p_fail(&self.parameters, demand.extension, &demand.requirement)
     }
 
     /// log2 of the failure probability of the worst lookup.
     pub fn worst_log2_p_fail(&self) -> f64 {
-        let each = self
-            .requirements()
-            .into_iter()
-            .map(|r| noise::log2_p_fail(&self.parameters, &r));
+        let each = self.demands().into_iter().map(|d| self.log2_p_fail(&d));
         each.fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// Upper bound on log2 of the probability that one inference goes wrong:
-    /// the union bound over every lookup and every output.
+    /// the union bound over every rotation and every output.
     pub fn inference_log2_p_fail(&self) -> f64 {
-        let rows = self.lookup_count() + self.output_count();
-        (self.worst_log2_p_fail() + (rows as f64).log2()).min(0.0)
+        let sum: f64 = self
+            .demands()
+            .iter()
+            .map(|d| {
+                let rows = if d.requirement.reader == Reader::Client {
+                    self.output_count()
+                } else {
+                    d.rotations.len()
+                };
+                rows as f64 * self.log2_p_fail(d).exp2()
+            })
+            .sum();
+        sum.log2().min(0.0)
     }
 }
 
+/// Where the noise of a wire comes from.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    /// Encrypted by the client.
+    Fresh,
+    /// The rotation of its own table.
+    Own,
+    /// The rotation of that number, of which it reads the changes of a table.
+    Shared(usize, &'a [i64]),
+}
+
 impl Body {
-    /// What the rows ask of the parameters, each kind once.
-    pub(crate) fn requirements(&self) -> Vec<Requirement> {
-        let inputs = self.inputs.iter().map(|i| i.encodings.len()).sum::<usize>() as u32;
-        let mut hardest: BTreeMap<(u64, Source, Reader), u64> = BTreeMap::new();
-        let mut ask = |row: &Row, reader| {
-            let source = if row.terms.iter().all(|&(w, _)| w < inputs) {
-                Source::Fresh
-            } else {
-                Source::Lookup
-            };
-            let values = self.encodings[row.encoding as usize].values;
-            let nu2 = hardest.entry((values, source, reader)).or_default();
-            *nu2 = row.nu2().max(*nu2);
-        };
-        self.levels
-            .iter()
-            .flat_map(|l| &l.lookups)
-            .for_each(|l| ask(&l.row, Reader::Lookup));
-        self.outputs
-            .iter()
-            .flat_map(|o| &o.rows)
-            .for_each(|r| ask(r, Reader::Client));
-        let requirement = |((values, source, reader), nu2)| Requirement {
-            values,
-            nu2,
-            source,
-            reader,
-        };
-        hardest.into_iter().map(requirement).collect()
+    fn origins(&self) -> Vec<Origin<'_>> {
+        let inputs = self.inputs.iter().flat_map(|i| &i.encodings);
+        let mut origins: Vec<Origin<'_>> = inputs.map(|_| Origin::Fresh).collect();
+        for (number, rotation) in self.levels.iter().flat_map(|l| &l.rotations).enumerate() {
+            for lookup in &rotation.lookups {
+                origins.push(if rotation.is_shared() {
+                    Origin::Shared(number, &self.tables[lookup.table as usize])
+                } else {
+                    Origin::Own
+                });
+            }
+        }
+        origins
     }
+
+    /// What the rows ask of the parameters, by kind, in order of execution.
+    pub(crate) fn demands(&self) -> Vec<Demand> {
+        let origins = self.origins();
+        let mut demands: Vec<Demand> = Vec::new();
+        let mut first = 0;
+        let mut ask = |row: &Row, reader, slack, extension, place: Option<(usize, usize)>| {
+            let fresh = |&(w, _): &(u32, i64)| matches!(origins[w as usize], Origin::Fresh);
+            let requirement = Requirement {
+                half_period: self.encodings[row.encoding as usize].half_period,
+                nu2: nu2(row, &origins),
+                source: if row.terms.iter().all(fresh) {
+                    Source::Fresh
+                } else {
+                    Source::Lookup
+                },
+                reader,
+                slack,
+            };
+            // Levels are kept apart.
+            if place.is_some_and(|(_, index)| index == 0) {
+                first = demands.len();
+            }
+            let same = |d: &Demand| {
+                let Requirement { nu2, .. } = requirement;
+                d.extension == extension && Requirement { nu2, ..d.requirement } == requirement
+            };
+            let number = match demands[first..].iter().position(same) {
+                Some(number) => first + number,
+                None => {
+                    demands.push(Demand {
+                        requirement,
+                        extension,
+                        rotations: Vec::new(),
+                    });
+                    demands.len() - 1
+                }
+            };
+            let demand = &mut demands[number];
+            demand.requirement.nu2 = demand.requirement.nu2.max(requirement.nu2);
+            demand.rotations.extend(place);
+        };
+        for (number, level) in self.levels.iter().enumerate() {
+            for (index, r) in level.rotations.iter().enumerate() {
+                ask(&r.row, Reader::Lookup, r.slack, r.extension, Some((number, index)));
+            }
+        }
+        for row in self.outputs.iter().flat_map(|o| &o.rows) {
+            ask(row, Reader::Client, 0, 1, None);
+        }
+        demands
+    }
+}
+
+/// Sum of squared weights over independent noises.
+fn nu2(row: &Row, origins: &[Origin<'_>]) -> u64 {
+    let square = |w: i64| w.unsigned_abs().saturating_pow(2);
+    let mut own = 0_u64;
+    let mut shared: BTreeMap<(usize, u64), i64> = BTreeMap::new();
+    for &(wire, weight) in &row.terms {
+        match origins[wire as usize] {
+            Origin::Fresh | Origin::Own => own = own.saturating_add(square(weight)),
+            Origin::Shared(number, table) => {
+                for (t, delta) in table::changes(table) {
+                    let sum = shared.entry((number, t)).or_default();
+                    *sum = sum.saturating_add(weight.saturating_mul(delta));
+                }
+            }
+        }
+    }
+    shared.into_values().map(square).fold(own, u64::saturating_add)
 }

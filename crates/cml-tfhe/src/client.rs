@@ -169,11 +169,8 @@ impl<'c> Client<'c> {
         for output in self.circuit.outputs() {
             let rows = output.rows.iter().zip(&output.shifts).zip(rest.by_ref());
             let values = rows.map(|((row, shift), ciphertext)| {
-                Ok(self
-                    .key
-                    .value
-                    .decrypt(ciphertext, self.circuit.step(row.encoding))?
-                    + shift)
+                let steps = self.key.value.decrypt(ciphertext, self.circuit.step(row.encoding))?;
+                Ok(self.circuit.output_value(row, steps) + shift)
             });
             let data = values.collect::<Result<Vec<i64>, KeyError>>()?;
             let tensor = Tensor::new(output.shape.clone(), data);

@@ -54,8 +54,8 @@ impl Default for CostModel {
 }
 
 impl CostModel {
-    /// Predicted time of one lookup.
-    pub fn lookup(&self, parameters: &Parameters) -> LookupCost {
+    /// Predicted time of one lookup with a table of `extension` polynomials.
+    pub fn lookup(&self, parameters: &Parameters, extension: u32) -> LookupCost {
         let n = f64::from(parameters.lwe_dimension);
         let coefficients = f64::from(parameters.polynomial_size);
         let polynomials = f64::from(parameters.glwe_dimension + 1);
@@ -66,7 +66,7 @@ impl CostModel {
             polynomials * (level + 1.0) * transform + level * polynomials * polynomials * self.multiply_ns;
         LookupCost {
             keyswitch_ns: parameters.keyswitch_key_bodies() as f64 * (n + 1.0) * self.keyswitch_ns,
-            blind_rotation_ns: n * coefficients * step,
+            blind_rotation_ns: n * f64::from(extension) * coefficients * step,
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
         let model = CostModel::default();
         let set = |n, ring, pbs, ks| {
             model
-                .lookup(&Parameters::new(n, ring, pbs, ks).expect("valid set"))
+                .lookup(&Parameters::new(n, ring, pbs, ks).expect("valid set"), 1)
                 .total_ns()
         };
         let base = set(800, (1, 2048), (22, 1), (4, 4));
@@ -108,8 +108,8 @@ mod tests {
         let parameters = Parameters::new(800, (1, 2048), (22, 1), (4, 4)).expect("valid set");
         let model = CostModel::default();
         let (before, after) = (
-            model.lookup(&parameters),
-            model.scaled(2.0, 3.0).lookup(&parameters),
+            model.lookup(&parameters, 1),
+            model.scaled(2.0, 3.0).lookup(&parameters, 1),
         );
         assert!((after.keyswitch_ns / before.keyswitch_ns - 2.0).abs() < 1e-9);
         assert!((after.blind_rotation_ns / before.blind_rotation_ns - 3.0).abs() < 1e-9);

@@ -1,6 +1,6 @@
 //! Text form of circuits: one line for each layer of each level, stable.
 
-use crate::circuit::{Circuit, Lookup};
+use crate::circuit::{Circuit, Demand, Rotation};
 use crate::noise::{Reader, Source};
 use cml_ir::{Interval, short_hex};
 use sha2::{Digest, Sha256};
@@ -38,18 +38,22 @@ impl fmt::Display for Circuit {
             )?;
         }
         for (number, level) in self.levels().iter().enumerate() {
-            let layers: BTreeSet<u32> = level.lookups.iter().map(|l| l.layer).collect();
+            let layers: BTreeSet<u32> = level.rotations.iter().map(|r| r.lookups[0].layer).collect();
             for layer in layers {
-                let lookups: Vec<&Lookup> = level.lookups.iter().filter(|l| l.layer == layer).collect();
-                writeln!(f, "level {:<4} {}", number + 1, self.layer_line(layer, &lookups))?;
+                let rotations = level.rotations.iter().filter(|r| r.lookups[0].layer == layer);
+                writeln!(
+                    f,
+                    "level {:<4} {}",
+                    number + 1,
+                    self.layer_line(layer, &rotations.collect::<Vec<_>>())
+                )?;
             }
         }
         for output in self.outputs() {
-            let nu2 = output.rows.iter().map(|r| r.nu2()).max().unwrap_or(0);
             let encodings = output.rows.iter().map(|r| r.encoding).collect();
             writeln!(
                 f,
-                "output     {} {:?} {} nu2<={nu2}",
+                "output     {} {:?} {}",
                 output.name,
                 output.shape,
                 self.domains(encodings)
@@ -60,49 +64,56 @@ impl fmt::Display for Circuit {
 }
 
 impl Circuit {
-    fn layer_line(&self, layer: u32, lookups: &[&Lookup]) -> String {
-        let tables: BTreeSet<u32> = lookups.iter().map(|l| l.table).collect();
-        let nu2 = lookups.iter().map(|l| l.row.nu2()).max().unwrap_or(0);
-        let encodings = lookups.iter().map(|l| l.row.encoding).collect();
+    fn layer_line(&self, layer: u32, rotations: &[&Rotation]) -> String {
+        let lookups = || rotations.iter().flat_map(|r| &r.lookups);
+        let tables: BTreeSet<u32> = lookups().map(|l| l.table).collect();
+        let sizes = tables.iter().map(|&t| self.tables()[t as usize].len() as i64);
+        let encodings = rotations.iter().map(|r| r.row.encoding).collect();
+        let extensions = rotations.iter().map(|r| i64::from(r.extension));
+        let slacks = rotations.iter().map(|r| r.slack as i64);
         let mut hash = Sha256::new();
-        for lookup in lookups {
-            hash.update(format!(
-                "{:?} {:?}",
-                lookup.row,
-                self.tables()[lookup.table as usize]
-            ));
+        for rotation in rotations {
+            hash.update(format!("{:?}", rotation.row));
+            for lookup in &rotation.lookups {
+                hash.update(format!("{:?}", self.tables()[lookup.table as usize]));
+            }
         }
         format!(
-            "{}: {} lookups {} nu2<={nu2} tables {} #{}",
+            "{}: {} lookups of {} rotations, {} values {}, table {} x {}, {} tables, {} #{}",
             self.layers()[layer as usize],
-            lookups.len(),
+            lookups().count(),
+            rotations.len(),
+            span(sizes),
             self.domains(encodings),
+            span(extensions),
+            self.parameters().polynomial_size,
             tables.len(),
+            match span(slacks).as_str() {
+                "0" => "exact".to_owned(),
+                slack => format!("slack {slack}"),
+            },
             short_hex(&hash.finalize())
         )
     }
 
     fn domains(&self, encodings: BTreeSet<u32>) -> String {
-        let sizes = encodings
+        let periods = encodings
             .iter()
-            .map(|&e| Interval::point(self.encodings()[e as usize].values as i64));
-        match Interval::hull_of(sizes) {
-            Some(i) if i.lo == i.hi => format!("on {} values", i.lo),
-            Some(i) => format!("on {} to {} values", i.lo, i.hi),
-            None => String::new(),
-        }
+            .map(|&e| self.encodings()[e as usize].half_period as i64);
+        format!("in half period {}", span(periods))
     }
 
-    /// One line for each kind of row: domain size, noise growth, log2 of the
+    /// One line for each kind of row: half period, noise growth, log2 of the
     /// failure probability.
     pub fn failure_lines(&self) -> Vec<String> {
-        let line = |r: crate::noise::Requirement| {
+        let line = |demand: Demand| {
+            let r = demand.requirement;
             let reader = if r.reader == Reader::Lookup {
-                "lookup"
+                format!("{} rotations", demand.rotations.len())
             } else {
-                "output"
+                "output".to_owned()
             };
-            let p = crate::noise::log2_p_fail(self.parameters(), &r);
+            let p = self.log2_p_fail(&demand);
             let p = if p < NEVER {
                 format!("under 2^{NEVER}")
             } else {
@@ -113,9 +124,18 @@ impl Circuit {
             } else {
                 "lookups"
             };
-            format!("{reader} of {source} on {} values, nu2 {}: {p}", r.values, r.nu2)
+            format!("{reader} of {source} in half period {}, nu2 {}: {p}", r.half_period, r.nu2)
         };
-        self.requirements().into_iter().map(line).collect()
+        self.demands().into_iter().map(line).collect()
+    }
+}
+
+/// One number, or the least and the largest of several.
+fn span(values: impl Iterator<Item = i64>) -> String {
+    match Interval::hull_of(values.map(Interval::point)) {
+        Some(i) if i.lo == i.hi => i.lo.to_string(),
+        Some(i) => format!("{} to {}", i.lo, i.hi),
+        None => "no".to_owned(),
     }
 }
 

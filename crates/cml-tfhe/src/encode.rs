@@ -1,60 +1,82 @@
 //! Encodings: where on the torus the values of a program lie.
 
-use crate::circuit::{Body, CircuitInput, CircuitOutput, Encoding, Level, Lookup, Row};
+use crate::circuit::{Body, CircuitInput, CircuitOutput, Encoding, Level, Lookup, Rotation, Row};
 use crate::program::{Affine, Program};
+use crate::table;
 use cml_ir::{Graph, Interval};
 use std::collections::BTreeMap;
 
-/// Gives every wire an encoding, every row its offset and every lookup its
-/// table.
-pub(crate) fn encode(program: Program, graph: &Graph) -> Body {
-    let wires = program.input_count() + program.lookups.len();
-    let lookup_rows = program.lookups.iter().map(|l| (&l.row, l.range));
+/// Gives every wire an encoding, every row its constant and every lookup its
+/// table. With `share`, lookups of one accumulator, up to sign and offset, become
+/// one rotation.
+pub(crate) fn encode(program: &Program, graph: &Graph, share: bool) -> Body {
+    let inputs = program.input_count();
+    let wires = inputs + program.lookups.len();
+    let lookup_rows = program
+        .lookups
+        .iter()
+        .map(|l| (&l.row, table::half_period(&l.values)));
     let output_rows = program
         .outputs
         .iter()
-        .flat_map(|o| o.rows.iter().map(|(r, i)| (r, *i)));
+        .flat_map(|o| o.rows.iter().map(|(r, i)| (r, i.count().div_ceil(2))));
     let plan = Encodings::of(wires, lookup_rows.chain(output_rows));
-    let centred = |row: &Affine, range: Interval| {
-        let encoding = plan.of_row(row);
-        let spare = plan.list[encoding as usize].values - range.count();
-        let terms = row.terms.iter().map(|(&w, &v)| (w, v)).collect();
-        let below = (spare / 2) as i64;
-        (
-            Row {
-                terms,
-                constant: row.constant - range.lo + below,
-                encoding,
-            },
-            below,
-        )
+    let groups = groups(program, &plan, share);
+    let mut renamed: Vec<u32> = (0..wires as u32).collect();
+    for (new, &old) in groups.iter().flat_map(|g| &g.members).enumerate() {
+        renamed[inputs + old] = (inputs + new) as u32;
+    }
+    let row = |terms: &mut dyn Iterator<Item = (u32, i64)>, constant, encoding| {
+        let mut terms: Vec<(u32, i64)> = terms.map(|(w, v)| (renamed[w as usize], v)).collect();
+        terms.sort_unstable();
+        Row {
+            terms,
+            constant,
+            encoding,
+        }
     };
     let mut tables: Vec<Vec<i64>> = Vec::new();
     let mut known: BTreeMap<Vec<i64>, u32> = BTreeMap::new();
     let mut levels: Vec<Level> = Vec::new();
-    let inputs = program.input_count();
-    for (i, lookup) in program.lookups.iter().enumerate() {
-        let (row, below) = centred(&lookup.row, lookup.range);
-        let size = plan.list[row.encoding as usize].values as usize;
-        // Beyond the row's own range the end values go on.
-        let entry = |v: usize| lookup.values[v.saturating_sub(below as usize).min(lookup.values.len() - 1)];
-        let table: Vec<i64> = (0..size).map(entry).collect();
-        let number = *known.entry(table).or_insert_with_key(|t| {
-            tables.push(t.clone());
-            tables.len() as u32 - 1
-        });
-        if levels.len() < lookup.level {
-            levels.resize(lookup.level, Level { lookups: Vec::new() });
+    for group in &groups {
+        let lookup = |&member: &usize| {
+            let lookup = &program.lookups[member];
+            let mut table = lookup.values.clone();
+            if is_mirrored(&lookup.row) {
+                table.reverse();
+            }
+            let table = *known.entry(table).or_insert_with_key(|t| {
+                tables.push(t.clone());
+                tables.len() as u32 - 1
+            });
+            Lookup {
+                table,
+                encoding: plan.of_wire[inputs + member],
+                layer: lookup.layer,
+            }
+        };
+        let lookups = group.members.iter().map(lookup).collect();
+        let first = &program.lookups[group.members[0]];
+        let sign = if is_mirrored(&first.row) { -1 } else { 1 };
+        let (encoding, lowest) = (plan.of_row(&first.row), group.accumulator.lo);
+        if levels.len() < first.level {
+            let empty = Level {
+                rotations: Vec::new(),
+            };
+            levels.resize(first.level, empty);
         }
-        let encoding = plan.of_wire[inputs + i];
-        levels[lookup.level - 1].lookups.push(Lookup {
-            row,
-            table: number,
-            encoding,
-            layer: lookup.layer,
+        levels[first.level - 1].rotations.push(Rotation {
+            row: row(
+                &mut first.row.terms.iter().map(|(&w, &v)| (w, sign * v)),
+                -lowest,
+                encoding,
+            ),
+            lookups,
+            slack: 0,
+            extension: 1,
         });
     }
-    levels.retain(|l| !l.lookups.is_empty());
+    levels.retain(|l| !l.rotations.is_empty());
     let mut first = 0;
     let mut circuit_inputs = Vec::new();
     for (node, (_, count)) in graph.inputs().zip(&program.inputs) {
@@ -69,15 +91,12 @@ pub(crate) fn encode(program: Program, graph: &Graph) -> Body {
     let mut outputs = Vec::new();
     for (output, (_, node, spec)) in program.outputs.iter().zip(graph.outputs()) {
         debug_assert_eq!(graph.node(output.node).name, node.name);
-        let centred: Vec<(Row, i64)> = output
-            .rows
-            .iter()
-            .map(|(row, range)| {
-                let (row, below) = centred(row, *range);
-                (row, range.lo - below)
-            })
-            .collect();
-        let (rows, shifts) = centred.into_iter().unzip();
+        let decode = |(affine, range): &(Affine, Interval)| {
+            let mut terms = affine.terms.iter().map(|(&w, &v)| (w, v));
+            let row = row(&mut terms, affine.constant - range.lo, plan.of_row(affine));
+            (row, range.lo)
+        };
+        let (rows, shifts) = output.rows.iter().map(decode).unzip();
         let (name, shape) = (node.name.clone(), node.ty.shape.clone());
         outputs.push(CircuitOutput {
             name,
@@ -89,12 +108,60 @@ pub(crate) fn encode(program: Program, graph: &Graph) -> Body {
     }
     Body {
         encodings: plan.list,
-        layers: program.layers,
+        layers: program.layers.clone(),
         inputs: circuit_inputs,
         tables,
         levels,
         outputs,
     }
+}
+
+/// Lookups that become one rotation.
+struct Group {
+    members: Vec<usize>,
+    /// Range of the accumulator: the row without its constant, mirrored if need be.
+    accumulator: Interval,
+}
+
+/// Whether the row is read with its signs turned: the first weight is made positive.
+fn is_mirrored(row: &Affine) -> bool {
+    row.terms.values().next().is_some_and(|&w| w < 0)
+}
+
+/// Lookups by level, and by accumulator if they may share a rotation.
+fn groups(program: &Program, plan: &Encodings, share: bool) -> Vec<Group> {
+    let inputs = program.input_count();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut known: BTreeMap<(Vec<(u32, i64)>, u32), usize> = BTreeMap::new();
+    let mut order: Vec<usize> = (0..program.lookups.len()).collect();
+    order.sort_by_key(|&i| program.lookups[i].level);
+    for i in order {
+        let lookup = &program.lookups[i];
+        let Interval { lo, hi } = lookup.range;
+        let (lo, hi) = (lo - lookup.row.constant, hi - lookup.row.constant);
+        let (sign, accumulator) = if is_mirrored(&lookup.row) {
+            (-1, Interval { lo: -hi, hi: -lo })
+        } else {
+            (1, Interval { lo, hi })
+        };
+        let number = if share {
+            let terms = lookup.row.terms.iter().map(|(&w, &v)| (w, sign * v)).collect();
+            *known
+                .entry((terms, plan.of_wire[inputs + i]))
+                .or_insert(groups.len())
+        } else {
+            groups.len()
+        };
+        match groups.get_mut(number) {
+            // The same sum has the same range.
+            Some(group) if group.accumulator == accumulator => group.members.push(i),
+            _ => groups.push(Group {
+                members: vec![i],
+                accumulator,
+            }),
+        }
+    }
+    groups
 }
 
 /// Which wires share an encoding: those that occur in one row, transitively.
@@ -106,17 +173,17 @@ struct Encodings {
 }
 
 impl Encodings {
-    fn of<'a>(wires: usize, rows: impl Iterator<Item = (&'a Affine, Interval)>) -> Self {
+    fn of<'a>(wires: usize, rows: impl Iterator<Item = (&'a Affine, u64)>) -> Self {
         let mut parent: Vec<usize> = (0..wires).collect();
         let mut widest: Vec<u64> = vec![1; wires];
         let mut constant = 1;
-        for (row, range) in rows {
+        for (row, period) in rows {
             let Some(&first) = row.terms.keys().next() else {
-                constant = constant.max(range.count());
+                constant = constant.max(period);
                 continue;
             };
             let head = find(&mut parent, first as usize);
-            widest[head] = widest[head].max(range.count());
+            widest[head] = widest[head].max(period);
             for &wire in row.terms.keys().skip(1) {
                 let (a, b) = (
                     find(&mut parent, first as usize),
@@ -133,11 +200,15 @@ impl Encodings {
         for wire in 0..wires {
             let head = find(&mut parent, wire);
             of_wire.push(*number.entry(head).or_insert_with(|| {
-                list.push(Encoding { values: widest[head] });
+                list.push(Encoding {
+                    half_period: widest[head],
+                });
                 list.len() as u32 - 1
             }));
         }
-        list.push(Encoding { values: constant });
+        list.push(Encoding {
+            half_period: constant,
+        });
         let constant = list.len() as u32 - 1;
         Self {
             list,

@@ -1,22 +1,24 @@
 //! Linear combinations and lookups, in the order linear, keyswitch, modulus switch, blind rotation.
 //!
-//! [`Evaluator::lookup`] is the reference, one ciphertext at a time and simple on purpose;
-//! [`Evaluator::lookup_many`] does the same in batches, and is tested against it.
+//! [`Evaluator::rotate`] is the reference, one ciphertext at a time and simple on purpose;
+//! [`Evaluator::rotate_many`] does the same in batches, and is tested against it.
 
 mod batch;
 mod keyswitch;
 mod measure;
+mod switch;
 
 use rayon::prelude::*;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, MonomialDegree,
+    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, add_external_product_assign_mem_optimized,
     blind_rotate_assign_mem_optimized, blind_rotate_assign_mem_optimized_requirement,
-    extract_lwe_sample_from_glwe_ciphertext, keyswitch_lwe_ciphertext_with_scalar_change,
-    lwe_ciphertext_centered_binary_modulus_switch,
+    keyswitch_lwe_ciphertext_with_scalar_change,
 };
 
 use crate::keys::{Ciphertext, Dimensions, EvaluationKey, modulus32, modulus64};
 use crate::params::Parameters;
+use crate::table::Reading;
+use switch::Rotations;
 
 /// Why an operation on ciphertexts is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +48,14 @@ pub enum ExecError {
         /// Coefficients of the polynomial.
         needs: usize,
     },
+    /// A table is read at a coefficient that it does not have.
+    #[error("a table is read at coefficient {degree}, it has {size}")]
+    Coefficient {
+        /// The coefficient.
+        degree: usize,
+        /// Number of coefficients.
+        size: usize,
+    },
 }
 
 /// Runs linear combinations and lookups on ciphertexts.
@@ -54,10 +64,25 @@ pub struct Evaluator {
     dimensions: Dimensions,
 }
 
-/// Buffers of one thread.
+/// One blind rotation: what turns it, what it turns, what is read off it.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// Turns the polynomial.
+    pub input: &'a Ciphertext,
+    /// `extension * N` coefficients.
+    pub polynomial: &'a [u64],
+    /// Polynomials of the key's size that make up the table, at least 1.
+    pub extension: usize,
+    /// One for each result.
+    pub readings: &'a [Reading],
+}
+
+/// Buffers of the reference.
 struct Scratch {
     small: LweCiphertextOwned<u32>,
-    accumulator: GlweCiphertextOwned<u64>,
+    rotations: Rotations,
+    /// The accumulator: see [`batch`].
+    lanes: Vec<GlweCiphertextOwned<u64>>,
     buffers: ComputationBuffers,
 }
 
@@ -94,66 +119,77 @@ impl Evaluator {
             let value = wires.get(wire).ok_or(no_such_wire)?;
             self.check(value)?;
             if weight != 0 {
-                for (sum, word) in sum.words_mut().iter_mut().zip(value.words()) {
-                    *sum = sum.wrapping_add(word.wrapping_mul(weight as u64));
-                }
+                sum.add_multiple(value.words(), weight);
             }
         }
         Ok(sum)
     }
 
-    /// One table lookup: `table` as [`crate::table::lookup_polynomial`] makes it.
+    /// One blind rotation, and what is read off it.
     ///
     /// # Errors
     ///
-    /// [`ExecError::Dimension`] or [`ExecError::TableSize`] for operands of other parameters.
-    pub fn lookup(&self, input: &Ciphertext, table: &[u64]) -> Result<Ciphertext, ExecError> {
-        self.lookup_in(input, table, &mut self.scratch())
+    /// [`ExecError::Dimension`], [`ExecError::TableSize`] or [`ExecError::Coefficient`] for operands of
+    /// other parameters.
+    pub fn rotate(&self, job: &Job<'_>) -> Result<Vec<Ciphertext>, ExecError> {
+        self.check_job(job)?;
+        let mut scratch = self.scratch();
+        self.keyswitch(job.input, &mut scratch);
+        self.blind_rotate(job.polynomial, job.extension, &mut scratch);
+        let mut sample = LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64());
+        let read = |reading| self.read(reading, &scratch.lanes, &mut sample);
+        Ok(job.readings.iter().map(read).collect())
     }
 
-    /// Many lookups, in batches on all threads; the results in the order of the jobs, bit for bit those
-    /// of [`Evaluator::lookup`].
+    /// Many blind rotations, in batches on all threads; the results in the order of the jobs, bit for
+    /// bit those of [`Evaluator::rotate`].
     ///
     /// # Errors
     ///
-    /// As [`Evaluator::lookup`], for any of them.
-    pub fn lookup_many(&self, jobs: &[(&Ciphertext, &[u64])]) -> Result<Vec<Ciphertext>, ExecError> {
-        let mut rest = jobs;
-        let mut batches = Vec::new();
-        for size in self.batch_sizes(jobs.len(), rayon::current_num_threads()) {
-            let (batch, after) = rest.split_at(size);
-            batches.push(batch);
-            rest = after;
+    /// As [`Evaluator::rotate`], for any of them.
+    pub fn rotate_many(&self, jobs: &[Job<'_>]) -> Result<Vec<Vec<Ciphertext>>, ExecError> {
+        for job in jobs {
+            self.check_job(job)?;
         }
-        let results: Result<Vec<Vec<Ciphertext>>, ExecError> = batches
+        // Equal extensions together, the longest work first.
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        order.sort_by_key(|&i| (std::cmp::Reverse(jobs[i].extension), i));
+        let mut batches: Vec<&[usize]> = Vec::new();
+        for equal in order.chunk_by(|&a, &b| jobs[a].extension == jobs[b].extension) {
+            let extension = jobs[equal[0]].extension;
+            let mut rest = equal;
+            for size in self.batch_sizes(equal.len(), extension, rayon::current_num_threads()) {
+                let (batch, after) = rest.split_at(size);
+                batches.push(batch);
+                rest = after;
+            }
+        }
+        let run = |scratch: &mut batch::Scratch, batch: &&[usize]| {
+            let jobs: Vec<Job<'_>> = batch.iter().map(|&i| jobs[i]).collect();
+            self.rotate_batch(&jobs, scratch)
+        };
+        let done: Result<Vec<Vec<Vec<Ciphertext>>>, ExecError> = batches
             .par_iter()
             .with_max_len(1)
-            .map_init(
-                || self.batch_scratch(),
-                |scratch, batch| self.lookup_batch(batch, scratch),
-            )
+            .map_init(|| self.batch_scratch(), run)
             .collect();
-        Ok(results?.into_iter().flatten().collect())
+        let mut results = vec![Vec::new(); jobs.len()];
+        for (place, result) in order.into_iter().zip(done?.into_iter().flatten()) {
+            results[place] = result;
+        }
+        Ok(results)
     }
 
-    fn lookup_in(
-        &self,
-        input: &Ciphertext,
-        table: &[u64],
-        scratch: &mut Scratch,
-    ) -> Result<Ciphertext, ExecError> {
-        self.check_job(input, table)?;
-        self.keyswitch(input, scratch);
-        Ok(self.blind_rotate(table, scratch))
-    }
-
-    fn check_job(&self, input: &Ciphertext, table: &[u64]) -> Result<(), ExecError> {
-        self.check(input)?;
-        let (has, needs) = (table.len(), self.dimensions.polynomial.0);
-        if has == needs {
-            Ok(())
-        } else {
-            Err(ExecError::TableSize { has, needs })
+    fn check_job(&self, job: &Job<'_>) -> Result<(), ExecError> {
+        self.check(job.input)?;
+        let (has, needs) = (job.polynomial.len(), self.dimensions.polynomial.0 * job.extension);
+        if has != needs || needs == 0 {
+            return Err(ExecError::TableSize { has, needs });
+        }
+        let mut degrees = job.readings.iter().flat_map(|r| &r.terms).map(|t| t.0);
+        match degrees.find(|&degree| degree >= needs) {
+            Some(degree) => Err(ExecError::Coefficient { degree, size: needs }),
+            None => Ok(()),
         }
     }
 
@@ -174,7 +210,8 @@ impl Evaluator {
         buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
-            accumulator: GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64()),
+            rotations: Rotations::default(),
+            lanes: Vec::new(),
             buffers,
         }
     }
@@ -184,25 +221,59 @@ impl Evaluator {
         keyswitch_lwe_ciphertext_with_scalar_change(self.key.keyswitch(), input.inner(), &mut scratch.small);
     }
 
-    /// Rotates the table by the ciphertext in the scratch, reads its first coefficient.
-    fn blind_rotate(&self, table: &[u64], scratch: &mut Scratch) -> Ciphertext {
-        scratch.accumulator.get_mut_mask().as_mut().fill(0);
-        scratch.accumulator.get_mut_body().as_mut().copy_from_slice(table);
-        let switched = lwe_ciphertext_centered_binary_modulus_switch::<u32, usize, _>(
-            scratch.small.as_view(),
-            self.dimensions.polynomial.to_blind_rotation_input_modulus_log(),
-        );
-        blind_rotate_assign_mem_optimized(
-            &switched,
-            &mut scratch.accumulator,
-            self.key.bootstrap(),
-            self.key.fft(),
-            scratch.buffers.stack(),
-        );
-        let size = self.dimensions.big.to_lwe_size();
-        let mut output = LweCiphertextOwned::new(0, size, modulus64());
-        extract_lwe_sample_from_glwe_ciphertext(&scratch.accumulator, &mut output, MonomialDegree(0));
-        Ciphertext::new(output)
+    /// Rotates the table by the ciphertext in the scratch, and leaves the accumulator there.
+    fn blind_rotate(&self, table: &[u64], extension: usize, scratch: &mut Scratch) {
+        scratch.rotations.switch(scratch.small.as_ref(), table.len());
+        let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
+        let empty = || GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
+        if extension == 1 {
+            let mut accumulator = empty();
+            accumulator.get_mut_body().as_mut().copy_from_slice(table);
+            blind_rotate_assign_mem_optimized(
+                &&scratch.rotations,
+                &mut accumulator,
+                self.key.bootstrap(),
+                self.key.fft(),
+                scratch.buffers.stack(),
+            );
+            scratch.lanes = vec![accumulator];
+            return;
+        }
+        // Polynomials of the whole size, taken apart for each product and put together again.
+        let size = table.len();
+        let mut whole = vec![vec![0_u64; size]; glwe_size.0];
+        let rotations = &scratch.rotations;
+        batch::rotate(&mut whole[glwe_size.0 - 1], table, (2 * size - rotations.body) % (2 * size));
+        let apart = |whole: &[Vec<u64>]| -> Vec<GlweCiphertextOwned<u64>> {
+            let lane = |j: usize| {
+                let words = whole.iter().flat_map(|p| p.iter().skip(j).step_by(extension));
+                GlweCiphertextOwned::from_container(words.copied().collect(), polynomial, modulus64())
+            };
+            (0..extension).map(lane).collect()
+        };
+        for (element, &degree) in self.key.bootstrap().as_view().into_ggsw_iter().zip(&rotations.mask) {
+            let mut difference = whole.clone();
+            for (difference, polynomial) in difference.iter_mut().zip(&whole) {
+                batch::rotate(difference, polynomial, degree);
+                difference.iter_mut().zip(polynomial).for_each(|(d, &p)| *d = d.wrapping_sub(p));
+            }
+            let mut lanes = apart(&whole);
+            for (j, (lane, difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
+                add_external_product_assign_mem_optimized(
+                    lane,
+                    &element,
+                    &difference,
+                    self.key.fft(),
+                    scratch.buffers.stack(),
+                );
+                for (whole, lane) in whole.iter_mut().zip(lane.as_ref().chunks_exact(polynomial.0)) {
+                    for (to, &from) in whole.iter_mut().skip(j).step_by(extension).zip(lane) {
+                        *to = from;
+                    }
+                }
+            }
+        }
+        scratch.lanes = apart(&whole);
     }
 }
 

@@ -1,29 +1,23 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
-use crate::circuit::{Body, Circuit};
-use crate::cost::CostModel;
+use crate::circuit::{Body, Circuit, Lookup, Rotation};
 use crate::encode::encode;
-use crate::optimizer::{DEFAULT_BUDGET_LOG2, SearchError, search_with};
+use crate::noise::Requirement;
+use crate::optimizer::{Choice, Goal, SearchError, search};
+use crate::table;
 use crate::program::Program;
 use cml_bitwidth::{BitwidthError, Widths};
 use cml_ir::{Graph, Interval, IrError};
+use std::collections::BTreeSet;
 
 /// What the user decides about a circuit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// log2 of the failure probability of each lookup, at most.
-    pub budget_log2: f64,
-    /// Times on which the choice of parameters rests.
-    pub cost: CostModel,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            budget_log2: DEFAULT_BUDGET_LOG2,
-            cost: CostModel::default(),
-        }
-    }
+    /// What parameters are chosen for.
+    pub goal: Goal,
+    /// Names of the layers (lookups of the graph) that may be off by one level of
+    /// their table: see [`crate::noise::Requirement::slack`]. None by default.
+    pub approximate: BTreeSet<String>,
 }
 
 /// Why a graph cannot be lowered.
@@ -51,6 +45,9 @@ pub enum LowerError {
         /// The limit.
         source: SearchError,
     },
+    /// Parameters were asked for that do not exist.
+    #[error(transparent)]
+    Search(SearchError),
     /// Too many products for memory.
     #[error("layer {layer}: rows have more than {limit} terms in all")]
     TooLarge {
@@ -65,31 +62,93 @@ pub enum LowerError {
 ///
 /// Linear operations between two lookups are merged into one row of integer
 /// weights for each element. All wires that occur in one row share an
-/// encoding, whose domain is the widest row's; a narrower row is centred in
-/// it. One parameter set serves the whole circuit.
+/// encoding, whose half period is the largest that a row needs. Lookups of one
+/// accumulator share a blind rotation, unless the cost model finds that the
+/// noise of sharing costs more. One parameter set serves the whole circuit, with
+/// as many polynomials for each table as its level needs.
 ///
 /// # Errors
 /// If the widths belong to another graph, or no parameters at 132-bit security
 /// meet the failure budget.
 pub fn lower(graph: &Graph, widths: &Widths, options: &Options) -> Result<Circuit, LowerError> {
     widths.check(graph)?;
-    let body = encode(Program::of(graph, widths)?.without_unread(), graph);
-    let lookups = body.levels.iter().map(|l| l.lookups.len()).sum::<usize>() as u64;
-    let choice = search_with(&options.cost, &body.requirements(), lookups, options.budget_log2);
-    let parameters = choice.map_err(|source| too_wide(&body, source))?.parameters;
+    let program = Program::of(graph, widths)?.without_unread();
+    let mut best: Option<(Body, Choice)> = None;
+    let mut refused = None;
+    for share in [true, false] {
+        let mut body = encode(&program, graph, share);
+        let shared = body.levels.iter().flat_map(|l| &l.rotations).any(Rotation::is_shared);
+        if share && !shared {
+            continue;
+        }
+        loosen(&mut body, &options.approximate);
+        match choose(&mut body, &options.goal) {
+            Ok(choice) if best.as_ref().is_none_or(|(_, b)| choice.total_ns < b.total_ns) => {
+                best = Some((body, choice));
+            }
+            Ok(_) => {}
+            Err(source) => refused = Some(too_wide(&body, source)),
+        }
+    }
+    let (body, choice) = match (best, refused) {
+        (Some(best), _) => best,
+        (None, Some(refused)) => return Err(refused),
+        (None, None) => unreachable!("the second round always decides"),
+    };
     Ok(Circuit {
         name: graph.name().to_owned(),
         graph_hash: cml_ir::graph_hash(graph)?,
-        parameters,
-        budget_log2: options.budget_log2,
+        parameters: choice.parameters,
+        budget_log2: options.goal.budget_log2,
         body,
     })
 }
 
+/// Gives the rotations of some layers the slack that keeps their results within one plateau.
+fn loosen(body: &mut Body, approximate: &BTreeSet<String>) {
+    let Body {
+        levels,
+        layers,
+        tables,
+        encodings,
+        ..
+    } = body;
+    for rotation in levels.iter_mut().flat_map(|l| &mut l.rotations) {
+        let period = encodings[rotation.row.encoding as usize].half_period;
+        let slack = |lookup: &Lookup| {
+            if approximate.contains(&layers[lookup.layer as usize]) {
+                table::narrowest_plateau(&tables[lookup.table as usize], period)
+            } else {
+                0
+            }
+        };
+        rotation.slack = rotation.lookups.iter().map(slack).min().unwrap_or(0);
+    }
+}
+
+/// Chooses parameters, and the extension of every rotation.
+fn choose(body: &mut Body, goal: &Goal) -> Result<Choice, SearchError> {
+    let demands = body.demands();
+    let wishes: Vec<(Requirement, u64)> = demands
+        .iter()
+        .map(|d| (d.requirement, d.rotations.len() as u64))
+        .collect();
+    let choice = search(goal, &wishes)?;
+    for (demand, &extension) in demands.iter().zip(&choice.extensions) {
+        for &(level, index) in &demand.rotations {
+            body.levels[level].rotations[index].extension = extension;
+        }
+    }
+    Ok(choice)
+}
+
 fn too_wide(body: &Body, source: SearchError) -> LowerError {
-    let lookups = body.levels.iter().flat_map(|l| &l.lookups);
-    let widest = lookups
-        .map(|l| (body.encodings[l.row.encoding as usize].values, l.layer))
+    if matches!(source, SearchError::KeySize { .. } | SearchError::Budget { .. }) {
+        return LowerError::Search(source);
+    }
+    let rotations = body.levels.iter().flat_map(|l| &l.rotations);
+    let widest = rotations
+        .map(|r| (body.tables[r.lookups[0].table as usize].len() as u64, r.lookups[0].layer))
         .max();
     let (values, layer) = widest.unwrap_or((0, u32::MAX));
     let layer = body

@@ -2,7 +2,8 @@
 //!
 //! Variances come from the formulas of the `tfhe` crate (132-bit security,
 //! TUniform noise, binary keys); this module puts them together for the
-//! execution order linear, keyswitch, centred modulus switch, blind rotation,
+//! execution order linear, keyswitch, centred modulus switch, blind rotation
+//! (of `extension` interleaved polynomials, whose noise is that of one),
 //! and adds what the crate lacks: the failure probability.
 //!
 //! All variances are relative to the torus of length 1.
@@ -45,20 +46,24 @@ pub enum Reader {
     Client,
 }
 
-/// What the linear combinations with one number of values ask of the parameters.
+/// What some linear combinations ask of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Requirement {
-    /// `R`, the true number of values of the combination, spaced by `1 / (2R)` of the torus. At least 1.
-    pub values: u64,
-    /// Largest sum of squared weights among the combinations with that `R`.
+    /// `P`: values are spaced by `1 / (2P)` of the torus. At least 1.
+    pub half_period: u64,
+    /// Largest sum of squared weights among the combinations, over independent noises.
     ///
-    /// The noises of the wires must be independent: weights of one wire, or of
-    /// wires read off one blind rotation, are to be merged first.
+    /// Weights of one wire, or of one coefficient of one blind rotation, are to be merged first.
     pub nu2: u64,
     /// Where the combined values come from; `Lookup` if from both, since its noise is the larger.
     pub source: Source,
     /// What reads the combination.
     pub reader: Reader,
+    /// Values by which a change of a table may move: 0 for exact results.
+    ///
+    /// With a slack of no more than the narrowest plateau, a result is off by one
+    /// plateau at most.
+    pub slack: u64,
 }
 
 /// log2 of the smallest TUniform bound with 132-bit security, in units of `2^-modulus_log` of the torus.
@@ -117,17 +122,17 @@ fn keyswitch_variance_to(parameters: &Parameters, modulus_log: u32) -> f64 {
     .0
 }
 
-/// Variance added by the centred modulus switch from 2^32 to `2N`.
-pub fn modulus_switch_variance(parameters: &Parameters) -> f64 {
-    modulus_switch_variance_from(parameters, LWE_MODULUS_LOG)
+/// Variance added by the centred modulus switch from 2^32 to `2L`, `L = extension * N`.
+pub fn modulus_switch_variance(parameters: &Parameters, extension: u32) -> f64 {
+    modulus_switch_variance_from(parameters, extension, LWE_MODULUS_LOG)
 }
 
 /// [`modulus_switch_variance`] from any modulus.
-fn modulus_switch_variance_from(parameters: &Parameters, modulus_log: u32) -> f64 {
+fn modulus_switch_variance_from(parameters: &Parameters, extension: u32, modulus_log: u32) -> f64 {
     centered_binary_shifted_modulus_switch_additive_variance(
         LweDimension(parameters.lwe_dimension as usize),
         modulus(modulus_log),
-        2.0 * f64::from(parameters.polynomial_size),
+        2.0 * parameters.table_size(extension) as f64,
     )
     .0
 }
@@ -138,14 +143,16 @@ fn modulus_switch_variance_from(parameters: &Parameters, modulus_log: u32) -> f6
 pub const BLIND_ROTATION_ALLOWANCE: f64 = 1.1;
 
 /// Variance of the error with which the reader of a combination sees it, with
-/// [`BLIND_ROTATION_ALLOWANCE`].
-pub fn variance(parameters: &Parameters, requirement: &Requirement) -> f64 {
-    variance_through(parameters, requirement, LWE_MODULUS_LOG, BLIND_ROTATION_ALLOWANCE)
+/// [`BLIND_ROTATION_ALLOWANCE`]. `extension` is that of the reader.
+pub fn variance(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
+    let allowance = BLIND_ROTATION_ALLOWANCE;
+    variance_through(parameters, extension, requirement, LWE_MODULUS_LOG, allowance)
 }
 
 /// [`variance`] with a keyswitch to any modulus and any allowance.
 fn variance_through(
     parameters: &Parameters,
+    extension: u32,
     requirement: &Requirement,
     modulus_log: u32,
     allowance: f64,
@@ -160,55 +167,69 @@ fn variance_through(
         Reader::Lookup => {
             linear
                 + keyswitch_variance_to(parameters, modulus_log)
-                + modulus_switch_variance_from(parameters, modulus_log)
+                + modulus_switch_variance_from(parameters, extension, modulus_log)
         }
     }
 }
 
-/// Smallest distance, on the torus, from the exact point of a value to the end of its box.
+/// Smallest distance, on the torus, from the exact point of a value to an error of the reader.
 ///
-/// For the client the box is the half step `1 / (4R)`. In a table of `N`
-/// coefficients the box of `v` ends at the integer nearest to
-/// `(v + 1/2) N / R`, so an end may come nearer by up to half a coefficient.
-/// With `r` the odd part of `R`, the fractions `(2v + 1) N / 2R` run through
-/// all multiples of `1/r`: the largest distance to an integer is
-/// `(r - 1) / 2r`, nothing for a power of two. Zero or less when the boxes
-/// are too narrow: `2R > N`.
+/// For the client it is the half step `1 / (4P)`, for an exact lookup too, with
+/// slack `W` it is `(2W + 1) / (4P)`. In a table of `L` coefficients the change at
+/// the value `t` lies at the integer nearest to `(2t - 1) L / 2P`, so it may come
+/// nearer by up to half a coefficient: with `a / q` the reduced `L / 2P`, these
+/// fractions run through all multiples of `1/q` if `q` is odd, and through the odd
+/// ones if it is even. The largest distance to an integer is `(q - 1) / 2q`, 1/2, or
+/// `(q - 2) / 2q`, for `q` odd, even but no multiple of 4, or a multiple of 4.
+/// Zero when the boxes are too narrow: `2P > L`.
 ///
-/// The centred modulus switch of the `tfhe` crate takes half a coefficient off
-/// the body, so that coefficient `j` serves the phases in `[j, j + 1)`: ends at
-/// integers are exact, and no other margin is lost.
-pub fn margin(polynomial_size: u32, values: u64, reader: Reader) -> f64 {
-    let half_step = 0.25 / values as f64;
-    match reader {
+/// The centred modulus switch takes half a coefficient off the body, so that
+/// coefficient `j` serves the phases in `[j, j + 1)`: changes at integers are exact,
+/// and no other margin is lost.
+pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
+    let period = requirement.half_period;
+    let half_step = 0.25 / period as f64;
+    match requirement.reader {
         Reader::Client => half_step,
-        Reader::Lookup if values == 0 || 2 * u128::from(values) > polynomial_size.into() => 0.0,
+        Reader::Lookup if period == 0 || 2 * u128::from(period) > table_size.into() => 0.0,
         Reader::Lookup => {
-            let odd = (values >> values.trailing_zeros()) as f64;
-            let lost = (odd - 1.0) / (2.0 * odd);
-            half_step - lost / (2.0 * f64::from(polynomial_size))
+            let q = 2 * period / gcd(table_size, 2 * period);
+            let lost = match q % 4 {
+                0 => (q - 2) as f64 / (2 * q) as f64,
+                2 => 0.5,
+                _ => (q - 1) as f64 / (2 * q) as f64,
+            };
+            (2 * requirement.slack + 1) as f64 * half_step - lost / (2.0 * table_size as f64)
         }
     }
+}
+
+/// Greatest common divisor.
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// log2 of the probability that one reading of a combination gives a wrong value.
 ///
 /// Gaussian tails beyond the smallest margin on both sides:
 /// `erfc(margin / sqrt(2 variance))`, at most twice the true value for the
-/// worst of the `R` values. Zero, that is certain failure, when the table has
-/// no room for that many values.
-pub fn log2_p_fail(parameters: &Parameters, requirement: &Requirement) -> f64 {
-    let margin = margin(parameters.polynomial_size, requirement.values, requirement.reader);
-    log2_tails(margin, variance(parameters, requirement))
+/// worst of the values. Zero, that is certain failure, when the table has no room
+/// for that many values.
+pub fn log2_p_fail(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
+    let margin = margin(parameters.table_size(extension), requirement);
+    log2_tails(margin, variance(parameters, extension, requirement))
 }
 
 /// [`log2_p_fail`] as the noise model has it, without allowance: what is
 /// expected of measured failures, not what may be promised.
-pub fn expected_log2_p_fail(parameters: &Parameters, requirement: &Requirement) -> f64 {
-    let margin = margin(parameters.polynomial_size, requirement.values, requirement.reader);
+pub fn expected_log2_p_fail(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
+    let margin = margin(parameters.table_size(extension), requirement);
     log2_tails(
         margin,
-        variance_through(parameters, requirement, LWE_MODULUS_LOG, 1.0),
+        variance_through(parameters, extension, requirement, LWE_MODULUS_LOG, 1.0),
     )
 }
 

@@ -3,6 +3,7 @@
 use crate::cost::CostModel;
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
+use serde::{Deserialize, Serialize};
 
 /// Failure probability of one lookup that is accepted by default, log2.
 pub const DEFAULT_BUDGET_LOG2: f64 = -40.0;
@@ -14,22 +15,29 @@ const LARGEST_BIG_DIMENSION: u32 = 1 << 16;
 /// Largest number of levels of the bootstrap and of the keyswitch decomposition.
 const MOST_LEVELS: (u32, u32) = (5, 12);
 
+/// Most polynomials that make up one table.
+pub const MOST_EXTENSION: u32 = 64;
+/// Most coefficients of one table.
+pub const LARGEST_TABLE: u32 = 1 << 17;
+/// Times that differ by less than this factor count as equal.
+const NEARLY_EQUAL: f64 = 1.03;
+
 /// Why the search found nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SearchError {
     /// One requirement cannot be met by any set.
     #[error(
-        "no parameters read {values} values at squared weights {nu2} with failure probability 2^{budget_log2}, the most are {largest}"
+        "no parameters read a half period of {values} values at squared weights {nu2} with failure probability 2^{budget_log2}, the most are {largest}"
     )]
     TooManyValues {
-        /// Number of values asked for.
+        /// Half period asked for, in values.
         values: u64,
         /// Sum of squared weights asked for.
         nu2: u64,
         /// log2 of the failure probability asked for.
         budget_log2: f64,
-        /// Most values that some set reads at that sum and probability; 0 if none.
+        /// Largest half period that some set reads at that sum and probability; 0 if none.
         largest: u64,
     },
     /// Each requirement can be met, all together cannot.
@@ -37,6 +45,14 @@ pub enum SearchError {
     Conflict {
         /// Number of different requirements.
         requirements: usize,
+    },
+    /// Keys must be smaller than any that would do.
+    #[error("no parameters have a key of at most {limit} bytes to upload, the smallest has {smallest}")]
+    KeySize {
+        /// Bytes of the smallest key that would do.
+        smallest: u64,
+        /// Bytes asked for.
+        limit: u64,
     },
     /// The failure budget is no probability below 1/2.
     #[error("failure budget is 2^{budget_log2}, it must lie between 2^-1000 and 2^-1")]
@@ -46,98 +62,128 @@ pub enum SearchError {
     },
 }
 
+/// What a search minimizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Objective {
+    /// Predicted time; of sets that differ by less than 3%, the one with the smallest keys.
+    #[default]
+    Time,
+    /// Bytes of the key to upload; predicted time decides between equal ones.
+    KeySize,
+}
+
+/// What a search is for.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// log2 of the failure probability of one lookup, at most.
+    pub budget_log2: f64,
+    /// What is minimized.
+    pub objective: Objective,
+    /// Most bytes of the key to upload.
+    pub max_key_bytes: u64,
+    /// Times on which the choice rests.
+    pub cost: CostModel,
+}
+
+impl Default for Goal {
+    fn default() -> Self {
+        Self {
+            budget_log2: DEFAULT_BUDGET_LOG2,
+            objective: Objective::Time,
+            max_key_bytes: u64::MAX,
+            cost: CostModel::default(),
+        }
+    }
+}
+
 /// What the search chose, and what it expects of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// The parameters.
     pub parameters: Parameters,
-    /// Predicted time of one lookup in nanoseconds of one thread.
-    pub lookup_ns: f64,
+    /// For each wish, the polynomials that make up its tables.
+    pub extensions: Vec<u32>,
     /// Predicted time of all lookups in nanoseconds of one thread.
     pub total_ns: f64,
     /// log2 of the failure probability of the most demanding requirement.
     pub worst_log2_p_fail: f64,
 }
 
-/// Finds the parameters with the least predicted time, by the built-in cost model.
-///
-/// See [`search_with`].
-///
-/// # Errors
-///
-/// As [`search_with`].
-pub fn search(
-    requirements: &[Requirement],
-    lookups: u64,
-    budget_log2: f64,
-) -> Result<Parameters, SearchError> {
-    search_with(&CostModel::default(), requirements, lookups, budget_log2).map(|choice| choice.parameters)
-}
-
-/// Finds the parameters with the least predicted time that read every requirement with a failure
-/// probability of at most `2^budget_log2` each.
+/// Finds the parameters that read every requirement with a failure probability of
+/// at most `2^budget_log2` each, and serve the goal best. A wish is a requirement
+/// and how often it is looked up.
 ///
 /// The candidates: rings with `768 <= k N <= 65536`, except `k` of 5 and 6 with
 /// `N = 256`, whose Fourier noise the published fit does not cover; small keys of
 /// 600 to 1316 bits, one for each noise bound; all levels, each with the base
-/// of least noise. Among equal times the smaller key wins. Takes some
+/// of least noise. For each of them and each requirement the smallest table that
+/// leaves enough margin: `extension` polynomials of size `N`, any number. Takes some
 /// tens of milliseconds, and the same input gives the same answer.
 ///
 /// # Errors
 ///
 /// [`SearchError`], with the largest number of values that can be read when
 /// some requirement has too many.
-pub fn search_with(
-    cost: &CostModel,
-    requirements: &[Requirement],
-    lookups: u64,
-    budget_log2: f64,
-) -> Result<Choice, SearchError> {
+pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, SearchError> {
+    let budget_log2 = goal.budget_log2;
     if !(-1000.0..=-1.0).contains(&budget_log2) {
         return Err(SearchError::Budget { budget_log2 });
     }
-    let requirements = hardest(requirements);
     let deviations = noise::deviations(budget_log2);
-    let best = candidates()
-        .into_iter()
-        .filter(|candidate| requirements.iter().all(|r| candidate.meets(r, deviations)))
-        .map(|candidate| {
-            (
-                cost.lookup(&candidate.parameters).total_ns(),
-                candidate.parameters,
-            )
-        })
-        .min_by(|(left_ns, left), (right_ns, right)| {
-            left_ns
-                .total_cmp(right_ns)
-                .then_with(|| key_order(left).cmp(&key_order(right)))
-        });
-    let Some((lookup_ns, parameters)) = best else {
+    let mut too_large = u64::MAX;
+    let mut found: Vec<(f64, u64, Parameters)> = Vec::new();
+    let mut limit = f64::INFINITY;
+    for candidate in candidates() {
+        let key_bytes = candidate.parameters.server_key_bytes();
+        let enough = match goal.objective {
+            Objective::Time => limit * NEARLY_EQUAL,
+            Objective::KeySize => f64::INFINITY,
+        };
+        let Some(total_ns) = candidate.total_ns(&goal.cost, wishes, deviations, enough) else {
+            continue;
+        };
+        if key_bytes > goal.max_key_bytes {
+            too_large = too_large.min(key_bytes);
+            continue;
+        }
+        limit = limit.min(total_ns);
+        found.push((total_ns, key_bytes, candidate.parameters));
+    }
+    let best = match goal.objective {
+        Objective::Time => found
+            .iter()
+            .filter(|f| f.0 <= limit * NEARLY_EQUAL)
+            .min_by(|a, b| (a.1, a.2).cmp(&(b.1, b.2)).then(a.0.total_cmp(&b.0))),
+        Objective::KeySize => found
+            .iter()
+            .min_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0)).then(a.2.cmp(&b.2))),
+    };
+    let Some(&(total_ns, _, parameters)) = best else {
+        if too_large < u64::MAX {
+            return Err(SearchError::KeySize {
+                smallest: too_large,
+                limit: goal.max_key_bytes,
+            });
+        }
+        let requirements: Vec<Requirement> = wishes.iter().map(|w| w.0).collect();
         return Err(explain(&requirements, deviations, budget_log2));
     };
-    let worst_log2_p_fail = requirements
+    let candidate = Candidate::of(parameters);
+    let extensions: Vec<u32> = wishes
         .iter()
-        .map(|requirement| noise::log2_p_fail(&parameters, requirement))
+        .map(|(r, _)| candidate.extension(r, deviations).unwrap_or(1))
+        .collect();
+    let worst_log2_p_fail = wishes
+        .iter()
+        .zip(&extensions)
+        .map(|((requirement, _), &e)| noise::log2_p_fail(&parameters, e, requirement))
         .fold(f64::NEG_INFINITY, f64::max);
     Ok(Choice {
         parameters,
-        lookup_ns,
-        total_ns: lookups as f64 * lookup_ns,
+        extensions,
+        total_ns,
         worst_log2_p_fail,
     })
-}
-
-/// Ties are broken by key size, then by the fields.
-fn key_order(parameters: &Parameters) -> (u64, Parameters) {
-    (parameters.evaluation_key_bytes(), *parameters)
-}
-
-/// Drops every requirement that another one with the same `R`, source and reader exceeds.
-fn hardest(requirements: &[Requirement]) -> Vec<Requirement> {
-    let mut sorted = requirements.to_vec();
-    sorted.sort_by_key(|r| (r.values, r.source, r.reader, std::cmp::Reverse(r.nu2)));
-    sorted.dedup_by_key(|r| (r.values, r.source, r.reader));
-    sorted
 }
 
 /// A parameter set with its variances, computed once.
@@ -145,51 +191,104 @@ struct Candidate {
     parameters: Parameters,
     fresh: f64,
     lookup: f64,
-    switches: f64,
+    keyswitch: f64,
+    /// Of the modulus switch to a table of one polynomial.
+    modulus_switch: f64,
 }
 
 impl Candidate {
-    /// Whether the margin holds that many standard deviations.
-    fn meets(&self, requirement: &Requirement, deviations: f64) -> bool {
-        let margin = noise::margin(
-            self.parameters.polynomial_size,
-            requirement.values,
-            requirement.reader,
-        );
-        margin > self.spread(requirement, deviations)
+    fn of(parameters: Parameters) -> Self {
+        Self {
+            parameters,
+            fresh: noise::fresh_variance(&parameters),
+            lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
+            keyswitch: noise::keyswitch_variance(&parameters),
+            modulus_switch: noise::modulus_switch_variance(&parameters, 1),
+        }
     }
 
-    /// That many standard deviations of the error that the reader sees.
-    fn spread(&self, requirement: &Requirement, deviations: f64) -> f64 {
+    /// Predicted time of all wishes; none if one of them cannot be met, or if it is more than `enough`.
+    fn total_ns(
+        &self,
+        cost: &CostModel,
+        wishes: &[(Requirement, u64)],
+        deviations: f64,
+        enough: f64,
+    ) -> Option<f64> {
+        let mut total = 0.0;
+        for (requirement, count) in wishes {
+            // What one polynomial takes is the least that it can be.
+            let extension = self.extension(requirement, deviations)?;
+            total += *count as f64 * cost.lookup(&self.parameters, extension).total_ns();
+            if total > enough {
+                return None;
+            }
+        }
+        Some(total)
+    }
+
+    /// Variance before the modulus switch.
+    fn before(&self, requirement: &Requirement) -> f64 {
         let wire = match requirement.source {
             Source::Fresh => self.fresh,
             Source::Lookup => self.lookup,
         };
         let added = match requirement.reader {
-            Reader::Lookup => self.switches,
+            Reader::Lookup => self.keyswitch,
             Reader::Client => 0.0,
         };
-        deviations * (requirement.nu2 as f64 * wire + added).sqrt()
+        requirement.nu2 as f64 * wire + added
     }
 
-    /// Most values that can be read with these weights.
-    fn most_values(&self, requirement: &Requirement, deviations: f64) -> u64 {
-        let limit = 0.25 / self.spread(requirement, deviations);
-        // Rounded boundaries cost less than half a coefficient: the answer lies
-        // shortly below the limit, and a power of two loses nothing.
-        let mut values = limit.min(f64::from(LARGEST_BIG_DIMENSION)) as u64;
-        while values > 0
-            && !self.meets(
-                &Requirement {
-                    values,
-                    ..*requirement
-                },
-                deviations,
-            )
-        {
-            values -= 1;
+    /// Whether the margin holds that many standard deviations.
+    fn meets(&self, requirement: &Requirement, extension: u32, deviations: f64) -> bool {
+        let margin = noise::margin(self.parameters.table_size(extension), requirement);
+        let switch = match requirement.reader {
+            // Its variance shrinks with the square of the table, but for rounding modulo 2^32.
+            Reader::Lookup => self.modulus_switch / f64::from(extension).powi(2),
+            Reader::Client => 0.0,
+        };
+        margin > deviations * (self.before(requirement) + switch).sqrt() * (1.0 + 1e-6)
+    }
+
+    /// Fewest polynomials that leave enough margin.
+    fn extension(&self, requirement: &Requirement, deviations: f64) -> Option<u32> {
+        if requirement.reader == Reader::Client {
+            return self.meets(requirement, 1, deviations).then_some(1);
         }
-        values
+        // Without rounded changes: (2W + 1) / 4P = deviations * sqrt(before + switch / e^2).
+        let margin = (2 * requirement.slack + 1) as f64 * 0.25 / requirement.half_period as f64;
+        let left = (margin / deviations).powi(2) - self.before(requirement);
+        if left.is_nan() || left <= 0.0 {
+            return None;
+        }
+        let least = (self.modulus_switch / left).sqrt().ceil().max(1.0);
+        if least > f64::from(MOST_EXTENSION) {
+            return None;
+        }
+        let most = MOST_EXTENSION.min(LARGEST_TABLE / self.parameters.polynomial_size);
+        (least as u32..=most).find(|&e| self.meets(requirement, e, deviations))
+    }
+
+    /// Largest half period that can be read with these weights.
+    fn most_values(&self, requirement: &Requirement, deviations: f64) -> u64 {
+        let servable = |half_period| {
+            let wanted = Requirement {
+                half_period,
+                ..*requirement
+            };
+            self.extension(&wanted, deviations).is_some()
+        };
+        let (mut low, mut high) = (0_u64, u64::from(LARGEST_TABLE));
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            if servable(middle) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        low
     }
 }
 
@@ -213,15 +312,7 @@ fn candidates() -> Vec<Candidate> {
                     });
                     let set = ks
                         .and_then(|ks| Parameters::new(n, (k, size), (pbs, pbs_level), (ks, ks_level)).ok());
-                    if let Some(parameters) = set {
-                        found.push(Candidate {
-                            parameters,
-                            fresh: noise::fresh_variance(&parameters),
-                            lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
-                            switches: noise::keyswitch_variance(&parameters)
-                                + noise::modulus_switch_variance(&parameters),
-                        });
-                    }
+                    found.extend(set.map(Candidate::of));
                 }
             }
         }
@@ -267,7 +358,7 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
     requirements
         .iter()
         .rev()
-        .find(|requirement| !candidates.iter().any(|c| c.meets(requirement, deviations)))
+        .find(|requirement| !candidates.iter().any(|c| c.extension(requirement, deviations).is_some()))
         .map_or(
             SearchError::Conflict {
                 requirements: requirements.len(),
@@ -278,7 +369,11 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
                     .map(|candidate| candidate.most_values(requirement, deviations))
                     .max()
                     .unwrap_or(0);
-                let Requirement { values, nu2, .. } = *requirement;
+                let Requirement {
+                    half_period: values,
+                    nu2,
+                    ..
+                } = *requirement;
                 SearchError::TooManyValues {
                     values,
                     nu2,
@@ -290,97 +385,4 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn requirement(values: u64, nu2: u64) -> Requirement {
-        Requirement {
-            values,
-            nu2,
-            source: Source::Lookup,
-            reader: Reader::Lookup,
-        }
-    }
-
-    #[test]
-    fn choices_meet_the_budget_and_grow_with_the_domain() {
-        let mut last = 0.0;
-        for values in [5, 16, 37, 64, 91, 110, 128, 182, 256] {
-            let wanted = requirement(values, 200);
-            let choice =
-                search_with(&CostModel::default(), &[wanted], 10, DEFAULT_BUDGET_LOG2).expect("servable");
-            choice.parameters.validate().expect("valid set");
-            let p_fail = noise::log2_p_fail(&choice.parameters, &wanted);
-            assert!(
-                p_fail <= -40.0 && p_fail == choice.worst_log2_p_fail,
-                "{values}: {p_fail}"
-            );
-            assert!(choice.lookup_ns >= last, "{values} values cost less than fewer");
-            assert!((choice.total_ns / choice.lookup_ns - 10.0).abs() < 1e-9);
-            last = choice.lookup_ns;
-        }
-    }
-
-    #[test]
-    fn no_candidate_that_meets_the_budget_is_cheaper() {
-        let wanted = [requirement(37, 200), requirement(21, 5000)];
-        let model = CostModel::default();
-        let choice = search_with(&model, &wanted, 1, -64.0).expect("servable");
-        let meets = |set: &Parameters| wanted.iter().all(|r| noise::log2_p_fail(set, r) <= -64.0);
-        assert!(meets(&choice.parameters));
-        for candidate in candidates() {
-            if meets(&candidate.parameters) {
-                assert!(model.lookup(&candidate.parameters).total_ns() >= choice.lookup_ns);
-            }
-        }
-    }
-
-    #[test]
-    fn order_and_repetition_do_not_matter() {
-        let wanted = [requirement(37, 9), requirement(21, 5000), requirement(37, 200)];
-        let mut reversed = wanted.to_vec();
-        reversed.reverse();
-        reversed.extend(wanted);
-        let choice = search(&wanted, 1, -40.0).expect("servable");
-        assert_eq!(search(&reversed, 1, -40.0), Ok(choice));
-        assert_eq!(hardest(&reversed).len(), 2);
-    }
-
-    #[test]
-    fn too_many_values_are_refused_with_the_largest_number() {
-        let error =
-            search(&[requirement(12, 1), requirement(100_000, 200)], 1, -40.0).expect_err("not servable");
-        let SearchError::TooManyValues { values, largest, .. } = error else {
-            panic!("unexpected {error}");
-        };
-        assert_eq!(values, 100_000);
-        search(&[requirement(largest, 200)], 1, -40.0).expect("the largest is servable");
-        search(&[requirement(largest + 1, 200)], 1, -40.0).expect_err("one more is not");
-        let message = error.to_string();
-        assert!(message.ends_with(&format!("the most are {largest}")), "{message}");
-    }
-
-    #[test]
-    fn noise_without_bound_is_refused() {
-        let error = search(&[requirement(2, u64::MAX)], 1, -40.0).expect_err("not servable");
-        assert!(
-            matches!(error, SearchError::TooManyValues { largest: 0, .. }),
-            "{error}"
-        );
-        for budget in [0.0, 1.0, f64::NAN, f64::NEG_INFINITY] {
-            let error = search(&[requirement(2, 1)], 1, budget).expect_err("no budget");
-            assert!(matches!(error, SearchError::Budget { .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn reading_by_the_client_alone_asks_little() {
-        let output = Requirement {
-            reader: Reader::Client,
-            ..requirement(1 << 20, 200)
-        };
-        let parameters = search(&[output], 1, -40.0).expect("servable");
-        assert!(noise::log2_p_fail(&parameters, &output) <= -40.0);
-        search(&[], 0, -40.0).expect("nothing is always servable");
-    }
-}
+mod tests;

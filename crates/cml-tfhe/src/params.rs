@@ -215,6 +215,11 @@ impl Parameters {
         self.glwe_dimension * self.polynomial_size
     }
 
+    /// `L = extension * N`: coefficients of the table of a lookup.
+    pub fn table_size(&self, extension: u32) -> u64 {
+        u64::from(self.polynomial_size) * u64::from(extension)
+    }
+
     /// Torus elements in the bodies of the seeded bootstrapping key: `n * levels * (k + 1) * N`.
     pub fn bootstrap_key_bodies(&self) -> u64 {
         [

@@ -1,10 +1,15 @@
 //! The server: runs a circuit on ciphertexts. Nothing here can name a secret key.
 
 use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
-use crate::circuit::{Circuit, Row};
-use crate::exec::{Evaluator, ExecError};
+use crate::circuit::{Circuit, Prepared, Row};
+use crate::exec::{Evaluator, ExecError, Job};
 use crate::keys::{Ciphertext, EvaluationKey, Progress, SeededCiphertexts, ServerKey};
 use rayon::prelude::*;
+
+/// Memory for the wires of the samples that run together, in bytes.
+const WIRE_BYTES: u64 = 512 << 20;
+/// Most samples that run together.
+const MOST_SAMPLES: u64 = 64;
 
 /// Why the server refuses work.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +48,7 @@ pub struct Server<'c> {
     circuit: &'c Circuit,
     binding: Binding,
     evaluator: Evaluator,
-    polynomials: (Vec<Vec<u64>>, Vec<usize>),
+    prepared: Prepared,
 }
 
 impl<'c> Server<'c> {
@@ -70,18 +75,21 @@ impl<'c> Server<'c> {
             });
         }
         let evaluator = Evaluator::new(EvaluationKey::expand(&key.value, report));
-        let polynomials = circuit.polynomials();
+        let prepared = circuit.prepare();
         Ok(Self {
             circuit,
             binding: key.binding,
             evaluator,
-            polynomials,
+            prepared,
         })
     }
 
     /// Runs the circuit on encrypted samples. `done` is called with the number
-    /// of lookups just finished, out of [`Circuit::lookup_count`] for each
+    /// of blind rotations just finished, out of [`Circuit::rotation_count`] for each
     /// sample.
+    ///
+    /// Samples go through the levels together, so that all threads have work even
+    /// where one sample has little.
     ///
     /// # Errors
     /// If the samples belong to another circuit or client.
@@ -106,44 +114,75 @@ impl<'c> Server<'c> {
                 needs,
             });
         }
-        let results = inputs.value.iter().map(|sample| self.run_sample(sample, done));
+        let mut value = Vec::with_capacity(inputs.value.len());
+        for samples in inputs.value.chunks(self.samples_together()) {
+            value.extend(self.run_together(samples, done)?);
+        }
         Ok(Bound {
             binding: self.binding,
-            value: results.collect::<Result<_, _>>()?,
+            value,
         })
     }
 
-    fn run_sample(
-        &self,
-        sample: &SeededCiphertexts,
-        done: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Ciphertext>, ServerError> {
-        let mut wires = sample.expand(self.circuit.parameters());
-        let mut polynomials = self
-            .polynomials
-            .1
-            .iter()
-            .map(|&number| self.polynomials.0[number].as_slice());
-        // Small enough for frequent reports, large enough for full batches on all threads.
-        let chunk = 16 * rayon::current_num_threads();
-        for level in self.circuit.levels() {
-            let mut results = Vec::with_capacity(level.lookups.len());
-            for lookups in level.lookups.chunks(chunk) {
-                let rows: Vec<&Row> = lookups.iter().map(|l| &l.row).collect();
-                let accumulators = self.rows(&rows, &wires)?;
-                let tables = polynomials.by_ref().take(lookups.len());
-                let jobs: Vec<(&Ciphertext, &[u64])> = accumulators.iter().zip(tables).collect();
-                results.extend(self.evaluator.lookup_many(&jobs)?);
-                done(lookups.len());
-            }
-            wires.extend(results);
-        }
-        let rows: Vec<&Row> = self.circuit.outputs().iter().flat_map(|o| &o.rows).collect();
-        self.rows(&rows, &wires)
+    /// Samples whose wires are in memory at once.
+    fn samples_together(&self) -> usize {
+        let wires = self.circuit.input_count() + self.circuit.lookup_count() + self.circuit.output_count();
+        let bytes = self.circuit.parameters().ciphertext_bytes().saturating_mul(wires as u64);
+        (WIRE_BYTES / bytes.max(1)).clamp(1, MOST_SAMPLES) as usize
     }
 
-    fn rows(&self, rows: &[&Row], wires: &[Ciphertext]) -> Result<Vec<Ciphertext>, ServerError> {
-        let row = |row: &&Row| {
+    fn run_together(
+        &self,
+        samples: &[SeededCiphertexts],
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
+        let parameters = self.circuit.parameters();
+        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters)).collect();
+        // Small enough for frequent reports, large enough for full batches on all threads.
+        let chunk = 16 * rayon::current_num_threads();
+        let mut first = 0;
+        for level in self.circuit.levels() {
+            let count = level.rotations.len();
+            let rotations: Vec<_> = level.rotations.iter().zip(&self.prepared.rotations[first..]).collect();
+            let work: Vec<_> = (0..samples.len())
+                .flat_map(|sample| rotations.iter().map(move |&(r, prepared)| (sample, r, prepared)))
+                .collect();
+            let mut results: Vec<Vec<Ciphertext>> = vec![Vec::new(); samples.len()];
+            for work in work.chunks(chunk) {
+                let rows: Vec<(&[Ciphertext], &Row)> = work
+                    .iter()
+                    .map(|&(sample, r, _)| (wires[sample].as_slice(), &r.row))
+                    .collect();
+                let accumulators = self.rows(&rows)?;
+                let mut jobs = Vec::with_capacity(work.len());
+                for (input, (_, r, prepared)) in accumulators.iter().zip(work) {
+                    jobs.push(Job {
+                        input,
+                        polynomial: &self.prepared.polynomials[prepared.0],
+                        extension: r.extension as usize,
+                        readings: &prepared.1,
+                    });
+                }
+                let read = self.evaluator.rotate_many(&jobs)?;
+                for (&(sample, ..), read) in work.iter().zip(read) {
+                    results[sample].extend(read);
+                }
+                done(work.len());
+            }
+            for (wires, results) in wires.iter_mut().zip(results) {
+                wires.extend(results);
+            }
+            first += count;
+        }
+        let rows: Vec<&Row> = self.circuit.outputs().iter().flat_map(|o| &o.rows).collect();
+        wires
+            .iter()
+            .map(|wires| self.rows(&rows.iter().map(|&row| (wires.as_slice(), row)).collect::<Vec<_>>()))
+            .collect()
+    }
+
+    fn rows(&self, rows: &[(&[Ciphertext], &Row)]) -> Result<Vec<Ciphertext>, ServerError> {
+        let row = |&(wires, row): &(&[Ciphertext], &Row)| {
             let terms: Vec<(usize, i64)> = row.terms.iter().map(|&(wire, w)| (wire as usize, w)).collect();
             let constant = (row.constant as u64).wrapping_mul(self.circuit.step(row.encoding));
             Ok(self.evaluator.linear(&terms, constant, wires)?)

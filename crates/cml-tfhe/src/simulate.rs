@@ -1,13 +1,14 @@
 //! The circuit in the clear, on the torus: same encodings, tables and
 //! rounding as the encrypted run, without keys, with or without its noise.
 
-use crate::circuit::Circuit;
+use crate::circuit::{Circuit, Prepared};
 use crate::noise;
 use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
+use std::collections::BTreeMap;
 
 /// Whether the simulation adds the noise of encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Noise {
 #[derive(Debug)]
 pub struct Simulator<'c> {
     circuit: &'c Circuit,
-    polynomials: (Vec<Vec<u64>>, Vec<usize>),
+    prepared: Prepared,
     noise: Option<Sampler>,
 }
 
@@ -32,8 +33,8 @@ struct Sampler {
     rng: ChaCha8Rng,
     fresh: Normal<f64>,
     lookup: Normal<f64>,
-    /// Keyswitch and modulus switch together.
-    switch: Normal<f64>,
+    /// Keyswitch and modulus switch together, by extension.
+    switches: BTreeMap<u32, Normal<f64>>,
 }
 
 impl Sampler {
@@ -48,8 +49,19 @@ impl Sampler {
             rng: ChaCha8Rng::seed_from_u64(seed),
             fresh: normal(noise::fresh_variance(p)),
             lookup: normal(noise::lookup_variance(p)),
-            switch: normal(noise::keyswitch_variance(p) + noise::modulus_switch_variance(p)),
+            switches: circuit
+                .rotations()
+                .map(|r| {
+                    let variance =
+                        noise::keyswitch_variance(p) + noise::modulus_switch_variance(p, r.extension);
+                    (r.extension, normal(variance))
+                })
+                .collect(),
         }
+    }
+
+    fn draw_switch(&mut self, extension: u32) -> u64 {
+        self.draw(|s| s.switches[&extension])
     }
 
     fn draw(&mut self, which: impl Fn(&Self) -> Normal<f64>) -> u64 {
@@ -62,14 +74,14 @@ impl Sampler {
 impl<'c> Simulator<'c> {
     /// Prepares the tables.
     pub fn new(circuit: &'c Circuit, noise: Noise) -> Self {
-        let polynomials = circuit.polynomials();
+        let prepared = circuit.prepare();
         let noise = match noise {
             Noise::Exact => None,
             Noise::Sampled(seed) => Some(Sampler::new(circuit, seed)),
         };
         Self {
             circuit,
-            polynomials,
+            prepared,
             noise,
         }
     }
@@ -81,29 +93,42 @@ impl<'c> Simulator<'c> {
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, IrError> {
         let codes = input_codes(self.circuit, inputs)?;
         let circuit = self.circuit;
-        let mut wires: Vec<u64> = Vec::with_capacity(codes.len() + self.polynomials.1.len());
+        let mut wires: Vec<u64> = Vec::with_capacity(codes.len() + circuit.lookup_count());
         for (code, step) in codes {
             let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.fresh));
             wires.push((code as u64).wrapping_mul(step).wrapping_add(noise));
         }
-        let sizes = u64::from(circuit.parameters().polynomial_size);
-        for (lookup, &number) in circuit.lookups().zip(&self.polynomials.1) {
-            let polynomial = &self.polynomials.0[number];
-            let mut phase = row_phase(circuit, &lookup.row, &wires);
+        for (rotation, (number, readings)) in circuit.rotations().zip(&self.prepared.rotations) {
+            let polynomial = &self.prepared.polynomials[*number];
+            let size = polynomial.len() as u64;
+            let mut phase = row_phase(circuit, &rotation.row, &wires);
             if let Some(noise) = &mut self.noise {
-                phase = phase.wrapping_add(noise.draw(|s| s.switch));
+                phase = phase.wrapping_add(noise.draw_switch(rotation.extension));
             }
-            // Coefficient j of 2N serves the phases in [j, j + 1).
-            let index = ((u128::from(phase) * u128::from(2 * sizes)) >> 64) as u64;
-            let read = polynomial[(index % sizes) as usize];
-            let value = if index < sizes { read } else { read.wrapping_neg() };
-            let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.lookup));
-            wires.push(value.wrapping_add(noise));
+            // Coefficient j of 2L serves the phases in [j, j + 1).
+            let index = ((u128::from(phase) * u128::from(2 * size)) >> 64) as u64;
+            // The coefficients of one rotation have noises of their own, each one noise.
+            let mut read: BTreeMap<usize, u64> = BTreeMap::new();
+            for reading in readings {
+                let mut value = reading.constant;
+                for &(degree, weight) in &reading.terms {
+                    let word = *read.entry(degree).or_insert_with(|| {
+                        let place = (index + degree as u64) % (2 * size);
+                        let word = polynomial[(place % size) as usize];
+                        let word = if place < size { word } else { word.wrapping_neg() };
+                        let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.lookup));
+                        word.wrapping_add(noise)
+                    });
+                    value = value.wrapping_add(word.wrapping_mul(weight as u64));
+                }
+                wires.push(value);
+            }
         }
         let mut results = Vec::with_capacity(circuit.outputs().len());
         for output in circuit.outputs() {
             let decode = |(row, shift): (&crate::circuit::Row, &i64)| {
-                nearest_value(row_phase(circuit, row, &wires), circuit.step(row.encoding)) + shift
+                let steps = nearest_value(row_phase(circuit, row, &wires), circuit.step(row.encoding));
+                circuit.output_value(row, steps) + shift
             };
             let data = output.rows.iter().zip(&output.shifts).map(decode).collect();
             results.push(Tensor::new(output.shape.clone(), data)?);

@@ -1,20 +1,70 @@
 //! Tables as polynomials that a blind rotation reads.
 //!
-//! A domain of `R` values, encoded at step `1 / 2R` of the torus, falls on the
-//! points `v N / R` of a polynomial with `N` coefficients. Each value gets a box
-//! of coefficients round its point; the boxes end at integers nearest to the
-//! half points. The centred modulus switch lands on coefficient `j` for phases in
-//! `[j, j + 1)`, so an end at an exact half point is exact, and one at a rounded
-//! point costs the margin that [`crate::noise::margin`] accounts for.
+//! A row takes the values `0..R`, encoded at a step of `1 / 2P` of the torus. A
+//! blind rotation reads a polynomial of `L` coefficients, negacyclic: half a
+//! torus further it reads the negative. So a table `f` is read as `f - c` with
+//! `c` halfway between its end values: below its first change and beyond its last
+//! one it is `-a` and `a`, and the wrap from one to the other is no change at all.
+//! Hence the half period `P` may be smaller than `R`: see [`half_period`].
+//!
+//! The change of `f` at the value `t` happens at the coefficient nearest to
+//! `(t - 1/2) L / P`. The centred modulus switch lands on coefficient `j` for
+//! phases in `[j, j + 1)`, so a change at an exact half point is exact, and one at
+//! a rounded point costs the margin that [`crate::noise::margin`] accounts for.
 
-/// First coefficient after the box of `value`: `round((value + 1/2) N / R)`, halves upward.
-pub fn boundary(value: u64, values: u64, polynomial_size: u32) -> u64 {
-    let (value, values, n) = (
-        u128::from(value),
-        u128::from(values.max(1)),
-        u128::from(polynomial_size),
-    );
-    (((2 * value + 1) * n + values) / (2 * values)) as u64
+/// How one table is read off a rotated polynomial: `constant + sum weight * coefficient`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Degrees of the coefficients, below `L`, with their weights.
+    pub terms: Vec<(usize, i64)>,
+    /// A clear number on the torus modulo 2^64.
+    pub constant: u64,
+}
+
+/// The values `t > 0` at which a table changes, with `f(t) - f(t - 1)`.
+pub fn changes(table: &[i64]) -> impl Iterator<Item = (u64, i64)> + '_ {
+    table
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| pair[0] != pair[1])
+        .map(|(i, pair)| (i as u64 + 1, pair[1] - pair[0]))
+}
+
+/// First and last change; none in a constant table.
+fn ends(table: &[i64]) -> Option<(u64, u64)> {
+    let mut found = changes(table).map(|(t, _)| t);
+    let first = found.next()?;
+    Some((first, found.last().unwrap_or(first)))
+}
+
+/// Smallest half period `P`, in values, at which the table can be read: the
+/// distance from every value to every change is at most `P`.
+///
+/// For a table of `R` values that is flat up to `t` and from `s` on it is
+/// `max(R - t, s)`; `R - 1` for one that changes everywhere.
+pub fn half_period(table: &[i64]) -> u64 {
+    ends(table).map_or(1, |(first, last)| (table.len() as u64 - first).max(last))
+}
+
+/// Number of values of the narrowest plateau between two changes, the one that
+/// wraps from the top of the table to its bottom included.
+pub fn narrowest_plateau(table: &[i64], half_period: u64) -> u64 {
+    let Some((first, last)) = ends(table) else {
+        return half_period;
+    };
+    let places: Vec<u64> = changes(table).map(|(t, _)| t).collect();
+    let inner = places.windows(2).map(|pair| pair[1] - pair[0]);
+    inner
+        .chain([half_period.saturating_sub(last - first)])
+        .min()
+        .unwrap_or(half_period)
+}
+
+/// Coefficient at which the change at the value `t >= 1` happens:
+/// `round((t - 1/2) L / P)`, halves upward.
+pub fn boundary(t: u64, half_period: u64, size: u64) -> u64 {
+    let (t, period, size) = (u128::from(t), u128::from(half_period.max(1)), u128::from(size));
+    (((2 * t).saturating_sub(1) * size + period) / (2 * period)) as u64
 }
 
 /// Nearest multiple of `step`, as a signed number of steps, the torus read from
@@ -24,33 +74,62 @@ pub fn nearest_value(phase: u64, step: u64) -> i64 {
     (2 * phase + step).div_euclid(2 * step) as i64
 }
 
-/// The polynomial whose coefficient `j` is `values[v] * step` for the `v` whose box holds `j`.
+/// The polynomial of one table, and how it is read: its constant coefficient.
 ///
-/// Products wrap modulo 2^64: values may be negative. The coefficients beyond
-/// the last box belong to value 0 seen from below, and hold `-values[0] * step`
-/// since a rotation by `N` changes the sign. Empty `values` give the zero
-/// polynomial; more values than coefficients leave some without a box, which
-/// the noise model counts as certain failure.
-pub fn lookup_polynomial(values: &[i64], polynomial_size: u32, step: u64) -> Vec<u64> {
-    let mut coefficients = Vec::with_capacity(polynomial_size as usize);
-    for (v, &value) in values.iter().enumerate() {
-        let end = boundary(v as u64, values.len() as u64, polynomial_size) as usize;
-        coefficients.resize(end, (value as u64).wrapping_mul(step));
+/// Coefficients are `(2 f(v) - f(0) - f(R - 1)) * half_step`, products that wrap
+/// modulo 2^64: values may be negative. The table must have a half period of at
+/// most `half_period`, which must be at most `size / 2`.
+pub fn table_polynomial(table: &[i64], half_period: u64, size: u64, half_step: u64) -> (Vec<u64>, Reading) {
+    let (first, last) = (table.first().copied(), table.last().copied());
+    let (first, last) = (first.unwrap_or(0), last.unwrap_or(0));
+    let ends = (first as u64).wrapping_add(last as u64);
+    let entry = |f: i64| {
+        (f as u64)
+            .wrapping_mul(2)
+            .wrapping_sub(ends)
+            .wrapping_mul(half_step)
+    };
+    let mut coefficients = Vec::with_capacity(size as usize);
+    for (t, delta) in changes(table) {
+        let before = table[t as usize] - delta;
+        let end = boundary(t, half_period, size).min(size);
+        coefficients.resize(end as usize, entry(before));
     }
-    let first = values.first().copied().unwrap_or(0);
-    coefficients.resize(
-        polynomial_size as usize,
-        (first as u64).wrapping_mul(step).wrapping_neg(),
-    );
-    coefficients
+    coefficients.resize(size as usize, entry(last));
+    let reading = Reading {
+        terms: vec![(0, 1)],
+        constant: ends.wrapping_mul(half_step),
+    };
+    (coefficients, reading)
+}
+
+/// How a table is read off the rotation of the constant polynomial
+/// `half_step * (1 + Y + .. + Y^(L - 1))`: as the sum of its changes.
+///
+/// The coefficient of `Y^(L - b)` is `-half_step` if the phase has passed `b`, and
+/// `half_step` if not. Any number of tables can be read off one rotation, at noise
+/// that grows with the sum of their squared changes (multi-value bootstrapping:
+/// Carpov, Izabachène, Mollimard, CT-RSA 2019, section 4).
+pub fn table_changes(table: &[i64], half_period: u64, size: u64, half_step: u64) -> Reading {
+    let (first, last) = (table.first().copied(), table.last().copied());
+    let ends = (first.unwrap_or(0) as u64).wrapping_add(last.unwrap_or(0) as u64);
+    let term = |(t, delta): (u64, i64)| {
+        let passed = boundary(t, half_period, size).clamp(1, size);
+        ((size - passed) as usize, -delta)
+    };
+    Reading {
+        terms: changes(table).map(term).collect(),
+        constant: ends.wrapping_mul(half_step),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::{Reader, Requirement, Source, margin};
 
-    /// What a noiseless blind rotation reads at index `j` of `2N`.
-    fn read(polynomial: &[u64], index: i64) -> u64 {
+    /// Coefficient `index` of `2L` of a negacyclic polynomial.
+    fn coefficient(polynomial: &[u64], index: i64) -> u64 {
         let n = polynomial.len() as i64;
         match index.rem_euclid(2 * n) {
             j if j < n => polynomial[j as usize],
@@ -58,54 +137,127 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_odd_domain_reads_its_values_within_the_margin() {
-        let n = 256_u32;
-        let step = 0x0123_4567_89ab_cdef;
-        for count in (1..=127_u64).step_by(2) {
-            let values: Vec<i64> = (0..count as i64).map(|v| 7 * v - 100).collect();
-            let polynomial = lookup_polynomial(&values, n, step);
-            assert_eq!(polynomial.len(), n as usize);
-            let margin = crate::noise::margin(n, count, crate::noise::Reader::Lookup);
-            for (v, &value) in values.iter().enumerate() {
-                // Phases in coefficients; the switch floors them.
-                let point = v as f64 * f64::from(n) / count as f64;
-                let reach = margin * 2.0 * f64::from(n) - 1e-9;
-                for phase in [point - reach, point, point + reach] {
-                    let found = read(&polynomial, phase.floor() as i64);
-                    assert_eq!(found, (value as u64).wrapping_mul(step), "value {v} of {count}");
-                }
+    /// What a noiseless blind rotation by `phase` coefficients reads.
+    fn read(polynomial: &[u64], reading: &Reading, phase: i64) -> u64 {
+        reading.terms.iter().fold(reading.constant, |sum, &(degree, w)| {
+            let word = coefficient(polynomial, phase + degree as i64);
+            sum.wrapping_add(word.wrapping_mul(w as u64))
+        })
+    }
+
+    /// Tables of every kind: flat ends of several lengths, steps up and down.
+    fn tables() -> Vec<Vec<i64>> {
+        let mut tables: Vec<Vec<i64>> = (2..=80)
+            .map(|count| (0..count).map(|v| 7 * v - 100).collect())
+            .collect();
+        for (low, high, count) in [(0, 7, 60), (-3, 4, 61), (5, 5, 9), (2, 3, 40)] {
+            for start in [1, 7, 20] {
+                tables.push((0..count).map(|v: i64| (v - start).clamp(low, high)).collect());
+                tables.push((0..count).map(|v: i64| (start - v).clamp(low, high)).collect());
             }
-            // The margin is the largest with that property: just beyond it some value fails.
-            if count > 1 {
-                let beyond = margin * 2.0 * f64::from(n) + 1e-9;
-                let fails = values.iter().enumerate().any(|(v, &value)| {
-                    let point = v as f64 * f64::from(n) / count as f64;
-                    [point - beyond, point + beyond].into_iter().any(|phase| {
-                        let found = read(&polynomial, phase.floor() as i64);
-                        found != (value as u64).wrapping_mul(step)
-                    })
-                });
-                assert!(fails, "margin of {count} values is not tight");
+        }
+        tables.push(vec![0, 0, 5, -3, -3, 9, 9, 9]);
+        tables.push(vec![4; 30]);
+        tables
+    }
+
+    #[test]
+    fn every_table_reads_its_values_within_the_margin() {
+        let half_step = 0x0123_4567_89ab_cdef;
+        for (i, values) in tables().iter().enumerate() {
+            for size in [256, 3 * 128, 5 * 64] {
+                for period in [half_period(values), half_period(values) + 3] {
+                    let (polynomial, direct) = table_polynomial(values, period, size, half_step);
+                    assert_eq!(polynomial.len() as u64, size);
+                    let constant = vec![half_step; size as usize];
+                    let steps = table_changes(values, period, size, half_step);
+                    let requirement = Requirement {
+                        half_period: period,
+                        nu2: 1,
+                        source: Source::Lookup,
+                        reader: Reader::Lookup,
+                        slack: 0,
+                    };
+                    let reach = margin(size, &requirement) * 2.0 * size as f64 - 1e-9;
+                    assert!(reach > 0.0);
+                    for (v, &value) in values.iter().enumerate() {
+                        // Phases in coefficients; the switch floors them.
+                        let point = v as f64 * size as f64 / period as f64;
+                        for phase in [point - reach, point, point + reach] {
+                            let wanted = (value as u64).wrapping_mul(2 * half_step);
+                            let phase = phase.floor() as i64;
+                            let what = format!("table {i}, value {v}, L {size}, P {period}");
+                            assert_eq!(read(&polynomial, &direct, phase), wanted, "{what}");
+                            assert_eq!(read(&constant, &steps, phase), wanted, "{what}, changes");
+                        }
+                    }
+                }
             }
         }
     }
 
     #[test]
+    fn slack_moves_a_value_by_one_plateau_at_most() {
+        let half_step = 1 << 20;
+        for values in tables().iter().filter(|t| t.len() > 5) {
+            let period = half_period(values) + 1;
+            let slack = narrowest_plateau(values, period);
+            let size = 512;
+            let requirement = Requirement {
+                half_period: period,
+                nu2: 1,
+                source: Source::Lookup,
+                reader: Reader::Lookup,
+                slack,
+            };
+            let reach = margin(size, &requirement) * 2.0 * size as f64 - 1e-9;
+            let (polynomial, reading) = table_polynomial(values, period, size, half_step);
+            let levels: Vec<i64> = std::iter::once(values[0])
+                .chain(changes(values).map(|(t, _)| values[t as usize]))
+                .collect();
+            for (v, _) in values.iter().enumerate() {
+                let level = changes(values).filter(|&(t, _)| t <= v as u64).count();
+                let point = v as f64 * size as f64 / period as f64;
+                let ends = values[0] + values[values.len() - 1];
+                let neighbours: Vec<i64> = [level.wrapping_sub(1), level, level + 1]
+                    .iter()
+                    .filter_map(|&l| levels.get(l).copied())
+                    // Beyond an end the staircase is climbed again from the other end.
+                    .chain((level == 0).then(|| ends - levels[levels.len().saturating_sub(2)]))
+                    .chain((level + 1 == levels.len()).then(|| ends - levels[1.min(levels.len() - 1)]))
+                    .collect();
+                for phase in [point - reach, point + reach] {
+                    let word = read(&polynomial, &reading, phase.floor() as i64);
+                    let value = nearest_value(word, 2 * half_step);
+                    assert!(neighbours.contains(&value), "{values:?} at {v}: {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_periods_follow_the_flat_ends() {
+        assert_eq!(half_period(&[0, 1, 2, 3]), 3);
+        assert_eq!(half_period(&[0, 0, 0, 1, 2, 2]), 4);
+        assert_eq!(half_period(&[0, 0, 0, 0, 1]), 4);
+        assert_eq!(half_period(&[3, 3, 3]), 1);
+        assert_eq!(half_period(&[]), 1);
+        assert_eq!(narrowest_plateau(&[0, 0, 0, 1, 1, 2, 2, 2], 5), 2);
+        assert_eq!(narrowest_plateau(&[0, 0, 0, 1, 1, 1, 1, 2], 7), 3);
+    }
+
+    #[test]
     fn power_of_two_domains_have_the_usual_layout() {
-        assert_eq!(
-            lookup_polynomial(&[1, 2], 8, 10),
-            [10, 10, 20, 20, 20, 20, -10_i64 as u64, -10_i64 as u64]
-        );
+        let (polynomial, reading) = table_polynomial(&[1, 2, 2, 1], 4, 8, 10);
+        assert_eq!(polynomial, [0, 20, 20, 20, 20, 0, 0, 0]);
+        assert_eq!(reading.constant, 20);
     }
 
     #[test]
     fn degenerate_tables_have_the_right_length() {
-        assert_eq!(lookup_polynomial(&[], 4, 1), [0; 4]);
-        assert_eq!(
-            lookup_polynomial(&[3], 4, 1),
-            [3, 3, -3_i64 as u64, -3_i64 as u64]
-        );
-        assert_eq!(lookup_polynomial(&[1; 100], 4, 1).len(), 4);
+        assert_eq!(table_polynomial(&[], 4, 4, 1).0, [0; 4]);
+        assert_eq!(table_polynomial(&[3], 4, 4, 1).0, [0; 4]);
+        assert_eq!(table_polynomial(&[1; 100], 4, 4, 1).0.len(), 4);
+        assert!(table_changes(&[3], 4, 4, 1).terms.is_empty());
     }
 }

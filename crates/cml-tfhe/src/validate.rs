@@ -1,8 +1,9 @@
 //! What a circuit must satisfy before anything runs it.
 
-use crate::circuit::{Circuit, Row};
-use crate::noise;
+use crate::circuit::{Circuit, Rotation, Row};
+use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::params::ParameterError;
+use crate::table;
 use cml_ir::Interval;
 
 /// Why a circuit is refused.
@@ -54,12 +55,11 @@ impl Circuit {
         if self.body.inputs.is_empty() || self.body.outputs.is_empty() {
             return fail("interface", 0, "needs an input and an output");
         }
-        let most = u64::from(self.parameters.polynomial_size);
         if let Some(i) = self
             .body
             .encodings
             .iter()
-            .position(|e| !(1..=1 << 40).contains(&e.values))
+            .position(|e| !(1..=1 << 40).contains(&e.half_period))
         {
             return fail("encoding", i, "number of values out of range");
         }
@@ -90,34 +90,9 @@ impl Circuit {
         let mut index = 0;
         for level in &self.body.levels {
             let first = wires.len();
-            for lookup in &level.lookups {
-                let range = self
-                    .row_range(&lookup.row, &wires[..first])
-                    .or_else(|why| fail("lookup", index, &why).map(|()| Interval::point(0)))?;
-                let values = self.body.encodings[lookup.row.encoding as usize].values;
-                if range.lo < 0 || range.hi as u64 >= values || values > most {
-                    return fail(
-                        "lookup",
-                        index,
-                        &format!("row reaches {range}, its domain is 0..{}", values - 1),
-                    );
-                }
-                let table = self.body.tables.get(lookup.table as usize).map(Vec::len);
-                let Some(Some(image)) = tables
-                    .get(lookup.table as usize)
-                    .filter(|_| table == Some(values as usize))
-                else {
-                    return fail("lookup", index, "table does not have one entry for each value");
-                };
-                if lookup.encoding as usize >= self.body.encodings.len()
-                    || lookup.layer as usize >= self.body.layers.len()
-                {
-                    return fail("lookup", index, "names an encoding or a layer that is not there");
-                }
-                if image.magnitude() > 1 << 40 {
-                    return fail("lookup", index, "table holds values beyond 2^40");
-                }
-                wires.push((lookup.encoding, *image));
+            for rotation in &level.rotations {
+                let found = self.rotation(rotation, &tables, &wires[..first]);
+                wires.extend(found.or_else(|why| fail("rotation", index, &why).map(|()| Vec::new()))?);
                 index += 1;
             }
         }
@@ -136,13 +111,9 @@ impl Circuit {
                 let range = self
                     .row_range(row, &wires)
                     .or_else(|why| fail("output", i, &why).map(|()| Interval::point(0)))?;
-                let values = self.body.encodings[row.encoding as usize].values;
-                if range.lo < 0 || range.hi as u64 >= values {
-                    return fail(
-                        "output",
-                        i,
-                        &format!("row reaches {range}, its domain is 0..{}", values - 1),
-                    );
+                let most = 2 * self.body.encodings[row.encoding as usize].half_period - 1;
+                if range.lo < 0 || range.hi as u64 > most {
+                    return fail("output", i, &format!("row reaches {range}, its domain is 0..{most}"));
                 }
             }
         }
@@ -160,17 +131,70 @@ impl Circuit {
                 ),
             });
         }
-        for requirement in self.requirements() {
-            let has = noise::log2_p_fail(&self.parameters, &requirement);
+        for demand in self.demands() {
+            let has = self.log2_p_fail(&demand);
             if has > self.budget_log2 {
                 return Err(CircuitError::Budget {
-                    values: requirement.values,
+                    values: demand.requirement.half_period,
                     has,
                     budget: self.budget_log2,
                 });
             }
         }
         Ok(())
+    }
+
+    /// Encodings and ranges of the wires that a rotation defines.
+    fn rotation(
+        &self,
+        rotation: &Rotation,
+        tables: &[Option<Interval>],
+        wires: &[(u32, Interval)],
+    ) -> Result<Vec<(u32, Interval)>, String> {
+        let range = self.row_range(&rotation.row, wires)?;
+        let size = self.parameters.table_size(rotation.extension);
+        if !(1..=MOST_EXTENSION).contains(&rotation.extension) || size > LARGEST_TABLE.into() {
+            return Err(format!("a table of {} polynomials is not supported", rotation.extension));
+        }
+        let period = self.body.encodings[rotation.row.encoding as usize].half_period;
+        if period > size / 2 {
+            return Err(format!("a half period of {period} values does not fit in {size} coefficients"));
+        }
+        let Some(first) = rotation.lookups.first() else {
+            return Err("is read by no lookup".to_owned());
+        };
+        let mut found = Vec::with_capacity(rotation.lookups.len());
+        for lookup in &rotation.lookups {
+            if lookup.encoding as usize >= self.body.encodings.len()
+                || lookup.layer as usize >= self.body.layers.len()
+            {
+                return Err("names an encoding or a layer that is not there".to_owned());
+            }
+            if lookup.encoding != first.encoding {
+                return Err("results have different encodings".to_owned());
+            }
+            let table = self.body.tables.get(lookup.table as usize);
+            let (Some(table), Some(Some(image))) = (table, tables.get(lookup.table as usize)) else {
+                return Err("names a table that is not there".to_owned());
+            };
+            if range.lo < 0 || range.hi >= table.len() as i64 {
+                return Err(format!("row reaches {range}, its domain is 0..{}", table.len() - 1));
+            }
+            if table::half_period(table) > period {
+                return Err(format!(
+                    "table needs a half period of {} values, the encoding has {period}",
+                    table::half_period(table)
+                ));
+            }
+            if image.magnitude() > 1 << 40 {
+                return Err("table holds values beyond 2^40".to_owned());
+            }
+            if rotation.slack > table::narrowest_plateau(table, period) {
+                return Err(format!("slack of {} is wider than a plateau", rotation.slack));
+            }
+            found.push((lookup.encoding, *image));
+        }
+        Ok(found)
     }
 
     /// Interval of a row, if its wires exist and share its encoding.

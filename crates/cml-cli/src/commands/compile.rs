@@ -2,6 +2,8 @@
 
 use crate::exit::OrFailed;
 use crate::show::{Report, bytes, file_size, timed};
+use cml_tfhe::circuit::Rotation;
+use cml_tfhe::optimizer::{Goal, Objective};
 use cml_tfhe::{Options, Parameters, artifact, lower, one_in};
 use serde_json::json;
 use std::path::PathBuf;
@@ -23,6 +25,30 @@ pub(crate) struct Args {
     /// Failure budget 2^-128: needed if decrypted results are shared with others (IND-CPA-D).
     #[arg(long, conflicts_with = "p_error")]
     strict: bool,
+    /// What parameters are chosen for.
+    #[arg(long, value_enum, default_value_t = ObjectiveArg::Time)]
+    objective: ObjectiveArg,
+    /// Largest key to upload, in megabytes (10^6 bytes).
+    #[arg(long, value_name = "MB")]
+    max_key_mb: Option<u64>,
+}
+
+/// [`Objective`] on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ObjectiveArg {
+    /// The least time.
+    Time,
+    /// The smallest keys.
+    KeySize,
+}
+
+impl From<ObjectiveArg> for Objective {
+    fn from(arg: ObjectiveArg) -> Self {
+        match arg {
+            ObjectiveArg::Time => Self::Time,
+            ObjectiveArg::KeySize => Self::KeySize,
+        }
+    }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
@@ -30,30 +56,41 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let budget_log2 = if args.strict { -128.0 } else { args.p_error };
     let widths = cml_bitwidth::analyze(&graph);
     let options = Options {
-        budget_log2,
+        goal: Goal {
+            budget_log2,
+            objective: args.objective.into(),
+            max_key_bytes: args.max_key_mb.map_or(u64::MAX, |mb| mb.saturating_mul(1_000_000)),
+            ..Goal::default()
+        },
         ..Options::default()
     };
     let (circuit, time) = timed(|| lower(&graph, &widths, &options));
     let circuit = circuit?;
     artifact::write_circuit(&args.output, &circuit).or_failed()?;
     let p = circuit.parameters();
-    let cost = options.cost.lookup(p);
+    let cost = |r: &Rotation| options.goal.cost.lookup(p, r.extension).total_ns();
+    let predicted = circuit.rotations().map(cost).sum::<f64>() / 1e9;
     let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
     let output_bytes = p.ciphertext_bytes() * circuit.output_count() as u64;
     let text = format!(
         "{circuit}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
-         predicted  {:.0} ms a lookup on one thread, {} lookups\nwrote {} ({})",
+         predicted  {:.2} s on one thread, {} lookups of {} blind rotations\nwrote {} ({})",
         bytes(p.server_key_bytes()),
         bytes(p.evaluation_key_bytes()),
         bytes(p.client_key_bytes()),
         bytes(input_bytes),
         bytes(output_bytes),
-        cost.total_ns() / 1e6,
+        predicted,
         circuit.lookup_count(),
+        circuit.rotation_count(),
         args.output.display(),
         bytes(file_size(&args.output)),
     );
-    let levels: Vec<usize> = circuit.levels().iter().map(|l| l.lookups.len()).collect();
+    let levels: Vec<usize> = circuit
+        .levels()
+        .iter()
+        .map(|l| l.rotations.iter().map(|r| r.lookups.len()).sum())
+        .collect();
     let json = json!({
         "circuit": circuit.name(),
         "output": args.output,
@@ -61,7 +98,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "parameters_text": p.to_string(),
         "lookups": circuit.lookup_count(),
         "lookups_by_level": levels,
-        "largest_domain": circuit.lookups().map(|l| circuit.encodings()[l.row.encoding as usize].values).max(),
+        "rotations": circuit.rotation_count(),
+        "rotations_by_level": circuit.levels().iter().map(|l| l.rotations.len()).collect::<Vec<_>>(),
+        "largest_domain": circuit.tables().iter().map(Vec::len).max(),
+        "largest_half_period": circuit.encodings().iter().map(|e| e.half_period).max(),
         "budget_log2": circuit.budget_log2(),
         "worst_log2_p_fail": circuit.worst_log2_p_fail(),
         "inference_fails_once_in": one_in(circuit.inference_log2_p_fail()),
@@ -70,7 +110,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "client_key_bytes": p.client_key_bytes(),
         "input_bytes": input_bytes,
         "output_bytes": output_bytes,
-        "predicted_ms_a_lookup": cost.total_ns() / 1e6,
+        "predicted_thread_seconds": predicted,
         "seconds": time.as_secs_f64(),
     });
     Ok(Report::new(text, json))

@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let (encrypted, encrypting) = timed(|| client.encrypt(&inputs));
     let encrypted = encrypted.or_failed()?;
 
-    let progress = bar((circuit.lookup_count() * inputs.len()) as u64, "bootstraps");
+    let progress = bar((circuit.rotation_count() * inputs.len()) as u64, "bootstraps");
     let mut results = Vec::with_capacity(inputs.len());
     let mut seconds = Vec::with_capacity(inputs.len());
     for sample in encrypted.value {
@@ -75,7 +75,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         encrypting.as_secs_f64(),
         seconds[0],
         total / seconds.len() as f64,
-        circuit.lookup_count(),
+        circuit.rotation_count(),
     );
     let json = json!({
         "samples": results.len(),
@@ -83,7 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "accuracy": correct.map(|c| c as f64 / results.len() as f64),
         "compared_with": oracle,
         "different": different,
-        "bootstraps_a_sample": circuit.lookup_count(),
+        "bootstraps_a_sample": circuit.rotation_count(),
         "keygen_seconds": keygen.as_secs_f64(),
         "expand_seconds": expanding.as_secs_f64(),
         "encrypt_seconds": encrypting.as_secs_f64(),

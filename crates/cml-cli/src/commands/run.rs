@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let (server, expanding) = timed(|| Server::new(&circuit, &key, &mut key_bars("expanding")));
     let server = server?;
     drop(key);
-    let lookups = circuit.lookup_count() * inputs.value.len();
+    let lookups = circuit.rotation_count() * inputs.value.len();
     let progress = bar(lookups as u64, "bootstraps");
     let (outputs, running) = timed(|| server.run(&inputs, &mut |n| progress.inc(n as u64)));
     progress.finish_and_clear();

@@ -1,45 +1,51 @@
-//! Lookups in batches: each element of the bootstrapping key is read once for all of a batch.
+//! Rotations in batches: each element of the bootstrapping key is read once for all of a batch.
 //!
-//! One lookup alone streams the whole key (tens of MB to GB) from memory. Here the loop over key
+//! One rotation alone streams the whole key (tens of MB to GB) from memory. Here the loop over key
 //! elements is the outer one, so an element stays in the cache while every accumulator of the batch
 //! is multiplied by it. The arithmetic on each accumulator is that of the reference, so results are
 //! the same bit for bit.
+//!
+//! A table of `L = e N` coefficients is kept as `e` polynomials of size `N`, its lanes: with `X = Y^e`,
+//! lane `j` holds the coefficients of `Y^(e i + j)`, so a rotation by `Y^a` permutes the lanes and
+//! rotates each by a power of `X`, and the key of size `N` serves all of them (extended bootstrapping:
+//! Lee and Yoon, "Discretization error reduction for high precision torus FHE", PKC 2023).
 
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, ModulusSwitchedLweCiphertext,
-    MonomialDegree, add_external_product_assign_mem_optimized,
-    add_external_product_assign_mem_optimized_requirement, extract_lwe_sample_from_glwe_ciphertext,
-    lwe_ciphertext_centered_binary_modulus_switch,
+    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, MonomialDegree,
+    add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
+    extract_lwe_sample_from_glwe_ciphertext,
 };
 
 use super::keyswitch::keyswitch_batch;
-use super::{Evaluator, ExecError};
+use super::switch::Rotations;
+use super::{Evaluator, ExecError, Job};
 use crate::keys::{Ciphertext, modulus32, modulus64};
+use crate::table::Reading;
 
-/// Most lookups of a batch: beyond that the accumulators themselves crowd the cache.
+/// Most rotations of a batch: beyond that the key is no longer what takes the time.
 const MOST: usize = 16;
 /// Memory for the accumulators of a batch, in bytes.
 const MOST_BYTES: usize = 4 << 20;
-
-/// One lookup: ciphertext and table.
-pub(super) type Job<'a> = (&'a Ciphertext, &'a [u64]);
 
 /// Buffers of one thread.
 pub(super) struct Scratch {
     /// Inputs under the small key, by job.
     small: Vec<LweCiphertextOwned<u32>>,
-    accumulators: Vec<GlweCiphertextOwned<u64>>,
-    /// Rotations of the accumulators, by job: one for each bit of the small key.
-    masks: Vec<Vec<usize>>,
-    rotated: GlweCiphertextOwned<u64>,
+    /// Lanes of the accumulators, job by job.
+    lanes: Vec<GlweCiphertextOwned<u64>>,
+    rotations: Vec<Rotations>,
+    /// Lanes of one accumulator, rotated, less what they were.
+    differences: Vec<GlweCiphertextOwned<u64>>,
+    table: Vec<u64>,
+    sample: LweCiphertextOwned<u64>,
     buffers: ComputationBuffers,
 }
 
 impl Evaluator {
     /// Sizes of batches for so many jobs on so many threads: as equal as can be, and as many that no
     /// thread waits for another longer than for one batch.
-    pub(super) fn batch_sizes(&self, jobs: usize, threads: usize) -> Vec<usize> {
-        let bytes = 8 * self.dimensions.glwe_size().0 * self.dimensions.polynomial.0;
+    pub(super) fn batch_sizes(&self, jobs: usize, extension: usize, threads: usize) -> Vec<usize> {
+        let bytes = 8 * self.dimensions.glwe_size().0 * self.dimensions.polynomial.0 * extension;
         sizes(jobs, threads, (MOST_BYTES / bytes).clamp(1, MOST))
     }
 
@@ -51,83 +57,121 @@ impl Evaluator {
         buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: Vec::new(),
-            accumulators: Vec::new(),
-            masks: Vec::new(),
-            rotated: GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64()),
+            lanes: Vec::new(),
+            rotations: Vec::new(),
+            differences: Vec::new(),
+            table: Vec::new(),
+            sample: LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64()),
             buffers,
         }
     }
 
-    /// The lookups of one batch, in order; operands were checked.
-    pub(super) fn lookup_batch(
+    /// What the jobs of one batch read, in order; operands were checked, extensions are equal.
+    pub(super) fn rotate_batch(
         &self,
         jobs: &[Job<'_>],
         scratch: &mut Scratch,
-    ) -> Result<Vec<Ciphertext>, ExecError> {
-        for (input, table) in jobs {
-            self.check_job(input, table)?;
-        }
-        self.start(jobs, scratch);
-        let count = jobs.len();
+    ) -> Result<Vec<Vec<Ciphertext>>, ExecError> {
+        let Some(extension) = jobs.first().map(|job| job.extension) else {
+            return Ok(Vec::new());
+        };
+        self.start(jobs, extension, scratch);
+        let n = self.dimensions.polynomial.0;
         for (bit, element) in self.key.bootstrap().as_view().into_ggsw_iter().enumerate() {
-            let accumulators = scratch.accumulators.iter_mut().zip(&scratch.masks);
-            for (accumulator, mask) in accumulators.take(count).filter(|(_, mask)| mask[bit] != 0) {
-                rotate_and_subtract(
-                    scratch.rotated.as_mut(),
-                    accumulator.as_ref(),
-                    self.dimensions.polynomial.0,
-                    mask[bit],
-                );
-                add_external_product_assign_mem_optimized(
-                    accumulator,
-                    &element,
-                    &scratch.rotated,
-                    self.key.fft(),
-                    scratch.buffers.stack(),
-                );
+            let accumulators = scratch.lanes.chunks_exact_mut(extension);
+            for (lanes, rotations) in accumulators.zip(&scratch.rotations).take(jobs.len()) {
+                let degree = rotations.mask[bit];
+                if degree == 0 {
+                    continue;
+                }
+                let differences = &mut scratch.differences[..extension];
+                for (lane, from) in lanes.iter().enumerate() {
+                    let place = lane + degree;
+                    let (to, power) = (place % extension, place / extension % (2 * n));
+                    rotate_and_subtract(
+                        differences[to].as_mut(),
+                        from.as_ref(),
+                        lanes[to].as_ref(),
+                        n,
+                        power,
+                    );
+                }
+                for (lane, difference) in lanes.iter_mut().zip(differences) {
+                    add_external_product_assign_mem_optimized(
+                        lane,
+                        &element,
+                        difference,
+                        self.key.fft(),
+                        scratch.buffers.stack(),
+                    );
+                }
             }
         }
-        let size = self.dimensions.big.to_lwe_size();
-        let results = scratch.accumulators[..count].iter().map(|accumulator| {
-            let mut output = LweCiphertextOwned::new(0, size, modulus64());
-            extract_lwe_sample_from_glwe_ciphertext(accumulator, &mut output, MonomialDegree(0));
-            Ciphertext::new(output)
-        });
-        Ok(results.collect())
+        let mut results = Vec::with_capacity(jobs.len());
+        for (job, lanes) in jobs.iter().zip(scratch.lanes.chunks_exact(extension)) {
+            let read = |reading| self.read(reading, lanes, &mut scratch.sample);
+            results.push(job.readings.iter().map(read).collect());
+        }
+        Ok(results)
     }
 
     /// Keyswitches and modulus switches each job, and puts its table, rotated by the body, into its
     /// accumulator.
-    fn start(&self, jobs: &[Job<'_>], scratch: &mut Scratch) {
+    fn start(&self, jobs: &[Job<'_>], extension: usize, scratch: &mut Scratch) {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
-        let n = polynomial.0;
-        while scratch.accumulators.len() < jobs.len() {
-            let accumulator = GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
-            scratch.accumulators.push(accumulator);
-            scratch.masks.push(Vec::with_capacity(self.dimensions.lwe.0));
+        let empty = || GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
+        while scratch.lanes.len() < jobs.len() * extension {
+            scratch.lanes.push(empty());
+        }
+        while scratch.differences.len() < extension {
+            scratch.differences.push(empty());
+        }
+        while scratch.small.len() < jobs.len() {
             let size = self.dimensions.lwe.to_lwe_size();
             scratch.small.push(LweCiphertextOwned::new(0, size, modulus32()));
+            scratch.rotations.push(Rotations::default());
         }
-        let inputs = jobs.iter().map(|job| job.0);
+        let inputs = jobs.iter().map(|job| job.input);
         keyswitch_batch(self.key.keyswitch(), inputs, &mut scratch.small[..jobs.len()]);
-        for (i, (_, table)) in jobs.iter().enumerate() {
-            let switched = lwe_ciphertext_centered_binary_modulus_switch::<u32, usize, _>(
-                scratch.small[i].as_view(),
-                polynomial.to_blind_rotation_input_modulus_log(),
-            );
-            scratch.masks[i].clear();
-            scratch.masks[i].extend(switched.mask());
-            let accumulator = &mut scratch.accumulators[i];
-            accumulator.get_mut_mask().as_mut().fill(0);
-            // Division by X^body is multiplication by X^(2N - body).
-            let body = (2 * n - switched.body() % (2 * n)) % (2 * n);
-            rotate(accumulator.get_mut_body().as_mut(), table, body);
+        let size = extension * polynomial.0;
+        scratch.table.resize(size, 0);
+        for (i, job) in jobs.iter().enumerate() {
+            let rotations = &mut scratch.rotations[i];
+            rotations.switch(scratch.small[i].as_ref(), size);
+            // Division by Y^body is multiplication by Y^(2L - body).
+            let degree = (2 * size - rotations.body) % (2 * size);
+            rotate(&mut scratch.table, job.polynomial, degree);
+            let lanes = &mut scratch.lanes[i * extension..(i + 1) * extension];
+            for (j, lane) in lanes.iter_mut().enumerate() {
+                lane.get_mut_mask().as_mut().fill(0);
+                let coefficients = scratch.table.iter().skip(j).step_by(extension);
+                let mut body = lane.get_mut_body();
+                for (to, &from) in body.as_mut().iter_mut().zip(coefficients) {
+                    *to = from;
+                }
+            }
         }
+    }
+
+    /// Adds up the coefficients that a table is read from.
+    pub(super) fn read(
+        &self,
+        reading: &Reading,
+        lanes: &[GlweCiphertextOwned<u64>],
+        sample: &mut LweCiphertextOwned<u64>,
+    ) -> Ciphertext {
+        let mut sum = Ciphertext::trivial(self.dimensions.big.0, reading.constant);
+        for &(degree, weight) in &reading.terms {
+            let (lane, degree) = (degree % lanes.len(), degree / lanes.len());
+            extract_lwe_sample_from_glwe_ciphertext(&lanes[lane], sample, MonomialDegree(degree));
+            sum.add_multiple(sample.as_ref(), weight);
+        }
+        sum
     }
 }
 
 /// `X^degree * polynomial`, modulo `X^N + 1`, with `degree < 2 N`.
-fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
+pub(super) fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
     let n = polynomial.len();
     let (negative, shift) = (degree >= n, degree % n);
     let (stay, wrap) = polynomial.split_at(n - shift);
@@ -141,13 +185,24 @@ fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
     write(low, wrap, !negative);
 }
 
-/// `X^degree * p - p` for each polynomial `p` of `n` coefficients.
-fn rotate_and_subtract(results: &mut [u64], polynomials: &[u64], n: usize, degree: usize) {
-    for (result, polynomial) in results.chunks_exact_mut(n).zip(polynomials.chunks_exact(n)) {
-        rotate(result, polynomial, degree);
-        for (result, &p) in result.iter_mut().zip(polynomial) {
-            *result = result.wrapping_sub(p);
+/// `X^degree * p - q` for each polynomial `p` of `n` coefficients, and `q` of the same place.
+fn rotate_and_subtract(results: &mut [u64], polynomials: &[u64], less: &[u64], n: usize, degree: usize) {
+    let (negative, shift) = (degree >= n, degree % n);
+    let write = |to: &mut [u64], from: &[u64], less: &[u64], negative: bool| {
+        let all = to.iter_mut().zip(from).zip(less);
+        if negative {
+            all.for_each(|((to, &p), &q)| *to = p.wrapping_add(q).wrapping_neg());
+        } else {
+            all.for_each(|((to, &p), &q)| *to = p.wrapping_sub(q));
         }
+    };
+    let polynomials = polynomials.chunks_exact(n).zip(less.chunks_exact(n));
+    for (result, (polynomial, less)) in results.chunks_exact_mut(n).zip(polynomials) {
+        let (stay, wrap) = polynomial.split_at(n - shift);
+        let (low, high) = result.split_at_mut(shift);
+        let (less_low, less_high) = less.split_at(shift);
+        write(high, stay, less_high, negative);
+        write(low, wrap, less_low, !negative);
     }
 }
 

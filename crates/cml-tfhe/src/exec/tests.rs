@@ -1,13 +1,12 @@
 use tfhe::core_crypto::prelude::{
-    ModulusSwitchedLweCiphertext, PlaintextCount, PlaintextListOwned, decrypt_glwe_ciphertext,
-    decrypt_lwe_ciphertext,
+    PlaintextCount, PlaintextListOwned, decrypt_glwe_ciphertext, decrypt_lwe_ciphertext,
 };
 
 use super::*;
 use crate::keys::{ClientKey, ServerKey};
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::optimizer;
-use crate::table::lookup_polynomial;
+use crate::table::{half_period, table_changes, table_polynomial};
 
 /// The model averages over keys: a key with close to half its bits set represents them.
 fn balanced_client(parameters: &Parameters) -> ClientKey {
@@ -98,47 +97,48 @@ fn keyswitch_variance_is_as_modelled() {
 fn modulus_switch_variance_is_as_modelled() {
     let parameters = small_parameters();
     let client = balanced_client(&parameters);
-    let log = Dimensions::of(&parameters)
-        .polynomial
-        .to_blind_rotation_input_modulus_log();
-    let mut state = 0;
-    let errors: Vec<Vec<u64>> = (0..20_000)
-        .map(|_| {
-            let words = (0..=parameters.lwe_dimension)
-                .map(|_| next(&mut state) as u32)
-                .collect();
-            let input = LweCiphertextOwned::from_container(words, modulus32());
-            let phase = decrypt_lwe_ciphertext(&client.small_lwe(), &input).0;
-            let switched =
-                lwe_ciphertext_centered_binary_modulus_switch::<u32, usize, _>(input.as_view(), log);
-            let key = client.small_lwe();
-            let mask = switched.mask().zip(key.as_ref());
-            let sum: usize = mask.map(|(word, &bit)| word * bit as usize).sum();
-            // Coefficient j stands for the phases in [j, j + 1): its middle is half a coefficient up.
-            let index = switched.body().wrapping_sub(sum) as u64;
-            let middle = index.wrapping_mul(2).wrapping_add(1) << (63 - log.0);
-            vec![middle.wrapping_sub(u64::from(phase) << 32)]
-        })
-        .collect();
-    // Rounding to a coefficient is what the boxes of a table are for; it is no part of the model.
-    let rounding = (-2.0 * log.0 as f64).exp2() / 12.0;
-    check(
-        "modulus switch",
-        &errors,
-        rounding,
-        noise::modulus_switch_variance(&parameters),
-    );
+    // Powers of two, and others.
+    for extension in [1, 3, 8] {
+        let size = parameters.table_size(extension);
+        let mut state = 0;
+        let mut rotations = Rotations::default();
+        let errors: Vec<Vec<u64>> = (0..20_000)
+            .map(|_| {
+                let words: Vec<u32> = (0..=parameters.lwe_dimension)
+                    .map(|_| next(&mut state) as u32)
+                    .collect();
+                rotations.switch(&words, size as usize);
+                let input = LweCiphertextOwned::from_container(words, modulus32());
+                let phase = decrypt_lwe_ciphertext(&client.small_lwe(), &input).0;
+                let key = client.small_lwe();
+                let mask = rotations.mask.iter().zip(key.as_ref());
+                let sum: u64 = mask.map(|(&word, &bit)| word as u64 * u64::from(bit)).sum();
+                // Coefficient j stands for the phases in [j, j + 1): its middle is half a coefficient up.
+                let index = (rotations.body as i64 - sum as i64).rem_euclid(2 * size as i64) as u128;
+                let middle = (((2 * index + 1) << 64) / (4 * u128::from(size))) as u64;
+                vec![middle.wrapping_sub(u64::from(phase) << 32)]
+            })
+            .collect();
+        // Rounding to a coefficient is what the boxes of a table are for; it is no part of the model.
+        let rounding = (2.0 * size as f64).powi(-2) / 12.0;
+        check(
+            &format!("modulus switch to {size}"),
+            &errors,
+            rounding,
+            noise::modulus_switch_variance(&parameters, extension),
+        );
+    }
 }
 
 /// Errors at every eighth coefficient of rotations of a constant polynomial.
 ///
 /// Coefficients of one rotation are not independent: what the decomposition
 /// rounds off is multiplied by a key whose mean is 1/2, not 0.
-fn check_blind_rotation(parameters: &Parameters, rotations: usize) {
+fn check_blind_rotation(parameters: &Parameters, extension: usize, rotations: usize) {
     let client = balanced_client(parameters);
     let evaluator = evaluator(&client);
     let constant = 0x1234_5678_9abc_def0;
-    let table = vec![constant; parameters.polynomial_size as usize];
+    let table = vec![constant; extension * parameters.polynomial_size as usize];
     let inputs = client.insecure_encrypt(&vec![(1, 1 << 60); rotations], 3);
     let errors: Vec<Vec<u64>> = inputs
         .par_iter()
@@ -146,44 +146,71 @@ fn check_blind_rotation(parameters: &Parameters, rotations: usize) {
             || evaluator.scratch(),
             |scratch, input| {
                 evaluator.keyswitch(input, scratch);
-                evaluator.blind_rotate(&table, scratch);
-                let count = PlaintextCount(table.len());
-                let mut phases = PlaintextListOwned::new(0, count);
-                decrypt_glwe_ciphertext(&client.glwe(), &scratch.accumulator, &mut phases);
+                evaluator.blind_rotate(&table, extension, scratch);
                 let error = |phase: &u64| {
                     let both = [phase.wrapping_sub(constant), phase.wrapping_add(constant)];
                     both.into_iter()
                         .min_by_key(|&error| (error as i64).unsigned_abs())
                 };
-                phases.as_ref().iter().step_by(8).filter_map(error).collect()
+                let mut found = Vec::new();
+                for lane in &scratch.lanes {
+                    let mut phases =
+                        PlaintextListOwned::new(0, PlaintextCount(parameters.polynomial_size as usize));
+                    decrypt_glwe_ciphertext(&client.glwe(), lane, &mut phases);
+                    found.extend(phases.as_ref().iter().step_by(8).filter_map(error));
+                }
+                found
             },
         )
         .collect();
     let model = noise::lookup_variance(parameters);
-    check(&format!("blind rotation {parameters}"), &errors, 0.0, model);
+    let what = format!("blind rotation {parameters}, {extension} polynomials");
+    check(&what, &errors, 0.0, model);
 }
 
 #[test]
 fn blind_rotation_variance_is_as_modelled() {
     // Rounding, key noise and Fourier noise in about equal parts.
     let set = |ring, pbs| Parameters::new(600, ring, pbs, (5, 3)).expect("valid set");
-    check_blind_rotation(&set((4, 512), (23, 1)), 420);
+    check_blind_rotation(&set((4, 512), (23, 1)), 1, 420);
     // Key noise and Fourier noise at two levels.
-    check_blind_rotation(&set((1, 2048), (18, 2)), 140);
+    check_blind_rotation(&set((1, 2048), (18, 2)), 1, 140);
+    // Of several polynomials each has the noise of one.
+    check_blind_rotation(&set((4, 512), (23, 1)), 3, 150);
+}
+
+fn job<'a>(input: &'a Ciphertext, table: &'a (Vec<u64>, Reading), extension: usize) -> Job<'a> {
+    Job {
+        input,
+        polynomial: &table.0,
+        extension,
+        readings: std::slice::from_ref(&table.1),
+    }
+}
+
+/// The one result of each rotation.
+fn flat(results: Result<Vec<Vec<Ciphertext>>, ExecError>) -> Vec<Ciphertext> {
+    let results = results.expect("own ciphertexts");
+    assert!(results.iter().all(|r| r.len() == 1));
+    results.into_iter().flatten().collect()
 }
 
 /// Computes `f(g(x) - h(y) + offset)` with a layer of lookups, a dot product, another lookup.
 fn check_end_to_end(values: u64) {
     let requirement = Requirement {
-        values,
+        half_period: values,
         nu2: 2,
         source: Source::Lookup,
         reader: Reader::Lookup,
+        slack: 0,
     };
-    let parameters = optimizer::search(&[requirement], 1, -40.0).expect("servable");
+    let choice = optimizer::search(&optimizer::Goal::default(), &[(requirement, 1)]).expect("servable");
+    let (parameters, extension) = (choice.parameters, choice.extensions[0] as usize);
     let client = ClientKey::insecure_from_seed(&parameters, 4);
     let evaluator = evaluator(&client);
-    let (count, step, size) = (values as i64, u64::MAX / (2 * values), parameters.polynomial_size);
+    let half_step = (1 << 62) / values;
+    let (count, step) = (values as i64, 2 * half_step);
+    let size = parameters.table_size(extension as u32);
 
     // All values of x, and a few of y.
     let inputs: Vec<i64> = (0..count).chain([0, count / 2, count - 1]).collect();
@@ -193,21 +220,15 @@ fn check_end_to_end(values: u64) {
     let h: Vec<i64> = (0..count).map(|y| y / 2 - 3).collect();
     let offset = count / 2 - 3;
     let f: Vec<i64> = (0..count).map(|a| (3 * a) % count - count / 2).collect();
-    let [g_table, h_table, f_table] = [&g, &h, &f].map(|t| lookup_polynomial(t, size, step));
+    let [g_table, h_table, f_table] = [&g, &h, &f].map(|t| table_polynomial(t, values, size, half_step));
 
-    let table = |index| {
-        if index < g.len() {
-            g_table.as_slice()
-        } else {
-            h_table.as_slice()
-        }
-    };
-    let jobs: Vec<_> = wires
+    let table = |index| if index < g.len() { &g_table } else { &h_table };
+    let jobs: Vec<Job<'_>> = wires
         .iter()
         .enumerate()
-        .map(|(i, wire)| (wire, table(i)))
+        .map(|(i, wire)| job(wire, table(i), extension))
         .collect();
-    let hidden = evaluator.lookup_many(&jobs).expect("own ciphertexts");
+    let hidden = flat(evaluator.rotate_many(&jobs));
 
     let constant = (offset as u64).wrapping_mul(step);
     let y_wire = |x: usize| g.len() + x % 3;
@@ -215,8 +236,8 @@ fn check_end_to_end(values: u64) {
         .map(|x| evaluator.linear(&[(x, 1), (y_wire(x), -1)], constant, &hidden))
         .collect::<Result<_, _>>()
         .expect("own ciphertexts");
-    let jobs: Vec<_> = sums.iter().map(|sum| (sum, f_table.as_slice())).collect();
-    let outputs = evaluator.lookup_many(&jobs).expect("own ciphertexts");
+    let jobs: Vec<_> = sums.iter().map(|sum| job(sum, &f_table, extension)).collect();
+    let outputs = flat(evaluator.rotate_many(&jobs));
     for (x, (sum, output)) in sums.iter().zip(&outputs).enumerate() {
         let expected = g[x] - h[inputs[y_wire(x)] as usize] + offset;
         assert_eq!(
@@ -241,58 +262,114 @@ fn lookups_of_odd_domains_are_exact() {
 }
 
 #[test]
-fn batches_give_the_bits_of_single_lookups() {
+fn batches_give_the_bits_of_single_rotations() {
     for parameters in [
         small_parameters(),
         Parameters::new(900, (1, 2048), (15, 2), (3, 5)).expect("valid set"),
     ] {
         let client = ClientKey::insecure_from_seed(&parameters, 3);
         let evaluator = evaluator(&client);
-        let (values, step) = (5, u64::MAX / 10);
-        let pairs: Vec<(i64, u64)> = (0..37).map(|i| (i % values, step)).collect();
+        let (values, half_step) = (5, (1 << 62) / 5);
+        let pairs: Vec<(i64, u64)> = (0..37).map(|i| (i % values, 2 * half_step)).collect();
         let wires = client.insecure_encrypt(&pairs, 6);
-        let table = |shift: i64| {
+        let table = |shift: i64, extension| {
             let values: Vec<i64> = (0..values).map(|v| (v + shift) % values).collect();
-            lookup_polynomial(&values, parameters.polynomial_size, step)
+            let size = parameters.table_size(extension);
+            let (polynomial, reading) = table_polynomial(&values, 5, size, half_step);
+            let changes = table_changes(&values, 5, size, half_step);
+            (polynomial, vec![reading, changes], extension as usize)
         };
-        let tables = [table(0), table(1), table(2)];
-        let jobs: Vec<(&Ciphertext, &[u64])> = wires
+        let tables = [table(0, 1), table(1, 1), table(2, 3), table(0, 2)];
+        let jobs: Vec<Job<'_>> = wires
             .iter()
             .enumerate()
-            .map(|(i, wire)| (wire, tables[i % 3].as_slice()))
+            .map(|(i, input)| {
+                let (polynomial, readings, extension) = &tables[i % 4];
+                Job {
+                    input,
+                    polynomial,
+                    extension: *extension,
+                    readings,
+                }
+            })
             .collect();
-        for count in [1, 2, 3, 37] {
-            let together = evaluator.lookup_many(&jobs[..count]).expect("own ciphertexts");
-            for (i, (job, result)) in jobs.iter().zip(&together).enumerate() {
-                let alone = evaluator.lookup(job.0, job.1).expect("own ciphertexts");
-                assert!(alone.words() == result.words(), "job {i} of {count}");
+        for count in [1, 2, 3, 13] {
+            let together = evaluator.rotate_many(&jobs[..count]).expect("own ciphertexts");
+            for (i, (job, results)) in jobs.iter().zip(&together).enumerate() {
+                let alone = evaluator.rotate(job).expect("own ciphertexts");
+                assert!(&alone == results, "job {i} of {count}");
             }
         }
     }
 }
 
+#[test]
+fn several_tables_are_read_off_one_rotation() {
+    // A saturating staircase, its mirror, a comparison, and one that is constant.
+    let parameters = Parameters::new(900, (1, 2048), (15, 2), (4, 4)).expect("valid set");
+    let client = ClientKey::insecure_from_seed(&parameters, 8);
+    let evaluator = evaluator(&client);
+    let values = 30_i64;
+    let stairs = |v: i64| ((v - 14) / 2).clamp(0, 7);
+    let tables: [Vec<i64>; 4] = [
+        (0..values).map(stairs).collect(),
+        (0..values).map(|v| 7 - stairs(v)).collect(),
+        (0..values).map(|v| i64::from(v >= 20)).collect(),
+        vec![3; 30],
+    ];
+    let period = tables.iter().map(|t| half_period(t)).max().expect("tables");
+    assert!(period < values as u64);
+    let (half_step, extension) = ((1 << 62) / period, 2);
+    let size = parameters.table_size(extension);
+    let polynomial = vec![half_step; size as usize];
+    let readings: Vec<Reading> = tables
+        .iter()
+        .map(|t| table_changes(t, period, size, half_step))
+        .collect();
+    let pairs: Vec<(i64, u64)> = (0..values).map(|v| (v, 2 * half_step)).collect();
+    let wires = client.insecure_encrypt(&pairs, 6);
+    let job = |input| Job {
+        input,
+        polynomial: &polynomial,
+        extension: extension as usize,
+        readings: &readings,
+    };
+    let jobs: Vec<Job<'_>> = wires.iter().map(job).collect();
+    for (v, results) in evaluator.rotate_many(&jobs).expect("own ciphertexts").iter().enumerate() {
+        for (table, result) in tables.iter().zip(results) {
+            assert_eq!(client.decrypt(result, 2 * half_step), Ok(table[v]), "value {v}");
+        }
+    }
+}
+
 /// Counts wrong lookups on a set with far too little room.
-fn check_failures(values: u64, lookups: usize, at_least: f64) {
+fn check_failures(values: u64, extension: u32, lookups: usize, at_least: f64) {
     let parameters = small_parameters();
     let requirement = Requirement {
-        values,
+        half_period: values,
         nu2: 1,
         source: Source::Fresh,
         reader: Reader::Lookup,
+        slack: 0,
     };
-    let expected = lookups as f64 * noise::expected_log2_p_fail(&parameters, &requirement).exp2();
+    let p_fail = noise::expected_log2_p_fail(&parameters, extension, &requirement).exp2();
+    let expected = lookups as f64 * p_fail;
+    assert!(expected > 20.0, "too few failures to count: {expected}");
     let client = balanced_client(&parameters);
     let evaluator = evaluator(&client);
-    let step = u64::MAX / (2 * values);
+    let step = 2 * ((1 << 62) / values);
     let inputs: Vec<i64> = (0..lookups).map(|i| (i as u64 % values) as i64).collect();
     let pairs: Vec<(i64, u64)> = inputs.iter().map(|&value| (value, step)).collect();
     let wires = client.insecure_encrypt(&pairs, 6);
     // The outputs must be told apart reliably: neighbours differ by an eighth of the torus.
     let mark = |value: i64| value % 2;
     let marks: Vec<i64> = (0..values as i64).map(mark).collect();
-    let table = lookup_polynomial(&marks, parameters.polynomial_size, 1 << 61);
-    let jobs: Vec<_> = wires.iter().map(|wire| (wire, table.as_slice())).collect();
-    let outputs = evaluator.lookup_many(&jobs).expect("own ciphertexts");
+    let table = table_polynomial(&marks, values, parameters.table_size(extension), 1 << 60);
+    let jobs: Vec<_> = wires
+        .iter()
+        .map(|wire| job(wire, &table, extension as usize))
+        .collect();
+    let outputs = flat(evaluator.rotate_many(&jobs));
     let wrong = outputs
         .iter()
         .zip(&inputs)
@@ -310,8 +387,9 @@ fn check_failures(values: u64, lookups: usize, at_least: f64) {
 fn failures_are_as_frequent_as_predicted() {
     // Powers of two lose no margin, so the prediction is exact; for the others
     // it takes the worst value on both sides.
-    check_failures(32, 1200, 1.0);
-    check_failures(27, 600, 0.5);
+    check_failures(32, 1, 1200, 1.0);
+    check_failures(27, 1, 600, 0.5);
+    check_failures(64, 2, 600, 1.0);
 }
 
 #[test]
@@ -320,18 +398,32 @@ fn operands_of_other_parameters_are_refused() {
     let client = ClientKey::insecure_from_seed(&parameters, 7);
     let evaluator = evaluator(&client);
     let (small, own) = (Ciphertext::trivial(1023, 0), Ciphertext::trivial(1024, 0));
-    let table = vec![0; 1024];
+    let at = |degree| Reading {
+        terms: vec![(degree, 1)],
+        constant: 0,
+    };
+    let table = |size, degree| (vec![0; size], at(degree));
     let dimension = ExecError::Dimension {
         has: 1023,
         needs: 1024,
     };
-    assert_eq!(evaluator.lookup(&small, &table), Err(dimension.clone()));
+    let refused = |wire, size, degree, extension| {
+        let table = table(size, degree);
+        let error = evaluator.rotate(&job(wire, &table, extension)).expect_err("refused");
+        assert_eq!(evaluator.rotate_many(&[job(wire, &table, extension)]), Err(error.clone()));
+        error
+    };
+    assert_eq!(refused(&small, 1024, 0, 1), dimension);
+    let size = |has, needs| ExecError::TableSize { has, needs };
+    assert_eq!(refused(&own, 1023, 0, 1), size(1023, 1024));
+    assert_eq!(refused(&own, 1024, 0, 2), size(1024, 2048));
+    assert_eq!(refused(&own, 0, 0, 0), size(0, 0));
     assert_eq!(
-        evaluator.lookup(&own, &table[1..]),
-        Err(ExecError::TableSize {
-            has: 1023,
-            needs: 1024
-        })
+        refused(&own, 2048, 2048, 2),
+        ExecError::Coefficient {
+            degree: 2048,
+            size: 2048
+        }
     );
     let wires = [own, small];
     assert_eq!(evaluator.linear(&[(1, 1)], 0, &wires), Err(dimension));

@@ -10,10 +10,6 @@ use crate::params::Parameters;
 pub struct Ciphertext(LweCiphertextOwned<u64>);
 
 impl Ciphertext {
-    pub(crate) fn new(inner: LweCiphertextOwned<u64>) -> Self {
-        Self(inner)
-    }
-
     /// `dimension` mask elements of zero and the message as it is: no secret, no noise.
     pub(crate) fn trivial(dimension: usize, message: u64) -> Self {
         let mut words = vec![0; dimension + 1];
@@ -36,6 +32,13 @@ impl Ciphertext {
 
     pub(crate) fn words_mut(&mut self) -> &mut [u64] {
         self.0.as_mut()
+    }
+
+    /// Adds `weight` times the words of another one of the same dimension.
+    pub(crate) fn add_multiple(&mut self, words: &[u64], weight: i64) {
+        for (sum, word) in self.words_mut().iter_mut().zip(words) {
+            *sum = sum.wrapping_add(word.wrapping_mul(weight as u64));
+        }
     }
 
     /// Number of mask elements: `k * N` of its parameters.

@@ -8,10 +8,11 @@ use super::*;
 /// The padding bit, message and carry bits of a published set as our `R` and `nu2`.
 fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
     Requirement {
-        values: plaintexts,
+        half_period: plaintexts,
         nu2: max_noise_level * max_noise_level,
         source: Source::Lookup,
         reader: Reader::Lookup,
+        slack: 0,
     }
 }
 
@@ -53,8 +54,8 @@ fn check_published(set: &ClassicPBSParameters) {
         set.max_noise_level.get(),
     );
     let found = log2_tails(
-        margin(parameters.polynomial_size, requirement.values, Reader::Lookup),
-        variance_through(&parameters, &requirement, 64, 1.0),
+        margin(parameters.table_size(1), &requirement),
+        variance_through(&parameters, 1, &requirement, 64, 1.0),
     );
     let published = set.log2_p_fail;
     assert!(
@@ -91,7 +92,7 @@ fn published_32_bit_keyswitch_set_is_reproduced() {
         set.message_modulus.0 * set.carry_modulus.0,
         set.max_noise_level.get(),
     );
-    let found = expected_log2_p_fail(&parameters, &requirement);
+    let found = expected_log2_p_fail(&parameters, 1, &requirement);
     assert!(
         (found - set.log2_p_fail).abs() < 0.05,
         "{found} for {}",
@@ -133,33 +134,40 @@ fn deviations_invert_the_tails() {
 }
 
 #[test]
-fn margin_is_the_smallest_distance_to_a_rounded_boundary() {
-    let polynomial_size = 1024_u32;
-    for values in 1..=512_u64 {
-        let n = u64::from(polynomial_size);
-        // Boundaries T_v = round((v + 1/2) N / R), centres v N / R, all times 2R.
-        let boundary = |v: u64| 2 * values * (((2 * v + 1) * n + values) / (2 * values));
-        let smallest = (0..values)
-            .flat_map(|v| {
-                let centre = 2 * v * n;
-                let below = match v {
-                    0 => 2 * values * n - boundary(values - 1),
-                    _ => centre - boundary(v - 1),
-                };
-                [below, boundary(v) - centre]
-            })
-            .min()
-            .expect("at least one value");
-        let expected = smallest as f64 / (2 * values) as f64 / (2.0 * n as f64);
-        let found = margin(polynomial_size, values, Reader::Lookup);
-        assert!(
-            (found - expected).abs() < 1e-15,
-            "R = {values}: {found}, not {expected}"
-        );
+fn margin_is_the_smallest_distance_to_a_rounded_change() {
+    for size in [1024_u64, 3 * 256, 5 * 128, 7 * 64] {
+        for period in 1..=size / 2 {
+            // Changes at round((t - 1/2) L / P), centres t L / P, all times 2P.
+            let change = |t: u64| 2 * period * crate::table::boundary(t, period, size);
+            let smallest = (1..=period)
+                .flat_map(|t| {
+                    [
+                        (2 * t * size).abs_diff(change(t)),
+                        change(t).abs_diff(2 * (t - 1) * size),
+                    ]
+                })
+                .min()
+                .expect("at least one change");
+            let expected = smallest as f64 / (2 * period) as f64 / (2.0 * size as f64);
+            let found = margin(size, &requirement(period, 1));
+            assert!(
+                (found - expected).abs() < 1e-15,
+                "L = {size}, P = {period}: {found}, not {expected}"
+            );
+        }
     }
-    assert_eq!(margin(polynomial_size, 513, Reader::Lookup), 0.0);
-    assert_eq!(margin(polynomial_size, 4, Reader::Lookup), 1.0 / 16.0);
-    assert_eq!(margin(polynomial_size, 5, Reader::Client), 1.0 / 20.0);
+    let client = Requirement {
+        reader: Reader::Client,
+        ..requirement(5, 1)
+    };
+    let slack = Requirement {
+        slack: 3,
+        ..requirement(4, 1)
+    };
+    assert_eq!(margin(1024, &requirement(513, 1)), 0.0);
+    assert_eq!(margin(1024, &requirement(4, 1)), 1.0 / 16.0);
+    assert_eq!(margin(1024, &slack), 7.0 / 16.0);
+    assert_eq!(margin(1024, &client), 1.0 / 20.0);
 }
 
 #[test]
@@ -174,11 +182,11 @@ fn sources_and_readers_differ_as_they_should() {
         reader: Reader::Client,
         ..lookup
     };
-    assert!(log2_p_fail(&parameters, &fresh) < log2_p_fail(&parameters, &lookup));
-    assert!(log2_p_fail(&parameters, &client) < log2_p_fail(&parameters, &lookup));
+    assert!(log2_p_fail(&parameters, 1, &fresh) < log2_p_fail(&parameters, 1, &lookup));
+    assert!(log2_p_fail(&parameters, 1, &client) < log2_p_fail(&parameters, 1, &lookup));
     let wide = Requirement {
-        values: 1025,
+        half_period: 1025,
         ..lookup
     };
-    assert_eq!(log2_p_fail(&parameters, &wide), 0.0);
+    assert_eq!(log2_p_fail(&parameters, 1, &wide), 0.0);
 }
