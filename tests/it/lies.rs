@@ -39,60 +39,57 @@ fn the_truth_is_accepted() {
 
 #[test]
 fn domains_that_are_too_small_are_refused() {
-    // A row that its own domain does not hold, with tables cut to fit.
+    // A row that its own table does not hold.
     refused("row reaches 0..", |c| {
-        let encoding = c.levels[0].lookups[0].row.encoding;
-        c.encodings[encoding as usize].values -= 1;
-        for lookup in c.levels[0].lookups.iter().filter(|l| l.row.encoding == encoding) {
-            let values = c.encodings[encoding as usize].values as usize;
-            c.tables[lookup.table as usize].truncate(values);
-        }
+        let table = c.levels[0].rotations[0].lookups[0].table as usize;
+        c.tables[table].pop();
     });
-    refused("row reaches", |c| c.levels[0].lookups[0].row.constant -= 1);
-    refused("row reaches", |c| c.levels[0].lookups[0].row.terms[0].1 *= 2);
+    refused("row reaches", |c| c.levels[0].rotations[0].row.constant -= 1);
+    refused("row reaches", |c| c.levels[0].rotations[0].row.terms[0].1 *= 2);
     refused("row reaches", |c| c.inputs[0].spec.range.hi += 1);
     refused("row reaches", |c| c.outputs[0].rows[0].constant -= 1);
     // A table that puts out more than the next row takes.
     refused("row reaches", |c| {
-        let table = c.levels[0].lookups[0].table as usize;
+        let table = c.levels[0].rotations[0].lookups[0].table as usize;
         *c.tables[table].last_mut().unwrap() += 1;
     });
     refused("encoding 0: number of values out of range", |c| {
-        c.encodings[0].values = 0
+        c.encodings[0].half_period = 0
     });
     refused("number of values out of range", |c| {
-        c.encodings[0].values = u64::MAX
+        c.encodings[0].half_period = u64::MAX
     });
 }
 
 #[test]
 fn references_that_lead_nowhere_are_refused() {
     refused("reads wire 4000000000", |c| {
-        c.levels[0].lookups[0].row.terms[0].0 = 4_000_000_000
+        c.levels[0].rotations[0].row.terms[0].0 = 4_000_000_000
     });
     // A lookup of the same level: its result is not there yet.
     refused("reads wire 9, 9 are defined before it", |c| {
-        c.levels[0].lookups[1].row.terms[0].0 = 9
+        c.levels[0].rotations[1].row.terms[0].0 = 9
     });
     refused("reads wire", |c| {
         let last = c.outputs[0].rows[0].terms.len() - 1;
         c.outputs[0].rows[0].terms[last].0 = 1_000_000;
     });
     refused("names an encoding or a layer that is not there", |c| {
-        c.levels[0].lookups[0].encoding = 99
+        c.levels[0].rotations[0].lookups[0].encoding = 99
     });
     refused("names an encoding that is not there", |c| {
-        c.levels[0].lookups[0].row.encoding = 99
+        c.levels[0].rotations[0].row.encoding = 99
     });
     refused("names an encoding that is not there", |c| {
         c.inputs[0].encodings[0] = 99
     });
     refused("names an encoding or a layer that is not there", |c| {
-        c.levels[0].lookups[0].layer = 99
+        c.levels[0].rotations[0].lookups[0].layer = 99
     });
-    refused("table does not have one entry for each value", |c| {
-        c.levels[0].lookups[0].table = u32::MAX
+    refused("names a table that is not there", |c| {
+        c.levels[0].rotations[0].lookups[0].table = u32::MAX
     });
+    refused("is read by no lookup", |c| c.levels[0].rotations[0].lookups.clear());
     refused("of encoding", |c| {
         let values = c.encodings[0];
         c.encodings.push(values);
@@ -101,18 +98,14 @@ fn references_that_lead_nowhere_are_refused() {
 }
 
 #[test]
-fn tables_of_the_wrong_size_are_refused() {
-    let table = |c: &OpenCircuit| c.levels[0].lookups[0].table as usize;
-    let expected = "table does not have one entry for each value";
-    refused(expected, |c| {
+fn tables_that_cannot_be_read_are_refused() {
+    let table = |c: &OpenCircuit| c.levels[0].rotations[0].lookups[0].table as usize;
+    let encoding = |c: &OpenCircuit| c.levels[0].rotations[0].row.encoding as usize;
+    refused("row reaches", |c| {
         let t = table(c);
         c.tables[t].pop();
     });
-    refused(expected, |c| {
-        let t = table(c);
-        c.tables[t].push(0);
-    });
-    refused(expected, |c| {
+    refused("names a table that is not there", |c| {
         let t = table(c);
         c.tables[t].clear();
     });
@@ -120,6 +113,22 @@ fn tables_of_the_wrong_size_are_refused() {
         let t = table(c);
         c.tables[t][0] = i64::MIN;
     });
+    // One value more at the end is one more to tell apart.
+    refused("table needs a half period of", |c| {
+        let (t, e) = (table(c), encoding(c));
+        let needs = cml_tfhe::table::half_period(&c.tables[t]);
+        c.encodings[e].half_period = needs - 1;
+    });
+    refused("does not fit in", |c| {
+        let e = encoding(c);
+        c.encodings[e].half_period = 1 << 30;
+    });
+    for extension in [0, 65, u32::MAX] {
+        refused("polynomials is not supported", |c| {
+            c.levels[0].rotations[0].extension = extension
+        });
+    }
+    refused("is wider than a plateau", |c| c.levels[0].rotations[0].slack = 1000);
 }
 
 #[test]

@@ -20,6 +20,8 @@ use crate::params::Parameters;
 use crate::table::Reading;
 use switch::Rotations;
 
+pub use measure::{Load, measure};
+
 /// Why an operation on ciphertexts is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -76,10 +76,21 @@ impl Evaluator {
             return Ok(Vec::new());
         };
         self.start(jobs, extension, scratch);
+        self.turn(jobs.len(), extension, scratch);
+        let mut results = Vec::with_capacity(jobs.len());
+        for (job, lanes) in jobs.iter().zip(scratch.lanes.chunks_exact(extension)) {
+            let read = |reading| self.read(reading, lanes, &mut scratch.sample);
+            results.push(job.readings.iter().map(read).collect());
+        }
+        Ok(results)
+    }
+
+    /// The blind rotations of the accumulators of so many jobs.
+    pub(super) fn turn(&self, jobs: usize, extension: usize, scratch: &mut Scratch) {
         let n = self.dimensions.polynomial.0;
         for (bit, element) in self.key.bootstrap().as_view().into_ggsw_iter().enumerate() {
             let accumulators = scratch.lanes.chunks_exact_mut(extension);
-            for (lanes, rotations) in accumulators.zip(&scratch.rotations).take(jobs.len()) {
+            for (lanes, rotations) in accumulators.zip(&scratch.rotations).take(jobs) {
                 let degree = rotations.mask[bit];
                 if degree == 0 {
                     continue;
@@ -107,17 +118,11 @@ impl Evaluator {
                 }
             }
         }
-        let mut results = Vec::with_capacity(jobs.len());
-        for (job, lanes) in jobs.iter().zip(scratch.lanes.chunks_exact(extension)) {
-            let read = |reading| self.read(reading, lanes, &mut scratch.sample);
-            results.push(job.readings.iter().map(read).collect());
-        }
-        Ok(results)
     }
 
     /// Keyswitches and modulus switches each job, and puts its table, rotated by the body, into its
     /// accumulator.
-    fn start(&self, jobs: &[Job<'_>], extension: usize, scratch: &mut Scratch) {
+    pub(super) fn start(&self, jobs: &[Job<'_>], extension: usize, scratch: &mut Scratch) {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let empty = || GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
         while scratch.lanes.len() < jobs.len() * extension {

@@ -41,6 +41,20 @@ impl EvaluationKey {
         }
     }
 
+    /// A key of zeros that has only the first `bits` elements of the bootstrapping key: to take times
+    /// with, which do not depend on what a key holds.
+    pub(crate) fn for_timing(parameters: &Parameters, bits: usize) -> Self {
+        let dimensions = Dimensions::of(parameters);
+        let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
+        let (pbs, ks) = (dimensions.pbs, dimensions.ks);
+        Self {
+            parameters: *parameters,
+            bootstrap: FourierLweBootstrapKey::new(LweDimension(bits), glwe_size, polynomial, pbs.0, pbs.1),
+            keyswitch: LweKeyswitchKeyOwned::new(0, ks.0, ks.1, dimensions.big, dimensions.lwe, modulus32()),
+            fft: Fft::new(polynomial),
+        }
+    }
+
     /// Parameters of the key.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
