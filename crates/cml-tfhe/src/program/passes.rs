@@ -21,6 +21,7 @@ pub(crate) struct Settings<'a> {
 pub(crate) struct Pass {
     pub(crate) name: &'static str,
     pub(crate) run: fn(Program, &Settings<'_>) -> (Program, Counts),
+    #[expect(dead_code, reason = "for who reads or changes the list")]
     pub(crate) why_here: &'static str,
 }
 

@@ -73,7 +73,8 @@ impl Reach {
         };
         for input in 0..reach.inputs.len() {
             let range = reach.inputs[input];
-            let column = (range.count() <= MAX_COMBINATIONS).then(|| {
+            let few = range.count() <= MAX_COMBINATIONS && reach.charge(range.count(), STORING);
+            let column = few.then(|| {
                 let inputs = if range.lo < range.hi {
                     vec![input as u32]
                 } else {
