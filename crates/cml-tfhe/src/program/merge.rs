@@ -5,9 +5,11 @@ use super::{Affine, Program, ProgramLookup};
 use cml_ir::Interval;
 use std::collections::BTreeMap;
 
+type Terms = Vec<(u32, i64)>;
+
 /// The terms of a row up to sign, and whether the sign was turned: the first
 /// weight is positive.
-fn direction(row: &Affine) -> (Vec<(u32, i64)>, bool) {
+fn direction(row: &Affine) -> (Terms, bool) {
     let turned = row.terms.values().next().is_some_and(|&w| w < 0);
     let sign = if turned { -1 } else { 1 };
     let terms = row.terms.iter().map(|(&wire, &w)| (wire, sign * w)).collect();
@@ -37,8 +39,8 @@ fn align(lookup: &mut ProgramLookup, row: &Affine, turn: bool) {
 pub(crate) fn merge(mut program: Program, _: &Settings<'_>) -> (Program, Counts) {
     let inputs = program.input_count();
     let mut same: Vec<u32> = (0..inputs as u32).collect();
-    let mut rows: BTreeMap<Vec<(u32, i64)>, (Affine, bool)> = BTreeMap::new();
-    let mut known: BTreeMap<(Vec<(u32, i64)>, i64, Vec<i64>), u32> = BTreeMap::new();
+    let mut rows: BTreeMap<Terms, (Affine, bool)> = BTreeMap::new();
+    let mut known: BTreeMap<(Terms, i64, Vec<i64>), u32> = BTreeMap::new();
     let (mut merged, mut aligned) = (0, 0);
     for (i, lookup) in program.lookups.iter_mut().enumerate() {
         lookup.row.rename(&same);

@@ -271,8 +271,11 @@ fn fusing_can_be_switched_off() {
     assert_eq!(levels(&optimize(before, &off).0), Some(2));
 }
 
+/// Weights and constant of a row, and a table on it.
+type Summand = ([i64; 2], i64, fn(i64) -> i64);
+
 /// Lookups on rows of two inputs of four values, all added up.
-fn sums(rows: &[([i64; 2], i64, fn(i64) -> i64)]) -> Program {
+fn sums(rows: &[Summand]) -> Program {
     let input_ranges = vec![Interval::new(0, 3); 2];
     let mut wires = input_ranges.clone();
     let mut sum = Affine::default();
