@@ -4,7 +4,7 @@ use crate::circuit::{Body, Circuit};
 use crate::cost::CostModel;
 use crate::encode::encode;
 use crate::optimizer::{DEFAULT_BUDGET_LOG2, SearchError, search_with};
-use crate::program::Program;
+use crate::program::{Program, Settings, optimize};
 use cml_bitwidth::{BitwidthError, Widths};
 use cml_ir::{Graph, Interval, IrError};
 
@@ -15,13 +15,19 @@ pub struct Options {
     pub budget_log2: f64,
     /// Times on which the choice of parameters rests.
     pub cost: CostModel,
+    /// Whether layers may become single lookups on combinations of inputs.
+    pub fuse: bool,
 }
+
+/// Most values of a fused lookup; parameters rarely reach as far.
+const MAX_FUSED: u64 = 1 << 12;
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             budget_log2: DEFAULT_BUDGET_LOG2,
             cost: CostModel::default(),
+            fuse: true,
         }
     }
 }
@@ -73,10 +79,23 @@ pub enum LowerError {
 /// meet the failure budget.
 pub fn lower(graph: &Graph, widths: &Widths, options: &Options) -> Result<Circuit, LowerError> {
     widths.check(graph)?;
-    let body = encode(Program::of(graph, widths)?.without_unread(), graph);
-    let lookups = body.levels.iter().map(|l| l.lookups.len()).sum::<usize>() as u64;
-    let choice = search_with(&options.cost, &body.requirements(), lookups, options.budget_log2);
-    let parameters = choice.map_err(|source| too_wide(&body, source))?.parameters;
+    let choose = |body: &Body| {
+        let lookups = body.levels.iter().map(|l| l.lookups.len()).sum::<usize>() as u64;
+        let choice = search_with(&options.cost, &body.requirements(), lookups, options.budget_log2);
+        choice.map(|c| {
+            (
+                lookups as f64 * options.cost.lookup(&c.parameters).total_ns(),
+                c.parameters,
+            )
+        })
+    };
+    let settings = Settings {
+        fuse_limit: if options.fuse { MAX_FUSED } else { 0 },
+        cost: &|program| choose(&encode(program.clone(), graph)).map_or(f64::INFINITY, |(ns, _)| ns),
+    };
+    let (program, _) = optimize(Program::of(graph, widths)?, &settings);
+    let body = encode(program, graph);
+    let (_, parameters) = choose(&body).map_err(|source| too_wide(&body, source))?;
     Ok(Circuit {
         name: graph.name().to_owned(),
         graph_hash: cml_ir::graph_hash(graph)?,
