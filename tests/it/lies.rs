@@ -89,7 +89,9 @@ fn references_that_lead_nowhere_are_refused() {
     refused("names a table that is not there", |c| {
         c.levels[0].rotations[0].lookups[0].table = u32::MAX
     });
-    refused("is read by no lookup", |c| c.levels[0].rotations[0].lookups.clear());
+    refused("is read by no lookup", |c| {
+        c.levels[0].rotations[0].lookups.clear()
+    });
     refused("of encoding", |c| {
         let values = c.encodings[0];
         c.encodings.push(values);
@@ -128,7 +130,9 @@ fn tables_that_cannot_be_read_are_refused() {
             c.levels[0].rotations[0].extension = extension
         });
     }
-    refused("is wider than a plateau", |c| c.levels[0].rotations[0].slack = 1000);
+    refused("is wider than a plateau", |c| {
+        c.levels[0].rotations[0].slack = 1000
+    });
 }
 
 #[test]

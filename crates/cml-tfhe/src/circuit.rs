@@ -266,8 +266,7 @@ impl Circuit {
         for rotation in self.rotations() {
             let size = self.parameters.table_size(rotation.extension);
             let period = self.body.encodings[rotation.row.encoding as usize].half_period;
-            let half_step =
-                |lookup: &Lookup| self.body.encodings[lookup.encoding as usize].half_step();
+            let half_step = |lookup: &Lookup| self.body.encodings[lookup.encoding as usize].half_step();
             let table = |lookup: &Lookup| self.body.tables[lookup.table as usize].as_slice();
             let first = &rotation.lookups[0];
             let shared = rotation.is_shared();
@@ -276,18 +275,16 @@ impl Circuit {
                 rotation.lookups.iter().map(reading).collect()
             } else {
                 let ends = [table(first).first(), table(first).last()];
-                let ends = ends.into_iter().flatten().fold(0_u64, |sum, &v| sum.wrapping_add(v as u64));
+                let ends = ends
+                    .into_iter()
+                    .flatten()
+                    .fold(0_u64, |sum, &v| sum.wrapping_add(v as u64));
                 vec![Reading {
                     terms: vec![(0, 1)],
                     constant: ends.wrapping_mul(half_step(first)),
                 }]
             };
-            let key = (
-                (!shared).then_some(first.table),
-                first.encoding,
-                period,
-                size,
-            );
+            let key = ((!shared).then_some(first.table), first.encoding, period, size);
             let number = *known.entry(key).or_insert_with(|| {
                 polynomials.push(if shared {
                     vec![half_step(first); size as usize]
@@ -410,7 +407,13 @@ impl Body {
         };
         for (number, level) in self.levels.iter().enumerate() {
             for (index, r) in level.rotations.iter().enumerate() {
-                ask(&r.row, Reader::Lookup, r.slack, r.extension, Some((number, index)));
+                ask(
+                    &r.row,
+                    Reader::Lookup,
+                    r.slack,
+                    r.extension,
+                    Some((number, index)),
+                );
             }
         }
         for row in self.outputs.iter().flat_map(|o| &o.rows) {

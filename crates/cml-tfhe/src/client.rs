@@ -169,7 +169,10 @@ impl<'c> Client<'c> {
         for output in self.circuit.outputs() {
             let rows = output.rows.iter().zip(&output.shifts).zip(rest.by_ref());
             let values = rows.map(|((row, shift), ciphertext)| {
-                let steps = self.key.value.decrypt(ciphertext, self.circuit.step(row.encoding))?;
+                let steps = self
+                    .key
+                    .value
+                    .decrypt(ciphertext, self.circuit.step(row.encoding))?;
                 Ok(self.circuit.output_value(row, steps) + shift)
             });
             let data = values.collect::<Result<Vec<i64>, KeyError>>()?;

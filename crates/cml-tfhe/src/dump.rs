@@ -124,7 +124,10 @@ impl Circuit {
             } else {
                 "lookups"
             };
-            format!("{reader} of {source} in half period {}, nu2 {}: {p}", r.half_period, r.nu2)
+            format!(
+                "{reader} of {source} in half period {}, nu2 {}: {p}",
+                r.half_period, r.nu2
+            )
         };
         self.demands().into_iter().map(line).collect()
     }

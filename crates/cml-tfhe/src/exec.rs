@@ -245,7 +245,11 @@ impl Evaluator {
         let size = table.len();
         let mut whole = vec![vec![0_u64; size]; glwe_size.0];
         let rotations = &scratch.rotations;
-        batch::rotate(&mut whole[glwe_size.0 - 1], table, (2 * size - rotations.body) % (2 * size));
+        batch::rotate(
+            &mut whole[glwe_size.0 - 1],
+            table,
+            (2 * size - rotations.body) % (2 * size),
+        );
         let apart = |whole: &[Vec<u64>]| -> Vec<GlweCiphertextOwned<u64>> {
             let lane = |j: usize| {
                 let words = whole.iter().flat_map(|p| p.iter().skip(j).step_by(extension));
@@ -253,11 +257,20 @@ impl Evaluator {
             };
             (0..extension).map(lane).collect()
         };
-        for (element, &degree) in self.key.bootstrap().as_view().into_ggsw_iter().zip(&rotations.mask) {
+        for (element, &degree) in self
+            .key
+            .bootstrap()
+            .as_view()
+            .into_ggsw_iter()
+            .zip(&rotations.mask)
+        {
             let mut difference = whole.clone();
             for (difference, polynomial) in difference.iter_mut().zip(&whole) {
                 batch::rotate(difference, polynomial, degree);
-                difference.iter_mut().zip(polynomial).for_each(|(d, &p)| *d = d.wrapping_sub(p));
+                difference
+                    .iter_mut()
+                    .zip(polynomial)
+                    .for_each(|(d, &p)| *d = d.wrapping_sub(p));
             }
             let mut lanes = apart(&whole);
             for (j, (lane, difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {

@@ -1,23 +1,38 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
-use crate::circuit::{Body, Circuit, Lookup, Rotation};
+use crate::circuit::{Body, Circuit, Lookup};
 use crate::encode::encode;
 use crate::noise::Requirement;
 use crate::optimizer::{Choice, Goal, SearchError, search};
+use crate::program::{PassReport, Program, Settings, optimize};
 use crate::table;
-use crate::program::Program;
 use cml_bitwidth::{BitwidthError, Widths};
 use cml_ir::{Graph, Interval, IrError};
 use std::collections::BTreeSet;
 
 /// What the user decides about a circuit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What parameters are chosen for.
     pub goal: Goal,
     /// Names of the layers (lookups of the graph) that may be off by one level of
     /// their table: see [`crate::noise::Requirement::slack`]. None by default.
     pub approximate: BTreeSet<String>,
+    /// Whether layers may become single lookups on combinations of inputs.
+    pub fuse: bool,
+}
+
+/// Most values of a fused lookup; parameters rarely reach as far.
+const MAX_FUSED: u64 = 1 << 12;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            goal: Goal::default(),
+            approximate: BTreeSet::new(),
+            fuse: true,
+        }
+    }
 }
 
 /// Why a graph cannot be lowered.
@@ -71,37 +86,58 @@ pub enum LowerError {
 /// If the widths belong to another graph, or no parameters at 132-bit security
 /// meet the failure budget.
 pub fn lower(graph: &Graph, widths: &Widths, options: &Options) -> Result<Circuit, LowerError> {
+    lower_reported(graph, widths, options).map(|(circuit, _)| circuit)
+}
+
+/// [`lower`], with what each pass on the program did.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_reported(
+    graph: &Graph,
+    widths: &Widths,
+    options: &Options,
+) -> Result<(Circuit, Vec<PassReport>), LowerError> {
     widths.check(graph)?;
-    let program = Program::of(graph, widths)?.without_unread();
-    let mut best: Option<(Body, Choice)> = None;
-    let mut refused = None;
-    for share in [true, false] {
-        let mut body = encode(&program, graph, share);
-        let shared = body.levels.iter().flat_map(|l| &l.rotations).any(Rotation::is_shared);
-        if share && !shared {
-            continue;
-        }
-        loosen(&mut body, &options.approximate);
-        match choose(&mut body, &options.goal) {
-            Ok(choice) if best.as_ref().is_none_or(|(_, b)| choice.total_ns < b.total_ns) => {
-                best = Some((body, choice));
-            }
-            Ok(_) => {}
-            Err(source) => refused = Some(too_wide(&body, source)),
-        }
-    }
-    let (body, choice) = match (best, refused) {
-        (Some(best), _) => best,
-        (None, Some(refused)) => return Err(refused),
-        (None, None) => unreachable!("the second round always decides"),
+    let settings = Settings {
+        fuse_limit: if options.fuse { MAX_FUSED } else { 0 },
+        cost: &|program| {
+            encode_best(program, graph, options).map_or(f64::INFINITY, |(_, choice)| choice.total_ns)
+        },
     };
-    Ok(Circuit {
+    let (program, reports) = optimize(Program::of(graph, widths)?, &settings);
+    let (body, choice) = encode_best(&program, graph, options)?;
+    let circuit = Circuit {
         name: graph.name().to_owned(),
         graph_hash: cml_ir::graph_hash(graph)?,
         parameters: choice.parameters,
         budget_log2: options.goal.budget_log2,
         body,
-    })
+    };
+    Ok((circuit, reports))
+}
+
+/// The cheaper of the programs with and without shared rotations, with its parameters.
+fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(Body, Choice), LowerError> {
+    let encoded = |share| {
+        let mut body = encode(program, graph, share);
+        loosen(&mut body, &options.approximate);
+        body
+    };
+    let chosen = |mut body: Body| match choose(&mut body, &options.goal) {
+        Ok(choice) => Ok((body, choice)),
+        Err(source) => Err(too_wide(&body, source)),
+    };
+    let alone = encoded(false);
+    let shared = encoded(true);
+    if shared == alone {
+        return chosen(alone);
+    }
+    match (chosen(shared), chosen(alone)) {
+        (Ok(shared), Ok(alone)) if alone.1.total_ns < shared.1.total_ns => Ok(alone),
+        (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
+        (Err(_), Err(error)) => Err(error),
+    }
 }
 
 /// Gives the rotations of some layers the slack that keeps their results within one plateau.
@@ -148,7 +184,12 @@ fn too_wide(body: &Body, source: SearchError) -> LowerError {
     }
     let rotations = body.levels.iter().flat_map(|l| &l.rotations);
     let widest = rotations
-        .map(|r| (body.tables[r.lookups[0].table as usize].len() as u64, r.lookups[0].layer))
+        .map(|r| {
+            (
+                body.tables[r.lookups[0].table as usize].len() as u64,
+                r.lookups[0].layer,
+            )
+        })
         .max();
     let (values, layer) = widest.unwrap_or((0, u32::MAX));
     let layer = body

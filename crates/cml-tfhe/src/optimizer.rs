@@ -4,6 +4,7 @@ use crate::cost::CostModel;
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// Failure probability of one lookup that is accepted by default, log2.
 pub const DEFAULT_BUDGET_LOG2: f64 = -40.0;
@@ -133,7 +134,7 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     let mut too_large = u64::MAX;
     let mut found: Vec<(f64, u64, Parameters)> = Vec::new();
     let mut limit = f64::INFINITY;
-    for candidate in candidates() {
+    for candidate in CANDIDATES.get_or_init(candidates) {
         let key_bytes = candidate.parameters.server_key_bytes();
         let enough = match goal.objective {
             Objective::Time => limit * NEARLY_EQUAL,
@@ -185,6 +186,9 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
         worst_log2_p_fail,
     })
 }
+
+/// All candidates, with their variances: they do not depend on what is searched.
+static CANDIDATES: OnceLock<Vec<Candidate>> = OnceLock::new();
 
 /// A parameter set with its variances, computed once.
 struct Candidate {
@@ -354,11 +358,15 @@ fn best_base(level: u32, bits: u32, variance: impl Fn(u32) -> Option<f64>) -> Op
 
 /// Names the requirement that no set meets, and the largest number of values in its place.
 fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> SearchError {
-    let candidates = candidates();
+    let candidates = CANDIDATES.get_or_init(candidates);
     requirements
         .iter()
         .rev()
-        .find(|requirement| !candidates.iter().any(|c| c.extension(requirement, deviations).is_some()))
+        .find(|requirement| {
+            !candidates
+                .iter()
+                .any(|c| c.extension(requirement, deviations).is_some())
+        })
         .map_or(
             SearchError::Conflict {
                 requirements: requirements.len(),

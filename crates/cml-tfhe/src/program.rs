@@ -2,39 +2,58 @@
 //!
 //! Passes on it remove work before encodings and parameters are chosen.
 
+mod fuse;
+mod merge;
+mod passes;
+mod reach;
+#[cfg(test)]
+mod tests;
+
+pub use passes::PassReport;
+pub(crate) use passes::{Settings, optimize};
+#[allow(unused_imports, reason = "for the validation of circuits")]
+pub(crate) use reach::{Reach, Reached};
+
 use crate::lower::LowerError;
 use cml_bitwidth::Widths;
 use cml_ir::{Graph, Interval, NodeId, Op, Source, channel_len, for_each_term};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Most terms of all rows together.
 const MAX_TERMS: usize = 1 << 26;
 
 /// `constant + sum weight * wire`, wires ascending.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Affine {
     pub(crate) terms: BTreeMap<u32, i64>,
     pub(crate) constant: i64,
 }
 
+#[derive(Clone, Debug)]
 pub(crate) struct ProgramLookup {
     pub(crate) row: Affine,
     pub(crate) range: Interval,
     /// Result for each value of `range`.
     pub(crate) values: Vec<i64>,
     pub(crate) layer: u32,
+    /// One more than that of every lookup that the row reads.
     pub(crate) level: usize,
 }
 
+#[derive(Clone, Debug)]
 pub(crate) struct ProgramOutput {
     pub(crate) node: NodeId,
     pub(crate) rows: Vec<(Affine, Interval)>,
 }
 
 /// The graph as rows and lookups, before encodings.
+#[derive(Clone, Debug)]
 pub(crate) struct Program {
     /// Input node and number of elements.
     pub(crate) inputs: Vec<(NodeId, usize)>,
+    /// What a client may send, element by element.
+    pub(crate) input_ranges: Vec<Interval>,
     pub(crate) layers: Vec<String>,
     pub(crate) lookups: Vec<ProgramLookup>,
     pub(crate) outputs: Vec<ProgramOutput>,
@@ -52,6 +71,7 @@ impl Program {
             .collect();
         let mut program = Self {
             inputs,
+            input_ranges: Vec::new(),
             layers: Vec::new(),
             lookups: Vec::new(),
             outputs: Vec::new(),
@@ -60,6 +80,7 @@ impl Program {
         for (id, count) in &program.inputs {
             ranges.extend_from_slice(&widths.elements(*id)[..*count]);
         }
+        program.input_ranges.clone_from(&ranges);
         let mut levels = vec![0usize; ranges.len()];
         let mut next_input = 0u32;
         let mut terms = 0usize;
@@ -94,12 +115,7 @@ impl Program {
                             continue;
                         }
                         let wire = ranges.len() as u32;
-                        let level = row
-                            .terms
-                            .keys()
-                            .map(|&w| levels[w as usize] + 1)
-                            .max()
-                            .unwrap_or(1);
+                        let level = row.level(&levels);
                         let table: Vec<i64> = (range.lo..=range.hi).map(|v| steps.eval(v)).collect();
                         program.lookups.push(ProgramLookup {
                             row: row.clone(),
@@ -156,9 +172,15 @@ impl Program {
         Ok(program)
     }
 
-    /// Drops lookups that no output depends on, and orders the rest by level.
+    /// Drops lookups that no output depends on, and orders the rest by level,
+    /// which is found again: passes change what a row reads.
     pub(crate) fn without_unread(mut self) -> Self {
         let inputs = self.input_count();
+        let mut levels = vec![0usize; inputs];
+        for lookup in &mut self.lookups {
+            lookup.level = lookup.row.level(&levels);
+            levels.push(lookup.level);
+        }
         let mut read = vec![false; inputs + self.lookups.len()];
         let mark = |row: &Affine, read: &mut [bool]| row.terms.keys().for_each(|&w| read[w as usize] = true);
         self.outputs
@@ -176,18 +198,55 @@ impl Program {
         for (new, &old) in order.iter().enumerate() {
             renamed[inputs + old] = (inputs + new) as u32;
         }
-        let rename = |row: &mut Affine| {
-            let terms = std::mem::take(&mut row.terms);
-            row.terms = terms.into_iter().map(|(w, v)| (renamed[w as usize], v)).collect();
-        };
         let mut old: Vec<Option<ProgramLookup>> = self.lookups.into_iter().map(Some).collect();
         self.lookups = order.iter().filter_map(|&i| old[i].take()).collect();
-        self.lookups.iter_mut().for_each(|l| rename(&mut l.row));
+        self.lookups.iter_mut().for_each(|l| l.row.rename(&renamed));
         self.outputs
             .iter_mut()
             .flat_map(|o| &mut o.rows)
-            .for_each(|(r, _)| rename(r));
+            .for_each(|(r, _)| r.rename(&renamed));
         self
+    }
+}
+
+impl Affine {
+    /// Gives wires other numbers; weights of wires that become one are added.
+    fn rename(&mut self, numbers: &[u32]) {
+        for (wire, w) in std::mem::take(&mut self.terms) {
+            *self.terms.entry(numbers[wire as usize]).or_default() += w;
+        }
+        self.terms.retain(|_, w| *w != 0);
+    }
+
+    /// Level of a lookup on this row, of the levels of wires.
+    fn level(&self, wires: &[usize]) -> usize {
+        let levels = self.terms.keys().map(|&w| wires[w as usize] + 1);
+        levels.max().unwrap_or(1)
+    }
+}
+
+/// One line for each level and one for the outputs.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let levels = self.lookups.iter().map(|l| l.level).max().unwrap_or(0);
+        for level in 1..=levels {
+            let lookups = || self.lookups.iter().filter(|l| l.level == level);
+            let rows: BTreeSet<_> = lookups().map(|l| (&l.row.terms, l.row.constant)).collect();
+            writeln!(
+                f,
+                "level {level}: {} lookups on {} rows of at most {} values",
+                lookups().count(),
+                rows.len(),
+                lookups().map(|l| l.range.count()).max().unwrap_or(0),
+            )?;
+        }
+        let outputs = || self.outputs.iter().flat_map(|o| &o.rows);
+        let widest = outputs().map(|(_, range)| range.count()).max().unwrap_or(0);
+        writeln!(
+            f,
+            "outputs: {} rows of at most {widest} values",
+            outputs().count()
+        )
     }
 }
 

@@ -127,7 +127,11 @@ impl<'c> Server<'c> {
     /// Samples whose wires are in memory at once.
     fn samples_together(&self) -> usize {
         let wires = self.circuit.input_count() + self.circuit.lookup_count() + self.circuit.output_count();
-        let bytes = self.circuit.parameters().ciphertext_bytes().saturating_mul(wires as u64);
+        let bytes = self
+            .circuit
+            .parameters()
+            .ciphertext_bytes()
+            .saturating_mul(wires as u64);
         (WIRE_BYTES / bytes.max(1)).clamp(1, MOST_SAMPLES) as usize
     }
 
@@ -143,7 +147,11 @@ impl<'c> Server<'c> {
         let mut first = 0;
         for level in self.circuit.levels() {
             let count = level.rotations.len();
-            let rotations: Vec<_> = level.rotations.iter().zip(&self.prepared.rotations[first..]).collect();
+            let rotations: Vec<_> = level
+                .rotations
+                .iter()
+                .zip(&self.prepared.rotations[first..])
+                .collect();
             let work: Vec<_> = (0..samples.len())
                 .flat_map(|sample| rotations.iter().map(move |&(r, prepared)| (sample, r, prepared)))
                 .collect();
@@ -177,7 +185,14 @@ impl<'c> Server<'c> {
         let rows: Vec<&Row> = self.circuit.outputs().iter().flat_map(|o| &o.rows).collect();
         wires
             .iter()
-            .map(|wires| self.rows(&rows.iter().map(|&row| (wires.as_slice(), row)).collect::<Vec<_>>()))
+            .map(|wires| {
+                self.rows(
+                    &rows
+                        .iter()
+                        .map(|&row| (wires.as_slice(), row))
+                        .collect::<Vec<_>>(),
+                )
+            })
             .collect()
     }
 

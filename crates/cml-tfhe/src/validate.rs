@@ -3,6 +3,7 @@
 use crate::circuit::{Circuit, Rotation, Row};
 use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::params::ParameterError;
+use crate::program::{Reach, Reached};
 use crate::table;
 use cml_ir::Interval;
 
@@ -44,7 +45,8 @@ impl Circuit {
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), CircuitError> {
         self.parameters.validate()?;
-        let mut wires: Vec<(u32, Interval)> = Vec::new();
+        let mut wires: Vec<u32> = Vec::new();
+        let mut ranges: Vec<Interval> = Vec::new();
         let fail = |what, index, why: &str| {
             Err(CircuitError::Malformed {
                 what,
@@ -78,9 +80,10 @@ impl Circuit {
             if let Err(why) = input.spec.check(&input.name, cml_ir::channels(&input.shape)) {
                 return fail("input", i, &why.to_string());
             }
-            let range = input.spec.range;
-            wires.extend(input.encodings.iter().map(|&e| (e, range)));
+            wires.extend(&input.encodings);
+            ranges.resize(wires.len(), input.spec.range);
         }
+        let mut reach = Reach::new(ranges);
         let tables: Vec<Option<Interval>> = self
             .body
             .tables
@@ -91,8 +94,10 @@ impl Circuit {
         for level in &self.body.levels {
             let first = wires.len();
             for rotation in &level.rotations {
-                let found = self.rotation(rotation, &tables, &wires[..first]);
-                wires.extend(found.or_else(|why| fail("rotation", index, &why).map(|()| Vec::new()))?);
+                match self.rotation(rotation, &tables, &wires[..first], &mut reach) {
+                    Ok(encoding) => wires.resize(wires.len() + rotation.lookups.len(), encoding),
+                    Err(why) => return fail("rotation", index, &why),
+                }
                 index += 1;
             }
         }
@@ -108,12 +113,17 @@ impl Circuit {
                 return fail("output", i, "shift beyond 2^41");
             }
             for row in &output.rows {
-                let range = self
-                    .row_range(row, &wires)
-                    .or_else(|why| fail("output", i, &why).map(|()| Interval::point(0)))?;
+                let range = match self.row_range(row, &wires, &mut reach) {
+                    Ok(found) => found.range,
+                    Err(why) => return fail("output", i, &why),
+                };
                 let most = 2 * self.body.encodings[row.encoding as usize].half_period - 1;
                 if range.lo < 0 || range.hi as u64 > most {
-                    return fail("output", i, &format!("row reaches {range}, its domain is 0..{most}"));
+                    return fail(
+                        "output",
+                        i,
+                        &format!("row reaches {range}, its domain is 0..{most}"),
+                    );
                 }
             }
         }
@@ -144,26 +154,32 @@ impl Circuit {
         Ok(())
     }
 
-    /// Encodings and ranges of the wires that a rotation defines.
+    /// Encoding of the wires that a rotation defines.
     fn rotation(
         &self,
         rotation: &Rotation,
         tables: &[Option<Interval>],
-        wires: &[(u32, Interval)],
-    ) -> Result<Vec<(u32, Interval)>, String> {
-        let range = self.row_range(&rotation.row, wires)?;
+        wires: &[u32],
+        reach: &mut Reach,
+    ) -> Result<u32, String> {
+        let found = self.row_range(&rotation.row, wires, reach)?;
+        let range = found.range;
         let size = self.parameters.table_size(rotation.extension);
         if !(1..=MOST_EXTENSION).contains(&rotation.extension) || size > LARGEST_TABLE.into() {
-            return Err(format!("a table of {} polynomials is not supported", rotation.extension));
+            return Err(format!(
+                "a table of {} polynomials is not supported",
+                rotation.extension
+            ));
         }
         let period = self.body.encodings[rotation.row.encoding as usize].half_period;
         if period > size / 2 {
-            return Err(format!("a half period of {period} values does not fit in {size} coefficients"));
+            return Err(format!(
+                "a half period of {period} values does not fit in {size} coefficients"
+            ));
         }
         let Some(first) = rotation.lookups.first() else {
             return Err("is read by no lookup".to_owned());
         };
-        let mut found = Vec::with_capacity(rotation.lookups.len());
         for lookup in &rotation.lookups {
             if lookup.encoding as usize >= self.body.encodings.len()
                 || lookup.layer as usize >= self.body.layers.len()
@@ -178,7 +194,10 @@ impl Circuit {
                 return Err("names a table that is not there".to_owned());
             };
             if range.lo < 0 || range.hi >= table.len() as i64 {
-                return Err(format!("row reaches {range}, its domain is 0..{}", table.len() - 1));
+                return Err(format!(
+                    "row reaches {range}, its domain is 0..{}",
+                    table.len() - 1
+                ));
             }
             if table::half_period(table) > period {
                 return Err(format!(
@@ -192,19 +211,18 @@ impl Circuit {
             if rotation.slack > table::narrowest_plateau(table, period) {
                 return Err(format!("slack of {} is wider than a plateau", rotation.slack));
             }
-            found.push((lookup.encoding, *image));
+            reach.define(&found, |v| table[v as usize], *image);
         }
-        Ok(found)
+        Ok(first.encoding)
     }
 
-    /// Interval of a row, if its wires exist and share its encoding.
-    fn row_range(&self, row: &Row, wires: &[(u32, Interval)]) -> Result<Interval, String> {
+    /// What a row reaches, if its wires exist and share its encoding.
+    fn row_range(&self, row: &Row, wires: &[u32], reach: &mut Reach) -> Result<Reached, String> {
         if row.encoding as usize >= self.body.encodings.len() {
             return Err("names an encoding that is not there".to_owned());
         }
-        let (mut lo, mut hi) = (i128::from(row.constant), i128::from(row.constant));
-        for &(wire, weight) in &row.terms {
-            let Some(&(encoding, range)) = wires.get(wire as usize) else {
+        for &(wire, _) in &row.terms {
+            let Some(&encoding) = wires.get(wire as usize) else {
                 return Err(format!(
                     "reads wire {wire}, {} are defined before it",
                     wires.len()
@@ -216,21 +234,11 @@ impl Circuit {
                     row.encoding
                 ));
             }
-            let (a, b) = (
-                i128::from(weight) * i128::from(range.lo),
-                i128::from(weight) * i128::from(range.hi),
-            );
-            lo += a.min(b);
-            hi += a.max(b);
         }
         if row.terms.windows(2).any(|w| w[0].0 >= w[1].0) || row.terms.iter().any(|t| t.1 == 0) {
             return Err("wires of a row must ascend and have weights".to_owned());
         }
-        match (i64::try_from(lo), i64::try_from(hi)) {
-            (Ok(lo), Ok(hi)) if lo.unsigned_abs().max(hi.unsigned_abs()) <= 1 << 41 => {
-                Ok(Interval { lo, hi })
-            }
-            _ => Err("values exceed 2^41".to_owned()),
-        }
+        let found = reach.row(row.terms.iter().copied(), row.constant);
+        found.ok_or_else(|| "values exceed 2^41".to_owned())
     }
 }

@@ -4,7 +4,7 @@ use crate::exit::OrFailed;
 use crate::show::{Report, bytes, file_size, timed};
 use cml_tfhe::circuit::Rotation;
 use cml_tfhe::optimizer::{Goal, Objective};
-use cml_tfhe::{Options, Parameters, artifact, lower, one_in};
+use cml_tfhe::{Options, Parameters, artifact, lower_reported, one_in};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Largest key to upload, in megabytes (10^6 bytes).
     #[arg(long, value_name = "MB")]
     max_key_mb: Option<u64>,
+    /// Keep layers that single lookups on combinations of few inputs could stand for.
+    #[arg(long)]
+    no_fuse: bool,
 }
 
 /// [`Objective`] on the command line.
@@ -59,13 +62,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         goal: Goal {
             budget_log2,
             objective: args.objective.into(),
-            max_key_bytes: args.max_key_mb.map_or(u64::MAX, |mb| mb.saturating_mul(1_000_000)),
+            max_key_bytes: args
+                .max_key_mb
+                .map_or(u64::MAX, |mb| mb.saturating_mul(1_000_000)),
             ..Goal::default()
         },
+        fuse: !args.no_fuse,
         ..Options::default()
     };
-    let (circuit, time) = timed(|| lower(&graph, &widths, &options));
-    let circuit = circuit?;
+    let (lowered, time) = timed(|| lower_reported(&graph, &widths, &options));
+    let (circuit, passes) = lowered?;
     artifact::write_circuit(&args.output, &circuit).or_failed()?;
     let p = circuit.parameters();
     let cost = |r: &Rotation| options.goal.cost.lookup(p, r.extension).total_ns();

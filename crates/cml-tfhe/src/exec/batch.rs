@@ -10,6 +10,7 @@
 //! rotates each by a power of `X`, and the key of size `N` serves all of them (extended bootstrapping:
 //! Lee and Yoon, "Discretization error reduction for high precision torus FHE", PKC 2023).
 
+use pulp::{Arch, Simd, WithSimd};
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, MonomialDegree,
     add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
@@ -87,7 +88,7 @@ impl Evaluator {
 
     /// The blind rotations of the accumulators of so many jobs.
     pub(super) fn turn(&self, jobs: usize, extension: usize, scratch: &mut Scratch) {
-        let n = self.dimensions.polynomial.0;
+        let (n, arch) = (self.dimensions.polynomial.0, Arch::new());
         for (bit, element) in self.key.bootstrap().as_view().into_ggsw_iter().enumerate() {
             let accumulators = scratch.lanes.chunks_exact_mut(extension);
             for (lanes, rotations) in accumulators.zip(&scratch.rotations).take(jobs) {
@@ -99,13 +100,13 @@ impl Evaluator {
                 for (lane, from) in lanes.iter().enumerate() {
                     let place = lane + degree;
                     let (to, power) = (place % extension, place / extension % (2 * n));
-                    rotate_and_subtract(
-                        differences[to].as_mut(),
-                        from.as_ref(),
-                        lanes[to].as_ref(),
+                    arch.dispatch(RotateAndSubtract {
+                        results: differences[to].as_mut(),
+                        polynomials: from.as_ref(),
+                        less: lanes[to].as_ref(),
                         n,
-                        power,
-                    );
+                        degree: power,
+                    });
                 }
                 for (lane, difference) in lanes.iter_mut().zip(differences) {
                     add_external_product_assign_mem_optimized(
@@ -175,6 +176,17 @@ impl Evaluator {
     }
 }
 
+impl Scratch {
+    /// Turns every accumulator by arbitrary amounts: keys of zeros turn nothing.
+    pub(super) fn turn_anyhow(&mut self, size: usize) {
+        for (job, rotations) in self.rotations.iter_mut().enumerate() {
+            for (bit, degree) in rotations.mask.iter_mut().enumerate() {
+                *degree = 1 + (bit * 7919 + job * 104_729) % (2 * size - 1);
+            }
+        }
+    }
+}
+
 /// `X^degree * polynomial`, modulo `X^N + 1`, with `degree < 2 N`.
 pub(super) fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
     let n = polynomial.len();
@@ -191,23 +203,39 @@ pub(super) fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
 }
 
 /// `X^degree * p - q` for each polynomial `p` of `n` coefficients, and `q` of the same place.
-fn rotate_and_subtract(results: &mut [u64], polynomials: &[u64], less: &[u64], n: usize, degree: usize) {
-    let (negative, shift) = (degree >= n, degree % n);
-    let write = |to: &mut [u64], from: &[u64], less: &[u64], negative: bool| {
-        let all = to.iter_mut().zip(from).zip(less);
-        if negative {
-            all.for_each(|((to, &p), &q)| *to = p.wrapping_add(q).wrapping_neg());
-        } else {
-            all.for_each(|((to, &p), &q)| *to = p.wrapping_sub(q));
+struct RotateAndSubtract<'a> {
+    results: &'a mut [u64],
+    polynomials: &'a [u64],
+    less: &'a [u64],
+    n: usize,
+    degree: usize,
+}
+
+impl WithSimd for RotateAndSubtract<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let (n, negative, shift) = (self.n, self.degree >= self.n, self.degree % self.n);
+        let polynomials = self.polynomials.chunks_exact(n).zip(self.less.chunks_exact(n));
+        for (result, (polynomial, less)) in self.results.chunks_exact_mut(n).zip(polynomials) {
+            let (stay, wrap) = polynomial.split_at(n - shift);
+            let (low, high) = result.split_at_mut(shift);
+            let (less_low, less_high) = less.split_at(shift);
+            subtract(high, stay, less_high, negative);
+            subtract(low, wrap, less_low, !negative);
         }
-    };
-    let polynomials = polynomials.chunks_exact(n).zip(less.chunks_exact(n));
-    for (result, (polynomial, less)) in results.chunks_exact_mut(n).zip(polynomials) {
-        let (stay, wrap) = polynomial.split_at(n - shift);
-        let (low, high) = result.split_at_mut(shift);
-        let (less_low, less_high) = less.split_at(shift);
-        write(high, stay, less_high, negative);
-        write(low, wrap, less_low, !negative);
+    }
+}
+
+/// `from - less` or, negated, `-from - less`.
+#[inline(always)]
+fn subtract(to: &mut [u64], from: &[u64], less: &[u64], negated: bool) {
+    let all = to.iter_mut().zip(from).zip(less);
+    if negated {
+        all.for_each(|((to, &p), &q)| *to = p.wrapping_add(q).wrapping_neg());
+    } else {
+        all.for_each(|((to, &p), &q)| *to = p.wrapping_sub(q));
     }
 }
 

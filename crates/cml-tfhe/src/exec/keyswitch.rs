@@ -5,7 +5,7 @@
 //! on their order, so results are those of
 //! [`tfhe::core_crypto::prelude::keyswitch_lwe_ciphertext_with_scalar_change`] bit for bit.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use tfhe::core_crypto::prelude::{
     DecompositionBaseLog, DecompositionLevelCount, LweCiphertextOwned, LweKeyswitchKeyOwned, SignedDecomposer,
 };
@@ -15,7 +15,7 @@ use crate::keys::Ciphertext;
 /// Memory for the rows that are used for all of a batch at once, in bytes: about a first-level cache.
 const ROWS_BYTES: usize = 32 << 10;
 /// Rows that are added up before the sum is written.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 
 /// Keyswitches each input to the output of the same place.
 pub(super) fn keyswitch_batch<'a>(
@@ -45,35 +45,65 @@ pub(super) fn keyswitch_batch<'a>(
             for &word in &input.words()[first..first + count] {
                 digits.extend(decomposer.decompose(word).map(|digit| digit.value() as u32));
             }
-            let output = output.as_mut();
-            arch.dispatch(|| subtract_products(output, rows, &digits));
+            arch.dispatch(SubtractProducts {
+                output: output.as_mut(),
+                rows,
+                digits: &digits,
+            });
         }
     }
 }
 
-/// Subtracts each row times its digit.
-#[inline(always)]
-fn subtract_products(output: &mut [u32], rows: &[u32], digits: &[u32]) {
-    let width = output.len();
-    let mut rows = rows.chunks_exact(TOGETHER * width);
-    let mut digits = digits.chunks_exact(TOGETHER);
-    for (rows, digits) in rows.by_ref().zip(digits.by_ref()) {
-        let (a, rest) = rows.split_at(width);
-        let (b, rest) = rest.split_at(width);
-        let (c, d) = rest.split_at(width);
-        let &[p, q, r, s] = digits else { continue };
-        for ((((output, a), b), c), d) in output.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            let sum = a.wrapping_mul(p).wrapping_add(b.wrapping_mul(q));
-            let sum = sum
-                .wrapping_add(c.wrapping_mul(r))
-                .wrapping_add(d.wrapping_mul(s));
-            *output = output.wrapping_sub(sum);
+/// Subtracts each row times its digit from the output.
+///
+/// A closure would not do: it is compiled for the instructions that every machine has.
+struct SubtractProducts<'a> {
+    output: &'a mut [u32],
+    rows: &'a [u32],
+    digits: &'a [u32],
+}
+
+impl WithSimd for SubtractProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let output = self.output;
+        let width = output.len();
+        let mut rows = self.rows.chunks_exact(TOGETHER * width);
+        let mut digits = self.digits.chunks_exact(TOGETHER);
+        for (rows, digits) in rows.by_ref().zip(digits.by_ref()) {
+            let (a, rest) = rows.split_at(width);
+            let (b, rest) = rest.split_at(width);
+            let (c, rest) = rest.split_at(width);
+            let (d, rest) = rest.split_at(width);
+            let (e, rest) = rest.split_at(width);
+            let (f, rest) = rest.split_at(width);
+            let (g, h) = rest.split_at(width);
+            let &[p, q, r, s, t, u, v, w] = digits else {
+                continue;
+            };
+            let first = a.iter().zip(b).zip(c).zip(d);
+            let second = e.iter().zip(f).zip(g).zip(h);
+            for ((output, (((a, b), c), d)), (((e, f), g), h)) in output.iter_mut().zip(first).zip(second) {
+                let sum = a.wrapping_mul(p).wrapping_add(b.wrapping_mul(q));
+                let sum = sum
+                    .wrapping_add(c.wrapping_mul(r))
+                    .wrapping_add(d.wrapping_mul(s));
+                let sum = sum
+                    .wrapping_add(e.wrapping_mul(t))
+                    .wrapping_add(f.wrapping_mul(u));
+                let sum = sum
+                    .wrapping_add(g.wrapping_mul(v))
+                    .wrapping_add(h.wrapping_mul(w));
+                *output = output.wrapping_sub(sum);
+            }
         }
-    }
-    let rows = rows.remainder().chunks_exact(width);
-    for (row, &digit) in rows.zip(digits.remainder()) {
-        for (output, a) in output.iter_mut().zip(row) {
-            *output = output.wrapping_sub(a.wrapping_mul(digit));
+        let rows = rows.remainder().chunks_exact(width);
+        for (row, &digit) in rows.zip(digits.remainder()) {
+            for (output, a) in output.iter_mut().zip(row) {
+                *output = output.wrapping_sub(a.wrapping_mul(digit));
+            }
         }
     }
 }

@@ -74,6 +74,7 @@ pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
         let size = dimensions.lwe.to_lwe_size();
         let mut outputs = vec![LweCiphertextOwned::new(0, size, modulus32()); batch];
         evaluator.start(&jobs, job.extension, &mut scratch);
+        scratch.turn_anyhow(polynomial.len());
         let mut least = (Duration::MAX, Duration::MAX);
         for _ in 0..REPETITIONS {
             let start = Instant::now();

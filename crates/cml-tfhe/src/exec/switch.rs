@@ -69,7 +69,11 @@ mod tests {
     fn powers_of_two_switch_as_in_the_library() {
         let mut rotations = Rotations::default();
         for seed in 0..200_u32 {
-            let word = |i: u32| (i + 1 + 1000 * seed).wrapping_mul(0x9e37_79b9).rotate_left(seed % 32);
+            let word = |i: u32| {
+                (i + 1 + 1000 * seed)
+                    .wrapping_mul(0x9e37_79b9)
+                    .rotate_left(seed % 32)
+            };
             let words: Vec<u32> = (0..801).map(|i| word(i) ^ word(i * i)).collect();
             for log in [9, 12, 16] {
                 rotations.switch(&words, 1 << (log - 1));
@@ -87,7 +91,9 @@ mod tests {
     #[test]
     fn any_size_keeps_the_phase() {
         // Under the key of ones the phase is the body less the sum of the mask.
-        let words: Vec<u32> = (0..601_u32).map(|i| (i * i + 7).wrapping_mul(0x9e37_79b9)).collect();
+        let words: Vec<u32> = (0..601_u32)
+            .map(|i| (i * i + 7).wrapping_mul(0x9e37_79b9))
+            .collect();
         let sum = words[..600].iter().fold(0_u32, |s, &w| s.wrapping_add(w));
         let phase = f64::from(words[600].wrapping_sub(sum)) / 32_f64.exp2();
         for size in [640, 1536, 5 * 1024] {

@@ -335,7 +335,12 @@ fn several_tables_are_read_off_one_rotation() {
         readings: &readings,
     };
     let jobs: Vec<Job<'_>> = wires.iter().map(job).collect();
-    for (v, results) in evaluator.rotate_many(&jobs).expect("own ciphertexts").iter().enumerate() {
+    for (v, results) in evaluator
+        .rotate_many(&jobs)
+        .expect("own ciphertexts")
+        .iter()
+        .enumerate()
+    {
         for (table, result) in tables.iter().zip(results) {
             assert_eq!(client.decrypt(result, 2 * half_step), Ok(table[v]), "value {v}");
         }
@@ -409,8 +414,13 @@ fn operands_of_other_parameters_are_refused() {
     };
     let refused = |wire, size, degree, extension| {
         let table = table(size, degree);
-        let error = evaluator.rotate(&job(wire, &table, extension)).expect_err("refused");
-        assert_eq!(evaluator.rotate_many(&[job(wire, &table, extension)]), Err(error.clone()));
+        let error = evaluator
+            .rotate(&job(wire, &table, extension))
+            .expect_err("refused");
+        assert_eq!(
+            evaluator.rotate_many(&[job(wire, &table, extension)]),
+            Err(error.clone())
+        );
         error
     };
     assert_eq!(refused(&small, 1024, 0, 1), dimension);

@@ -30,7 +30,10 @@ fn choices_meet_the_budget_and_grow_with_the_domain() {
             "{values}: {p_fail}"
         );
         // Key sizes decide between times that nearly equal each other.
-        assert!(choice.total_ns * NEARLY_EQUAL >= last, "{values} values cost less than fewer");
+        assert!(
+            choice.total_ns * NEARLY_EQUAL >= last,
+            "{values} values cost less than fewer"
+        );
         last = choice.total_ns;
     }
 }
@@ -49,7 +52,11 @@ fn no_candidate_that_meets_the_budget_is_cheaper() {
             Some(*count as f64 * goal.cost.lookup(&candidate.parameters, extension).total_ns())
         });
         if let Some(total) = times.sum::<Option<f64>>() {
-            assert!(total * (NEARLY_EQUAL + 1e-9) >= choice.total_ns, "{}", candidate.parameters);
+            assert!(
+                total * (NEARLY_EQUAL + 1e-9) >= choice.total_ns,
+                "{}",
+                candidate.parameters
+            );
         }
     }
 }
