@@ -147,27 +147,38 @@ fn read_csv(path: &Path) -> anyhow::Result<Samples> {
 /// Rows `[rows, columns]` to calibrate a quantization with: those for training
 /// of a data set or file that has a test split, else all.
 pub(crate) fn calibration(data: &str, seed: u64) -> anyhow::Result<Array2<f32>> {
+    Ok(calibration_set(data, seed)?.0)
+}
+
+/// The same rows as samples, with their classes if the file has them.
+pub(crate) fn calibration_samples(data: &str, seed: u64) -> anyhow::Result<Samples> {
+    let (rows, labels) = calibration_set(data, seed)?;
+    Ok(Samples {
+        rows: rows.rows().into_iter().map(|r| r.to_vec()).collect(),
+        labels,
+    })
+}
+
+fn calibration_set(data: &str, seed: u64) -> anyhow::Result<(Array2<f32>, Option<Vec<usize>>)> {
+    let labelled = |set: &cml_data::Dataset| (set.features().clone(), Some(set.labels().to_vec()));
     let Some(path) = csv_path(data)? else {
-        return Ok(cml_data::named(data, seed)?.train.features().clone());
+        return Ok(labelled(&cml_data::named(data, seed)?.train));
     };
     let extension = path.extension().map(|e| e.to_ascii_lowercase());
     match extension.as_deref().and_then(|e| e.to_str()) {
-        Some("npy") => return Ok(cml_data::read_npy(&path)?.into_values()),
-        Some("npz") => return Ok(cml_data::read_npz(&path)?.into_values()),
+        Some("npy") => return Ok((cml_data::read_npy(&path)?.into_values(), None)),
+        Some("npz") => return Ok((cml_data::read_npz(&path)?.into_values(), None)),
         _ => {}
     }
     let options = CsvOptions::default();
     let columns = header(&path)?;
     let has = |name: &str| columns.iter().any(|c| c == name);
     Ok(if has("split") {
-        cml_data::read_split_csv(&path, &options)?
-            .train
-            .features()
-            .clone()
+        labelled(&cml_data::read_split_csv(&path, &options)?.train)
     } else if has("label") {
-        cml_data::read_csv(&path, &options)?.features().clone()
+        labelled(&cml_data::read_csv(&path, &options)?)
     } else {
-        cml_data::read_features(&path, &options)?.into_values()
+        (cml_data::read_features(&path, &options)?.into_values(), None)
     })
 }
 

@@ -8,16 +8,16 @@ use crate::program::{PassReport, Program, Settings, optimize};
 use crate::table;
 use cml_bitwidth::{BitwidthError, Widths};
 use cml_ir::{Graph, Interval, IrError};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// What the user decides about a circuit.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What parameters are chosen for.
     pub goal: Goal,
-    /// Names of the layers (lookups of the graph) that may be off by one level of
-    /// their table: see [`crate::noise::Requirement::slack`]. None by default.
-    pub approximate: BTreeSet<String>,
+    /// Layers (lookups of the graph) that may be off by one level of their table,
+    /// each with the most slack: see [`crate::noise::Requirement::slack`]. None by default.
+    pub approximate: BTreeMap<String, u64>,
     /// Whether layers may become single lookups on combinations of inputs.
     pub fuse: bool,
 }
@@ -29,7 +29,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             goal: Goal::default(),
-            approximate: BTreeSet::new(),
+            approximate: BTreeMap::new(),
             fuse: true,
         }
     }
@@ -141,7 +141,7 @@ fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(B
 }
 
 /// Gives the rotations of some layers the slack that keeps their results within one plateau.
-fn loosen(body: &mut Body, approximate: &BTreeSet<String>) {
+fn loosen(body: &mut Body, approximate: &BTreeMap<String, u64>) {
     let Body {
         levels,
         layers,
@@ -152,11 +152,9 @@ fn loosen(body: &mut Body, approximate: &BTreeSet<String>) {
     for rotation in levels.iter_mut().flat_map(|l| &mut l.rotations) {
         let period = encodings[rotation.row.encoding as usize].half_period;
         let slack = |lookup: &Lookup| {
-            if approximate.contains(&layers[lookup.layer as usize]) {
-                table::narrowest_plateau(&tables[lookup.table as usize], period)
-            } else {
-                0
-            }
+            let most = approximate.get(&layers[lookup.layer as usize]);
+            let plateau = || table::narrowest_plateau(&tables[lookup.table as usize], period);
+            most.map_or(0, |&most| most.min(plateau()))
         };
         rotation.slack = rotation.lookups.iter().map(slack).min().unwrap_or(0);
     }

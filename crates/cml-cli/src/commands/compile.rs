@@ -1,11 +1,18 @@
 //! `cml compile`: graph to circuit.
 
+use crate::data::{Samples, calibration_samples};
 use crate::exit::OrFailed;
+use crate::score::predict;
 use crate::show::{Report, bytes, file_size, timed};
+use anyhow::bail;
+use cml_bitwidth::Widths;
+use cml_ir::{Graph, Tensor, interpret};
 use cml_tfhe::circuit::Rotation;
 use cml_tfhe::optimizer::{Goal, Objective};
-use cml_tfhe::{Options, Parameters, artifact, lower_reported, one_in};
-use serde_json::json;
+use cml_tfhe::{
+    Circuit, Noise, Options, Parameters, PassReport, Simulator, artifact, lower_reported, lower_tuned, one_in,
+};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Lower a graph to table lookups: encodings, tables, parameters at 132-bit security.
@@ -34,6 +41,18 @@ pub(crate) struct Args {
     /// Keep layers that single lookups on combinations of few inputs could stand for.
     #[arg(long)]
     no_fuse: bool,
+    /// Let layers be off by one level of their table, as long as the accuracy on --calibrate is at most
+    /// so much lower, in points: 0.3%. By default every result is exact. Not with --strict: whoever
+    /// sees a decrypted result learns something about its noise.
+    #[arg(long, value_name = "POINTS", requires = "calibrate", conflicts_with = "strict")]
+    max_accuracy_loss: Option<Points>,
+    /// Samples to measure accuracy with: a built-in data set, or a CSV, NPY or NPZ file. Of one with a test
+    /// split, the other rows are used; without labels, the classes of the exact circuit count as right.
+    #[arg(long, value_name = "NAME|FILE", requires = "max_accuracy_loss")]
+    calibrate: Option<String>,
+    /// Seed of generated data sets.
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "calibrate")]
+    data_seed: u64,
 }
 
 /// [`Objective`] on the command line.
@@ -54,6 +73,24 @@ impl From<ObjectiveArg> for Objective {
     }
 }
 
+/// Percentage points, with or without the sign.
+#[derive(Clone, Copy, Debug)]
+struct Points(f64);
+
+impl std::str::FromStr for Points {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim_end_matches('%').parse() {
+            Ok(points) if (0.0..=100.0).contains(&points) => Ok(Self(points)),
+            _ => Err(format!("{text:?} is no number of points from 0 to 100")),
+        }
+    }
+}
+
+/// Simulated samples that stand behind an accuracy, as far as the data goes, and the most of one data set.
+const SIMULATED: (usize, usize) = (4000, 1000);
+
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let graph = cml_ir::read_graph(&args.graph)?;
     let budget_log2 = if args.strict { -128.0 } else { args.p_error };
@@ -70,8 +107,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         fuse: !args.no_fuse,
         ..Options::default()
     };
-    let (lowered, time) = timed(|| lower_reported(&graph, &widths, &options));
-    let (circuit, passes) = lowered?;
+    let (lowered, time) = timed(|| match (args.max_accuracy_loss, &args.calibrate) {
+        (Some(most), Some(data)) => {
+            let samples = calibration_samples(data, args.data_seed)?;
+            tune(&graph, &widths, &options, most, &samples)
+        }
+        _ => Ok((lower_reported(&graph, &widths, &options)?, None)),
+    });
+    let ((circuit, passes), lost) = lowered?;
     artifact::write_circuit(&args.output, &circuit).or_failed()?;
     let p = circuit.parameters();
     let cost = |r: &Rotation| options.goal.cost.lookup(p, r.extension).total_ns();
@@ -79,8 +122,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
     let output_bytes = p.ciphertext_bytes() * circuit.output_count() as u64;
     let text = format!(
-        "{circuit}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
+        "{}{circuit}{}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
          predicted  {:.2} s on one thread, {} lookups of {} blind rotations\nwrote {} ({})",
+        pass_lines(&passes),
+        lost.map_or(String::new(), |points| format!(
+            "accuracy   {points:.2} points lower than exact, simulated on the calibration data\n"
+        )),
         bytes(p.server_key_bytes()),
         bytes(p.evaluation_key_bytes()),
         bytes(p.client_key_bytes()),
@@ -117,7 +164,69 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "input_bytes": input_bytes,
         "output_bytes": output_bytes,
         "predicted_thread_seconds": predicted,
+        "passes": passes.iter().map(|p| json!({"name": p.name, "counts": counts(p)})).collect::<Vec<_>>(),
+        "exact": circuit.is_exact(),
+        "accuracy_loss_points": lost,
         "seconds": time.as_secs_f64(),
     });
     Ok(Report::new(text, json))
+}
+
+type Lowered = ((Circuit, Vec<PassReport>), Option<f64>);
+
+/// Lowers with the approximate layers that lose at most so much accuracy on the samples.
+fn tune(
+    graph: &Graph,
+    widths: &Widths,
+    options: &Options,
+    Points(most): Points,
+    samples: &Samples,
+) -> anyhow::Result<Lowered> {
+    let Some((_, node, spec)) = graph.inputs().next() else {
+        bail!("graph {} has no input", graph.name());
+    };
+    let Some((_, _, output)) = graph.outputs().next() else {
+        bail!("graph {} has no output", graph.name());
+    };
+    let mut inputs = samples.quantize(&node.name, &node.ty.shape, spec)?;
+    inputs.truncate(SIMULATED.1);
+    let exact: Vec<usize> = inputs
+        .iter()
+        .map(|i| Ok(predict(output, &interpret(graph, i)?[0]).class))
+        .collect::<anyhow::Result<_>>()?;
+    let truth: Vec<usize> = samples.labels.clone().unwrap_or_else(|| exact.clone());
+    let right = |classes: &[usize]| classes.iter().zip(&truth).filter(|(a, b)| a == b).count();
+    let exact = right(&exact) as f64 / inputs.len() as f64;
+    let seeds = SIMULATED.0.div_ceil(inputs.len()) as u64;
+    let mut loss = |circuit: &Circuit| -> anyhow::Result<f64> {
+        let one = |seed| -> anyhow::Result<usize> {
+            let mut simulator = Simulator::new(circuit, Noise::Sampled(seed));
+            let class = |i: &Vec<Tensor>| Ok(predict(output, &simulator.run(i)?[0]).class);
+            let classes: Vec<usize> = inputs.iter().map(class).collect::<anyhow::Result<_>>()?;
+            Ok(right(&classes))
+        };
+        let each: Vec<usize> = (0..seeds).map(one).collect::<anyhow::Result<_>>()?;
+        let simulated = each.iter().sum::<usize>() as f64 / (inputs.len() as u64 * seeds) as f64;
+        Ok(100.0 * (exact - simulated))
+    };
+    let tuned = lower_tuned(graph, widths, options, most, &mut loss)?;
+    Ok(((tuned.circuit, tuned.passes), Some(tuned.loss)))
+}
+
+fn counts(pass: &PassReport) -> Value {
+    pass.counts.iter().map(|&(name, n)| (name.to_owned(), json!(n))).collect()
+}
+
+/// One line for each pass that did something.
+fn pass_lines(passes: &[PassReport]) -> String {
+    let line = |pass: &PassReport| {
+        let done: Vec<String> = pass
+            .counts
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(what, n)| format!("{n} {what}"))
+            .collect();
+        (!done.is_empty()).then(|| format!("pass       {}: {}\n", pass.name, done.join(", ")))
+    };
+    passes.iter().filter_map(line).collect()
 }

@@ -7,6 +7,7 @@ pub(crate) mod encrypt;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod run;

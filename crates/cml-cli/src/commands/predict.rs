@@ -61,15 +61,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let different = results.iter().zip(&expected).filter(|(a, b)| a != b).count();
     let spec = &circuit.outputs()[0].spec;
     let classes: Vec<usize> = results.iter().map(|r| predict(spec, &r[0]).class).collect();
+    let clear = expected.iter().map(|r| predict(spec, &r[0]).class);
+    let other_classes = clear.zip(&classes).filter(|(a, b)| a != *b).count();
     let correct = samples.correct(&classes);
     let total: f64 = seconds.iter().sum();
     let accuracy = correct.map_or(String::new(), |c| {
         format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len()))
     });
     let text = format!(
-        "{}\n\n{accuracy}{different} differ from the {oracle}\n\
+        "{}\n\n{accuracy}{different} differ from the {oracle}{}\n\
          keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
         results_table(&circuit, &results),
+        if circuit.is_exact() {
+            String::new()
+        } else {
+            format!(", {other_classes} in their class (the circuit is approximate)")
+        },
         keygen.as_secs_f64(),
         expanding.as_secs_f64(),
         encrypting.as_secs_f64(),
@@ -83,6 +90,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "accuracy": correct.map(|c| c as f64 / results.len() as f64),
         "compared_with": oracle,
         "different": different,
+        "other_classes": other_classes,
         "bootstraps_a_sample": circuit.rotation_count(),
         "keygen_seconds": keygen.as_secs_f64(),
         "expand_seconds": expanding.as_secs_f64(),
@@ -92,7 +100,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "results": results_json(&circuit, &results),
     });
     let mut report = Report::new(text, json);
-    if different > 0 {
+    // Approximate layers may be off by one level: that is what was asked for.
+    if different > 0 && circuit.is_exact() {
         report.failed = Some(format!(
             "{different} of {} decrypted results differ from the {oracle}",
             results.len()
