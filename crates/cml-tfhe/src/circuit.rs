@@ -119,8 +119,10 @@ pub struct CircuitOutput {
     pub shape: Vec<usize>,
     /// How the client dequantizes.
     pub spec: OutputSpec,
-    /// One row for each element. It takes at most `2P` values, from 0.
+    /// One row for each element. It takes at most `2P` values, from 0, its slack on both sides included.
     pub rows: Vec<Row>,
+    /// Values by which a result may be off: 0 if exact.
+    pub slack: u64,
     /// What the client adds to each decrypted row.
     pub shifts: Vec<i64>,
 }
@@ -244,7 +246,7 @@ impl Circuit {
 
     /// Whether all results are exact, but for the failure probability.
     pub fn is_exact(&self) -> bool {
-        self.rotations().all(|r| r.slack == 0)
+        self.rotations().all(|r| r.slack == 0) && self.outputs().iter().all(|o| o.slack == 0)
     }
 
     /// Step on the torus of a row or wire of this encoding.
@@ -252,10 +254,11 @@ impl Circuit {
         self.body.encodings[encoding as usize].step()
     }
 
-    /// Value of an output row that was read as so many steps, the torus from -1/2 to 1/2.
-    pub(crate) fn output_value(&self, row: &Row, steps: i64) -> i64 {
+    /// Value of a row of an output that was read as so many steps, the torus from -1/2 to 1/2.
+    pub(crate) fn output_value(&self, output: &CircuitOutput, row: &Row, steps: i64) -> i64 {
         let period = self.body.encodings[row.encoding as usize].half_period;
-        steps.rem_euclid(2 * period as i64)
+        let slack = output.slack as i64;
+        (steps + slack).rem_euclid(2 * period as i64) - slack
     }
 
     /// The polynomials of all rotations, and how tables are read off them.
@@ -416,8 +419,12 @@ impl Body {
                 );
             }
         }
-        for row in self.outputs.iter().flat_map(|o| &o.rows) {
-            ask(row, Reader::Client, 0, 1, None);
+        for (row, slack) in self
+            .outputs
+            .iter()
+            .flat_map(|o| o.rows.iter().map(|r| (r, o.slack)))
+        {
+            ask(row, Reader::Client, slack, 1, None);
         }
         demands
     }

@@ -173,7 +173,7 @@ impl<'c> Client<'c> {
                     .key
                     .value
                     .decrypt(ciphertext, self.circuit.step(row.encoding))?;
-                Ok(self.circuit.output_value(row, steps) + shift)
+                Ok(self.circuit.output_value(output, row, steps) + shift)
             });
             let data = values.collect::<Result<Vec<i64>, KeyError>>()?;
             let tensor = Tensor::new(output.shape.clone(), data);

@@ -53,10 +53,11 @@ impl fmt::Display for Circuit {
             let encodings = output.rows.iter().map(|r| r.encoding).collect();
             writeln!(
                 f,
-                "output     {} {:?} {}",
+                "output     {} {:?} {}, {}",
                 output.name,
                 output.shape,
-                self.domains(encodings)
+                self.domains(encodings),
+                exactness(&output.slack.to_string())
             )?;
         }
         Ok(())
@@ -88,10 +89,7 @@ impl Circuit {
             span(extensions),
             self.parameters().polynomial_size,
             tables.len(),
-            match span(slacks).as_str() {
-                "0" => "exact".to_owned(),
-                slack => format!("slack {slack}"),
-            },
+            exactness(&span(slacks)),
             short_hex(&hash.finalize())
         )
     }
@@ -130,6 +128,14 @@ impl Circuit {
             )
         };
         self.demands().into_iter().map(line).collect()
+    }
+}
+
+fn exactness(slack: &str) -> String {
+    if slack == "0" {
+        "exact".to_owned()
+    } else {
+        format!("slack {slack}")
     }
 }
 

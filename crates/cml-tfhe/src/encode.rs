@@ -9,17 +9,19 @@ use std::collections::BTreeMap;
 /// Gives every wire an encoding, every row its constant and every lookup its
 /// table. With `share`, lookups of one accumulator, up to sign and offset, become
 /// one rotation.
-pub(crate) fn encode(program: &Program, graph: &Graph, share: bool) -> Body {
+/// Results may be off by the slack of their output.
+pub(crate) fn encode(program: &Program, graph: &Graph, share: bool, slack: &[u64]) -> Body {
     let inputs = program.input_count();
     let wires = inputs + program.lookups.len();
     let lookup_rows = program
         .lookups
         .iter()
         .map(|l| (&l.row, table::half_period(&l.values)));
-    let output_rows = program
-        .outputs
-        .iter()
-        .flat_map(|o| o.rows.iter().map(|(r, i)| (r, i.count().div_ceil(2))));
+    let output_rows = program.outputs.iter().zip(slack).flat_map(|(o, slack)| {
+        o.rows
+            .iter()
+            .map(move |(r, i)| (r, (i.count() + 2 * slack).div_ceil(2)))
+    });
     let plan = Encodings::of(wires, lookup_rows.chain(output_rows));
     let groups = groups(program, &plan, share);
     let mut renamed: Vec<u32> = (0..wires as u32).collect();
@@ -89,7 +91,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, share: bool) -> Body {
         first += count;
     }
     let mut outputs = Vec::new();
-    for (output, (_, node, spec)) in program.outputs.iter().zip(graph.outputs()) {
+    for ((output, &slack), (_, node, spec)) in program.outputs.iter().zip(slack).zip(graph.outputs()) {
         debug_assert_eq!(graph.node(output.node).name, node.name);
         let decode = |(affine, range): &(Affine, Interval)| {
             let mut terms = affine.terms.iter().map(|(&w, &v)| (w, v));
@@ -103,6 +105,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, share: bool) -> Body {
             shape,
             spec: spec.clone(),
             rows,
+            slack,
             shifts,
         });
     }

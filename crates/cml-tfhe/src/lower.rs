@@ -15,13 +15,16 @@ use std::collections::BTreeMap;
 pub struct Options {
     /// What parameters are chosen for.
     pub goal: Goal,
-    /// Layers (lookups of the graph) that may be off by one level of their table,
-    /// each with the most slack: see [`crate::noise::Requirement::slack`]. None by default.
+    /// Layers (lookups of the graph) that may be off by one level of their table, each with
+    /// the most slack: see [`crate::noise::Requirement::slack`]. Outputs, by name, that may
+    /// be off by so many units, up to a 32nd of their range. None by default.
     pub approximate: BTreeMap<String, u64>,
     /// Whether layers may become single lookups on combinations of inputs.
     pub fuse: bool,
 }
 
+/// Share of an output's range that its slack may be, at most.
+const OUTPUT_SHARE: u64 = 32;
 /// Most values of a fused lookup; parameters rarely reach as far.
 const MAX_FUSED: u64 = 1 << 12;
 
@@ -119,8 +122,17 @@ pub fn lower_reported(
 
 /// The cheaper of the programs with and without shared rotations, with its parameters.
 fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(Body, Choice), LowerError> {
+    let slack: Vec<u64> = program
+        .outputs
+        .iter()
+        .map(|output| {
+            let most = options.approximate.get(&graph.node(output.node).name);
+            let values = output.rows.iter().map(|(_, range)| range.count()).max();
+            most.map_or(0, |&most| most.min(values.unwrap_or(0) / OUTPUT_SHARE))
+        })
+        .collect();
     let encoded = |share| {
-        let mut body = encode(program, graph, share);
+        let mut body = encode(program, graph, share, &slack);
         loosen(&mut body, &options.approximate);
         body
     };

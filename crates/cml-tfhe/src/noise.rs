@@ -174,8 +174,7 @@ fn variance_through(
 
 /// Smallest distance, on the torus, from the exact point of a value to an error of the reader.
 ///
-/// For the client it is the half step `1 / (4P)`, for an exact lookup too, with
-/// slack `W` it is `(2W + 1) / (4P)`. In a table of `L` coefficients the change at
+/// It is the half step `1 / (4P)`; with slack `W` it is `(2W + 1) / (4P)`. In a table of `L` coefficients the change at
 /// the value `t` lies at the integer nearest to `(2t - 1) L / 2P`, so it may come
 /// nearer by up to half a coefficient: with `a / q` the reduced `L / 2P`, these
 /// fractions run through all multiples of `1/q` if `q` is odd, and through the odd
@@ -190,7 +189,7 @@ pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
     let period = requirement.half_period;
     let half_step = 0.25 / period as f64;
     match requirement.reader {
-        Reader::Client => half_step,
+        Reader::Client => (2 * requirement.slack + 1) as f64 * half_step,
         Reader::Lookup if period == 0 || 2 * u128::from(period) > table_size.into() => 0.0,
         Reader::Lookup => {
             let q = 2 * period / gcd(table_size, 2 * period);

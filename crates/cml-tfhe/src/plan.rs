@@ -73,7 +73,10 @@ impl Plan {
         let mut groups: Vec<(usize, u32, usize)> = Vec::new();
         for demand in demands.iter().filter(|d| !d.rotations.is_empty()) {
             let level = demand.rotations[0].0;
-            match groups.iter_mut().find(|g| (g.0, g.1) == (level, demand.extension)) {
+            match groups
+                .iter_mut()
+                .find(|g| (g.0, g.1) == (level, demand.extension))
+            {
                 Some(group) => group.2 += demand.rotations.len(),
                 None => groups.push((level, demand.extension, demand.rotations.len())),
             }

@@ -128,7 +128,7 @@ impl<'c> Simulator<'c> {
         for output in circuit.outputs() {
             let decode = |(row, shift): (&crate::circuit::Row, &i64)| {
                 let steps = nearest_value(row_phase(circuit, row, &wires), circuit.step(row.encoding));
-                circuit.output_value(row, steps) + shift
+                circuit.output_value(output, row, steps) + shift
             };
             let data = output.rows.iter().zip(&output.shifts).map(decode).collect();
             results.push(Tensor::new(output.shape.clone(), data)?);

@@ -44,7 +44,11 @@ pub fn lower_tuned<E: From<LowerError>>(
     };
     let time = |circuit: &Circuit| -> f64 {
         let cost = |r: &crate::circuit::Rotation| {
-            options.goal.cost.lookup(circuit.parameters(), r.extension).total_ns()
+            options
+                .goal
+                .cost
+                .lookup(circuit.parameters(), r.extension)
+                .total_ns()
         };
         circuit.rotations().map(cost).sum()
     };
@@ -74,7 +78,8 @@ pub fn lower_tuned<E: From<LowerError>>(
         }
         Ok(good)
     };
-    let names = by_time(&best.circuit);
+    let mut names = by_time(&best.circuit);
+    names.extend(best.circuit.outputs().iter().map(|o| o.name.clone()));
     let all = |slack| names.iter().map(|name| (name.clone(), slack)).collect();
     if attempt(&all(u64::MAX), &mut best)? {
         return Ok(best);

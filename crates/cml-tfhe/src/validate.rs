@@ -117,7 +117,10 @@ impl Circuit {
                     Ok(found) => found.range,
                     Err(why) => return fail("output", i, &why),
                 };
-                let most = 2 * self.body.encodings[row.encoding as usize].half_period - 1;
+                let period = self.body.encodings[row.encoding as usize].half_period;
+                let Some(most) = (2 * period - 1).checked_sub(output.slack.saturating_mul(2)) else {
+                    return fail("output", i, "slack leaves no room for values");
+                };
                 if range.lo < 0 || range.hi as u64 > most {
                     return fail(
                         "output",

@@ -44,7 +44,12 @@ pub(crate) struct Args {
     /// Let layers be off by one level of their table, as long as the accuracy on --calibrate is at most
     /// so much lower, in points: 0.3%. By default every result is exact. Not with --strict: whoever
     /// sees a decrypted result learns something about its noise.
-    #[arg(long, value_name = "POINTS", requires = "calibrate", conflicts_with = "strict")]
+    #[arg(
+        long,
+        value_name = "POINTS",
+        requires = "calibrate",
+        conflicts_with = "strict"
+    )]
     max_accuracy_loss: Option<Points>,
     /// Samples to measure accuracy with: a built-in data set, or a CSV, NPY or NPZ file. Of one with a test
     /// split, the other rows are used; without labels, the classes of the exact circuit count as right.
@@ -214,7 +219,10 @@ fn tune(
 }
 
 fn counts(pass: &PassReport) -> Value {
-    pass.counts.iter().map(|&(name, n)| (name.to_owned(), json!(n))).collect()
+    pass.counts
+        .iter()
+        .map(|&(name, n)| (name.to_owned(), json!(n)))
+        .collect()
 }
 
 /// One line for each pass that did something.
