@@ -54,8 +54,12 @@ fn check(recipe: &Recipe) -> Result<Circuit, LowerError> {
     let graph = recipe.build();
     let optimized = optimize(&graph).unwrap();
     let compiled = if recipe.optimize { &optimized } else { &graph };
-    let circuit = lower(compiled, &analyze(compiled), &Options::default())
-        .inspect_err(|error| check_refusal(compiled, error))?;
+    let options = Options {
+        fuse: recipe.optimize,
+        ..Options::default()
+    };
+    let circuit =
+        lower(compiled, &analyze(compiled), &options).inspect_err(|error| check_refusal(compiled, error))?;
     check_circuit(compiled, &circuit);
     let mut simulator = Simulator::new(&circuit, Noise::Exact);
     for at in 0..SAMPLES {
@@ -94,7 +98,8 @@ fn random_graphs_compute_the_same_at_every_stage() {
         refused.get()
     );
     assert!(
-        lookups.get() >= 10 * CASES as usize,
+        // What the passes leave of some 20 a graph.
+        lookups.get() >= 8 * CASES as usize,
         "only {} lookups in {CASES} graphs",
         lookups.get()
     );
@@ -126,7 +131,12 @@ fn one_dot(weight: i64) -> Graph {
 
 #[test]
 fn a_graph_that_is_too_wide_is_refused_with_layer_width_and_limit() {
-    let refusal = |graph: &Graph| lower(graph, &analyze(graph), &Options::default()).unwrap_err();
+    let options = Options {
+        // Two inputs of 16 values would do for a single lookup.
+        fuse: false,
+        ..Options::default()
+    };
+    let refusal = |graph: &Graph| lower(graph, &analyze(graph), &options).unwrap_err();
     let graph = one_dot(10_000);
     let error = refusal(&graph);
     check_refusal(&graph, &error);

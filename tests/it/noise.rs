@@ -33,6 +33,8 @@ fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
             budget_log2,
             ..Goal::default()
         },
+        // The levels are what is tested.
+        fuse: false,
         ..Options::default()
     };
     lower(graph, &analyze(graph), &options).unwrap()

@@ -19,7 +19,7 @@ fn refused(change: impl FnOnce(&mut OpenCircuit)) {
 #[test]
 fn a_wire_read_twice_would_understate_the_noise() {
     refused(|c| {
-        for lookup in c.levels.iter_mut().flat_map(|l| &mut l.lookups) {
+        for rotation in c.levels.iter_mut().flat_map(|l| &mut l.rotations) {
             let split = |&(w, v): &(u32, i64)| {
                 if v.abs() == 2 {
                     vec![(w, v / 2); 2]
@@ -27,7 +27,7 @@ fn a_wire_read_twice_would_understate_the_noise() {
                     vec![(w, v)]
                 }
             };
-            lookup.row.terms = lookup.row.terms.iter().flat_map(split).collect();
+            rotation.row.terms = rotation.row.terms.iter().flat_map(split).collect();
         }
     });
     refused(|c| c.outputs[0].rows[0].terms[0].1 = 0);

@@ -202,14 +202,14 @@ impl Circuit {
                     table.len() - 1
                 ));
             }
+            if image.magnitude() > 1 << 40 {
+                return Err("table holds values beyond 2^40".to_owned());
+            }
             if table::half_period(table) > period {
                 return Err(format!(
                     "table needs a half period of {} values, the encoding has {period}",
                     table::half_period(table)
                 ));
-            }
-            if image.magnitude() > 1 << 40 {
-                return Err("table holds values beyond 2^40".to_owned());
             }
             if rotation.slack > table::narrowest_plateau(table, period) {
                 return Err(format!("slack of {} is wider than a plateau", rotation.slack));
