@@ -4,6 +4,7 @@
 //! training needs. Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 
 mod args;
+mod bench;
 mod bless;
 mod cache;
 mod ci;
@@ -41,6 +42,11 @@ const COMMANDS: &[Command] = &[
         name: "seeds",
         help: seeds::HELP,
         run: seeds::run,
+    },
+    Command {
+        name: "bench",
+        help: bench::HELP,
+        run: bench::run,
     },
     Command {
         name: "test",

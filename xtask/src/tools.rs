@@ -51,6 +51,13 @@ pub(crate) fn in_ci() -> bool {
     env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 
+/// The class of machine that runs this: nothing that tells one machine from another.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let plural = if cores == 1 { "" } else { "s" };
+    format!("{} {}, {cores} core{plural}", env::consts::ARCH, env::consts::OS)
+}
+
 /// The cargo that runs this program, in the workspace's root.
 pub(crate) fn cargo(libtorch: Option<&Libtorch>) -> Result<Command> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -13,7 +13,7 @@ mod spread;
 mod stages;
 mod store;
 mod systems;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -1,7 +1,7 @@
 //! Results by entry, kept in `target/seeds`, so that a page can be built again without training.
 
 use super::systems::System;
-use crate::tools::root;
+use crate::tools::{machine, root};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::fs;
@@ -63,17 +63,6 @@ fn configs(system: &System) -> Result<Value> {
         texts[name] = json!(text);
     }
     Ok(texts)
-}
-
-/// The class of machine that runs this: nothing that tells one machine from another.
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let plural = if cores == 1 { "" } else { "s" };
-    format!(
-        "{} {}, {cores} core{plural}",
-        std::env::consts::ARCH,
-        std::env::consts::OS
-    )
 }
 
 #[cfg(test)]

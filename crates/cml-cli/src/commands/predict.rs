@@ -97,6 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "encrypt_seconds": encrypting.as_secs_f64(),
         "first_inference_seconds": seconds[0],
         "run_seconds": total,
+        "inference_seconds": seconds,
         "results": results_json(&circuit, &results),
     });
     let mut report = Report::new(text, json);
