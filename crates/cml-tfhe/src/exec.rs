@@ -6,6 +6,7 @@
 mod batch;
 mod keyswitch;
 mod measure;
+mod product;
 mod switch;
 
 use rayon::prelude::*;

@@ -10,14 +10,15 @@
 //! rotates each by a power of `X`, and the key of size `N` serves all of them (extended bootstrapping:
 //! Lee and Yoon, "Discretization error reduction for high precision torus FHE", PKC 2023).
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
+use tfhe::core_crypto::fft_impl::fft64::ABox;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, MonomialDegree,
-    add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
-    extract_lwe_sample_from_glwe_ciphertext,
+    ComputationBuffers, Container, GlweCiphertext, LweCiphertextOwned, MonomialDegree,
+    add_external_product_assign_mem_optimized_requirement, extract_lwe_sample_from_glwe_ciphertext,
 };
 
 use super::keyswitch::keyswitch_batch;
+use super::product::{Digits, Products, aligned};
 use super::switch::Rotations;
 use super::{Evaluator, ExecError, Job};
 use crate::keys::{Ciphertext, modulus32, modulus64};
@@ -28,15 +29,19 @@ const MOST: usize = 16;
 /// Memory for the accumulators of a batch, in bytes.
 const MOST_BYTES: usize = 4 << 20;
 
+/// One polynomial of each of the accumulator's.
+type Lane = GlweCiphertext<ABox<[u64]>>;
+
 /// Buffers of one thread.
 pub(super) struct Scratch {
     /// Inputs under the small key, by job.
     small: Vec<LweCiphertextOwned<u32>>,
     /// Lanes of the accumulators, job by job.
-    lanes: Vec<GlweCiphertextOwned<u64>>,
+    lanes: Vec<Lane>,
     rotations: Vec<Rotations>,
-    /// Lanes of one accumulator, rotated, less what they were.
-    differences: Vec<GlweCiphertextOwned<u64>>,
+    /// Of one accumulator: its lanes, rotated, less what they were, in digits.
+    digits: Vec<Digits>,
+    products: Products,
     table: Vec<u64>,
     sample: LweCiphertextOwned<u64>,
     buffers: ComputationBuffers,
@@ -60,7 +65,8 @@ impl Evaluator {
             small: Vec::new(),
             lanes: Vec::new(),
             rotations: Vec::new(),
-            differences: Vec::new(),
+            digits: Vec::new(),
+            products: Products::new(&self.dimensions),
             table: Vec::new(),
             sample: LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64()),
             buffers,
@@ -96,25 +102,21 @@ impl Evaluator {
                 if degree == 0 {
                     continue;
                 }
-                let differences = &mut scratch.differences[..extension];
+                // All differences are taken before any lane changes.
                 for (lane, from) in lanes.iter().enumerate() {
                     let place = lane + degree;
                     let (to, power) = (place % extension, place / extension % (2 * n));
-                    arch.dispatch(RotateAndSubtract {
-                        results: differences[to].as_mut(),
-                        polynomials: from.as_ref(),
-                        less: lanes[to].as_ref(),
-                        n,
-                        degree: power,
-                    });
+                    let less = lanes[to].as_ref();
+                    scratch.digits[to].decompose_difference(arch, from.as_ref(), less, power);
                 }
-                for (lane, difference) in lanes.iter_mut().zip(differences) {
-                    add_external_product_assign_mem_optimized(
-                        lane,
-                        &element,
-                        difference,
+                for (lane, digits) in lanes.iter_mut().zip(&scratch.digits) {
+                    scratch.products.add(
+                        arch,
+                        lane.as_mut(),
+                        digits,
+                        element,
                         self.key.fft(),
-                        scratch.buffers.stack(),
+                        &mut scratch.buffers,
                     );
                 }
             }
@@ -125,12 +127,13 @@ impl Evaluator {
     /// accumulator.
     pub(super) fn start(&self, jobs: &[Job<'_>], extension: usize, scratch: &mut Scratch) {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
-        let empty = || GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
+        let words = glwe_size.0 * polynomial.0;
+        let empty = || GlweCiphertext::from_container(aligned(words), polynomial, modulus64());
         while scratch.lanes.len() < jobs.len() * extension {
             scratch.lanes.push(empty());
         }
-        while scratch.differences.len() < extension {
-            scratch.differences.push(empty());
+        while scratch.digits.len() < extension {
+            scratch.digits.push(Digits::new(&self.dimensions));
         }
         while scratch.small.len() < jobs.len() {
             let size = self.dimensions.lwe.to_lwe_size();
@@ -160,10 +163,10 @@ impl Evaluator {
     }
 
     /// Adds up the coefficients that a table is read from.
-    pub(super) fn read(
+    pub(super) fn read<C: Container<Element = u64>>(
         &self,
         reading: &Reading,
-        lanes: &[GlweCiphertextOwned<u64>],
+        lanes: &[GlweCiphertext<C>],
         sample: &mut LweCiphertextOwned<u64>,
     ) -> Ciphertext {
         let mut sum = Ciphertext::trivial(self.dimensions.big.0, reading.constant);
@@ -200,43 +203,6 @@ pub(super) fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
     };
     write(high, stay, negative);
     write(low, wrap, !negative);
-}
-
-/// `X^degree * p - q` for each polynomial `p` of `n` coefficients, and `q` of the same place.
-struct RotateAndSubtract<'a> {
-    results: &'a mut [u64],
-    polynomials: &'a [u64],
-    less: &'a [u64],
-    n: usize,
-    degree: usize,
-}
-
-impl WithSimd for RotateAndSubtract<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let (n, negative, shift) = (self.n, self.degree >= self.n, self.degree % self.n);
-        let polynomials = self.polynomials.chunks_exact(n).zip(self.less.chunks_exact(n));
-        for (result, (polynomial, less)) in self.results.chunks_exact_mut(n).zip(polynomials) {
-            let (stay, wrap) = polynomial.split_at(n - shift);
-            let (low, high) = result.split_at_mut(shift);
-            let (less_low, less_high) = less.split_at(shift);
-            subtract(high, stay, less_high, negative);
-            subtract(low, wrap, less_low, !negative);
-        }
-    }
-}
-
-/// `from - less` or, negated, `-from - less`.
-#[inline(always)]
-fn subtract(to: &mut [u64], from: &[u64], less: &[u64], negated: bool) {
-    let all = to.iter_mut().zip(from).zip(less);
-    if negated {
-        all.for_each(|((to, &p), &q)| *to = p.wrapping_add(q).wrapping_neg());
-    } else {
-        all.for_each(|((to, &p), &q)| *to = p.wrapping_sub(q));
-    }
 }
 
 /// `jobs` in batches of at most `most`: a multiple of `threads` batches, of sizes that differ by one at
