@@ -4,7 +4,8 @@
 
 Runs in the project's root. Prints one JSON object on standard output, everything else on standard error.
 NETWORK is checkerboard (from the ONNX file), iris or digits; SETTING is exact, example, or approximate-N
-(accumulators rounded to N bits, approximately), and @ROWS behind it calibrates on so many training rows only.
+(accumulators rounded to N bits, approximately). approximate-N-P fails with probability P a lookup instead of 0.1.
+@ROWS behind it calibrates on so many training rows only.
 """
 
 import contextlib
@@ -47,10 +48,11 @@ def rounding(setting):
         return None, EXACT_P_ERROR
     if setting == "example":
         return {"n_bits": 6, "method": "exact"}, LOOSE_P_ERROR
-    kind, bits = setting.split("-")
-    if kind != "approximate":
-        raise SystemExit(f"no setting `{setting}`; there are exact, example and approximate-N")
-    return {"n_bits": int(bits), "method": "approximate"}, LOOSE_P_ERROR
+    kind, *numbers = setting.split("-")
+    if kind != "approximate" or len(numbers) not in (1, 2):
+        raise SystemExit(f"no setting `{setting}`; there are exact, example, approximate-N and approximate-N-P")
+    p_error = float(numbers[1]) if len(numbers) == 2 else LOOSE_P_ERROR
+    return {"n_bits": int(numbers[0]), "method": "approximate"}, p_error
 
 
 def checkerboard(setting, path):
