@@ -130,8 +130,14 @@ impl Cml {
     /// Runs `cml ARGS --json` and returns the object, and whether `cml` was content with it
     /// (exit code 0); progress streams on standard error.
     pub(crate) fn json(&self, args: &[&str]) -> Result<(Value, bool)> {
+        self.json_with(args, &[])
+    }
+
+    /// [`Cml::json`] with variables of the environment.
+    pub(crate) fn json_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Result<(Value, bool)> {
         let mut command = self.command(args)?;
         command
+            .envs(variables.iter().copied())
             .arg("--json")
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());

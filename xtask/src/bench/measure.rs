@@ -1,6 +1,5 @@
 //! One network through the `cml` binary: every figure comes out of a command with `--json`.
 
-use super::limit;
 use super::networks::{Network, Work};
 use super::store::FOLDER;
 use crate::tools::{Cml, cargo, root, run};
@@ -25,7 +24,13 @@ pub(crate) fn measure(cml: &Cml, network: &Network, samples: u64) -> Result<Valu
         Work::StandIn { .. } => Value::Null,
         _ => must(&[&["simulate", graph.as_str()], &on_data[..]].concat())?["accuracy"].clone(),
     };
-    let compiled = must(&["compile", &graph, "-o", &circuit])?;
+    let compile = [&["compile", &graph, "-o", &circuit], network.options].concat();
+    let compiled = must(&compile)?;
+    // Of one thread alone, which nobody disturbs, and of all of them at work.
+    let alone = cml
+        .json_with(&["plan", &circuit], &[("RAYON_NUM_THREADS", "1")])?
+        .0;
+    let plan = must(&["plan", &circuit])?;
 
     let (client, server) = (file(".client.key"), file(".server.key"));
     let keys = ["--client-key", client.as_str(), "--server-key", &server];
@@ -40,15 +45,23 @@ pub(crate) fn measure(cml: &Cml, network: &Network, samples: u64) -> Result<Valu
         fs::remove_file(root()?.join(key)).with_context(|| format!("cannot remove {key}"))?;
     }
 
-    let agrees = prefix(&predicted["results"], &batch["results"]);
-    let singles = limit::singles(&compiled["parameters"])
-        .inspect_err(|error| eprintln!("note: no limit for {}: {error:#}", network.name))
-        .unwrap_or(Value::Null);
+    // Noise decides about an approximate result, so no two runs need to agree.
+    let exact = compiled["exact"] == json!(true);
+    let agrees = exact
+        .then(|| prefix(&predicted["results"], &batch["results"]))
+        .flatten();
+    let noisy = match network.work {
+        Work::StandIn { .. } => Value::Null,
+        _ => {
+            let simulate = ["simulate", circuit.as_str(), "--noise", "1"];
+            must(&[&simulate, &on_data[..]].concat())?["accuracy"].clone()
+        }
+    };
     let inferences = predicted["inference_seconds"]
         .as_array()
         .cloned()
         .unwrap_or_default();
-    let mut result = json!({
+    let result = json!({
         "title": network.title,
         "accuracy": accuracy,
         "keygen_seconds": keygen["seconds"],
@@ -57,24 +70,30 @@ pub(crate) fn measure(cml: &Cml, network: &Network, samples: u64) -> Result<Valu
         "expand_seconds": batch["expand_seconds"],
         "parameters_text": compiled["parameters_text"],
         "lookups": compiled["lookups"],
-        "rotations": first_of(&compiled, &["rotations", "blind_rotations", "lookups"]),
-        "keyswitches": first_of(&compiled, &["keyswitches", "rotations", "lookups"]),
-        "predicted_seconds": predicted_seconds(&compiled, limit::cores()),
+        "rotations": compiled["rotations"],
+        "exact": compiled["exact"],
+        "predicted_seconds": plan["seconds"],
+        "limit_seconds": plan["limit_seconds"],
+        "single_limit_seconds": alone["limit_seconds"].as_f64().map(|s| s / cores()),
+        "peak_bytes": plan["peak_bytes"],
         "first_seconds": predicted["first_inference_seconds"],
         "inference_seconds": inferences,
         "median_seconds": median(inferences.iter().skip(1).filter_map(Value::as_f64).collect()),
         "samples": predicted["samples"],
         "different": predicted["different"],
+        "other_classes": predicted["other_classes"],
+        "correct": predicted["correct"],
+        "noisy_accuracy": noisy,
         "batch_samples": batch["samples"],
         "batch_seconds": batch["seconds"],
         "batch_agrees": agrees,
-        "singles": singles,
     });
-    result["limit_seconds"] = match compiled["limit_seconds"].as_f64() {
-        Some(stated) => json!(stated),
-        None => json!(limit::seconds(&result, limit::cores())),
-    };
     Ok(result)
+}
+
+/// Cores of this host.
+fn cores() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
 }
 
 /// Makes the graph's file; returns the data to run it on.
@@ -162,23 +181,6 @@ fn prefix(few: &Value, many: &Value) -> Option<bool> {
     Some(few[..common] == many[..common])
 }
 
-/// The first of the fields that is there: names that a later `cml` may use, then today's.
-fn first_of(object: &Value, fields: &[&str]) -> Value {
-    let found = fields
-        .iter()
-        .map(|field| &object[*field])
-        .find(|value| value.is_number());
-    found.cloned().unwrap_or(Value::Null)
-}
-
-/// What `cml compile` expects of this host.
-fn predicted_seconds(compiled: &Value, cores: f64) -> Option<f64> {
-    if let Some(seconds) = compiled["predicted_seconds"].as_f64() {
-        return Some(seconds);
-    }
-    Some(compiled["predicted_ms_a_lookup"].as_f64()? * compiled["lookups"].as_f64()? / 1e3 / cores)
-}
-
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
@@ -198,18 +200,6 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(Vec::new()), None);
-    }
-
-    #[test]
-    fn predictions_of_older_and_newer_compilers_are_read() {
-        let older = json!({"predicted_ms_a_lookup": 10.0, "lookups": 100});
-        assert_eq!(predicted_seconds(&older, 2.0), Some(0.5));
-        assert_eq!(
-            predicted_seconds(&json!({"predicted_seconds": 3.0}), 2.0),
-            Some(3.0)
-        );
-        assert_eq!(predicted_seconds(&json!({}), 2.0), None);
-        assert_eq!(first_of(&older, &["rotations", "lookups"]), json!(100));
     }
 
     #[test]

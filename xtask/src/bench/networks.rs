@@ -10,6 +10,8 @@ pub(crate) struct Network {
     /// For people.
     pub(crate) title: String,
     pub(crate) work: Work,
+    /// For `cml compile`.
+    pub(crate) options: &'static [&'static str],
     /// Samples of the run that shows throughput.
     pub(crate) batch: u64,
     /// Takes so long that it has to be asked for.
@@ -29,16 +31,16 @@ pub(crate) enum Work {
 
 /// What is timed when nothing else is asked for, then the slow ones.
 pub(crate) fn all() -> Vec<Network> {
-    let network = |name: &str, title: &str, work: Work| Network {
+    let network = |name: &str, title: &str, work: &Work, options: &'static [&'static str]| Network {
         name: name.to_owned(),
         title: title.to_owned(),
-        work,
+        work: work.clone(),
+        options,
         batch: 8,
         slow: false,
     };
-    let trained = |name: &str, title: &str| {
-        let config = name.to_owned();
-        network(name, title, Work::Trained { config })
+    let trained = |config: &str| Work::Trained {
+        config: config.to_owned(),
     };
     let stand_in = |layers: u32| Network {
         batch: 2,
@@ -46,21 +48,63 @@ pub(crate) fn all() -> Vec<Network> {
         ..network(
             &format!("mnist_{layers}"),
             &format!("stand-in, 784 inputs, {layers} hidden layers of 92, random 3-bit weights"),
-            Work::StandIn { layers },
+            &Work::StandIn { layers },
+            &[],
         )
     };
+    let peer = Work::Onnx {
+        file: "crates/cml-onnx/tests/vectors/checkerboard_peer.qonnx.onnx".to_owned(),
+        data: "checkerboard.csv".to_owned(),
+    };
+    let (demo, iris) = (trained("qat_checkerboard"), trained("iris_small"));
+    let digits = trained("digits_small");
     vec![
         network(
             "checkerboard_peer",
             "checkerboard 2-100-100-2, from Brevitas by ONNX",
-            Work::Onnx {
-                file: "crates/cml-onnx/tests/vectors/checkerboard_peer.qonnx.onnx".to_owned(),
-                data: "checkerboard.csv".to_owned(),
-            },
+            &peer,
+            &[],
         ),
-        trained("qat_checkerboard", "checkerboard 2-100-100-2, the demo"),
-        trained("iris", "Iris 4-20-20-3"),
-        trained("digits", "Digits, convolutional"),
+        network(
+            "checkerboard_peer_layers",
+            "the same, not fused",
+            &peer,
+            &["--no-fuse"],
+        ),
+        network(
+            "checkerboard_peer_approximate",
+            "the same, not fused, approximate",
+            &peer,
+            &[
+                "--no-fuse",
+                "--max-accuracy-loss",
+                "0.4%",
+                "--calibrate",
+                "checkerboard.csv",
+                "--max-key-mb",
+                "20",
+            ],
+        ),
+        network(
+            "qat_checkerboard",
+            "checkerboard 2-100-100-2, the demo",
+            &demo,
+            &[],
+        ),
+        network(
+            "qat_checkerboard_layers",
+            "the same, not fused",
+            &demo,
+            &["--no-fuse"],
+        ),
+        network("iris_small", "Iris 4-12-12-3", &iris, &[]),
+        network("digits_small", "Digits, convolutional", &digits, &[]),
+        network(
+            "digits_small_approximate",
+            "the same, approximate",
+            &digits,
+            &["--max-accuracy-loss", "0.5%", "--calibrate", "digits"],
+        ),
         stand_in(20),
         stand_in(50),
     ]
@@ -78,6 +122,7 @@ pub(crate) fn of_file(file: &str, data: &str) -> Network {
             file: file.to_owned(),
             data: data.to_owned(),
         },
+        options: &[],
         batch: 8,
         slow: false,
     }

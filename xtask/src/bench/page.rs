@@ -43,9 +43,11 @@ fn sections(results: &Results) -> Vec<(&'static str, &'static str, Table)> {
         .collect()
 }
 
-const TIME: &str = "One encrypted inference: the first, and the median of those after it. The limit is (blind \
-    rotations by the best single time that was measured, and keyswitches by theirs) / cores. *Batch* is the time a \
-    sample in one `cml run` of several samples. Every decrypted result is compared with the interpreter's.";
+const TIME: &str = "One encrypted inference: the first, and the median of those after it. *Predicted* is what \
+    `cml plan` says before any key exists. *Limit*: all blind rotations and keyswitches, at the time that they take \
+    while all cores are at work, over the cores; *of a core alone*: at the time that they take on one core while the \
+    others rest. *Batch* is the time a sample in one `cml run` of several samples. Every decrypted result is compared \
+    with the interpreter's; of an approximate circuit the classes are.";
 const KEYS: &str =
     "Keys are drawn by the client and uploaded with their seeds; the server expands them once.";
 const KERNELS: &str = "On one thread, by bits of the lookup's input, at most 2^-40 failures, norm 8 of the weights \
@@ -56,8 +58,7 @@ const PEER: &str = "The same task in both, in turn, in one run. The checkerboard
     in both; of Iris and Digits each trains the network of its example. *Exact* is 2^-40 failures a lookup; \
     *approximate-N* rounds accumulators to N bits, approximately, with p_error 0.1; *example* rounds exactly to 6 bits \
     with p_error 0.1. *@R*: calibrated on R training rows, which gives narrower accumulators, and overflows where a \
-    value did not occur in them. Accuracy is that of the clear simulation with noise on up to 500 test samples. Ours \
-    is always exact.";
+    value did not occur in them. Accuracy is that of the clear simulation with noise on test samples.";
 
 fn times(results: &Results) -> Table {
     let row = |name: String, r: &Value| {
@@ -70,11 +71,21 @@ fn times(results: &Results) -> Table {
             seconds(&r["first_seconds"]),
             seconds(&r["median_seconds"]),
             seconds(&r["limit_seconds"]),
+            seconds(&r["single_limit_seconds"]),
             times_of(ratio(&r["median_seconds"], &r["limit_seconds"])),
             batch.map_or(NONE.to_owned(), |b| {
                 format!("{b:.2} s ({} at once)", r["batch_samples"])
             }),
-            format!("{} of {}", whole(&r["different"]), whole(&r["samples"])),
+            if r["exact"] == Value::Bool(false) {
+                format!(
+                    "{} of {} classes",
+                    whole(&r["other_classes"]),
+                    whole(&r["samples"])
+                )
+            } else {
+                format!("{} of {}", whole(&r["different"]), whole(&r["samples"]))
+            },
+            percent(&r["noisy_accuracy"]),
         ]
     };
     Table {
@@ -86,9 +97,11 @@ fn times(results: &Results) -> Table {
             "first",
             "median",
             "limit",
+            "of a core alone",
             "median / limit",
             "batch, a sample",
             "results that differ",
+            "accuracy",
         ],
         rows: in_order(results).map(|(name, r)| row(name, r)).collect(),
     }
@@ -172,12 +185,12 @@ fn peers(results: &Results) -> Table {
         let (ours, theirs) = (&r["ours"], &r["peer"]);
         vec![
             format!(
-                "{}, {}",
+                "{}, its {}",
                 r["network"].as_str().unwrap_or("?"),
                 r["setting"].as_str().unwrap_or("?")
             ),
             percent(&theirs["accuracy"]),
-            percent(&ours["accuracy"]),
+            percent(&ours["noisy_accuracy"]),
             seconds(&theirs["median_seconds"]),
             seconds(&ours["median_seconds"]),
             times_of(ratio(&theirs["median_seconds"], &ours["median_seconds"])),
@@ -189,7 +202,7 @@ fn peers(results: &Results) -> Table {
     };
     Table {
         header: vec![
-            "network, its setting",
+            "network of ours, setting of its",
             "its accuracy",
             "ours",
             "its median inference",

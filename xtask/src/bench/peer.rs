@@ -26,17 +26,22 @@ struct Case {
 
 const CASES: &[Case] = &[
     Case {
-        network: "checkerboard_peer",
+        network: "checkerboard_peer_layers",
         peer: "checkerboard",
-        settings: &["exact", "exact@1000", "approximate-6", "approximate-6@1000"],
+        settings: &["exact", "exact@1000"],
     },
     Case {
-        network: "iris",
+        network: "checkerboard_peer_approximate",
+        peer: "checkerboard",
+        settings: &["approximate-6", "approximate-6@1000"],
+    },
+    Case {
+        network: "iris_small",
         peer: "iris",
         settings: &["exact"],
     },
     Case {
-        network: "digits",
+        network: "digits_small_approximate",
         peer: "digits",
         settings: &["approximate-6", "example"],
     },

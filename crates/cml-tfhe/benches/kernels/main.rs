@@ -1,8 +1,6 @@
 //! The kernels by precision, and tfhe's own batch function beside ours.
 //!
-//! `cargo xtask bench --kernels`, or `cargo bench -p cml-tfhe --bench kernels -- FILTER`. With
-//! `--single PARAMETERS` (one JSON object, as `cml compile --json` prints it) it measures only what the
-//! limit of a network is made of, and prints one JSON object.
+//! `cargo xtask bench --kernels`, or `cargo bench -p cml-tfhe --bench kernels -- FILTER`.
 
 mod ours;
 mod theirs;
@@ -16,12 +14,6 @@ const BATCH: usize = 8;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    if let Some(at) = args.iter().position(|arg| arg == "--single") {
-        let text = args.get(at + 1).expect("`--single` needs parameters");
-        let parameters = serde_json::from_str(text).expect("parameters as `cml compile --json` prints them");
-        println!("{}", Kit::new(&parameters).single());
-        return;
-    }
     // One thread: kernels are compared with each other, not with the number of cores.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     pool.expect("a pool of one thread").install(|| {
@@ -44,9 +36,12 @@ fn main() {
 }
 
 fn kernels(criterion: &mut Criterion, bits: u32) {
-    let parameters = ours::parameters(bits);
-    println!("parameters {bits}_bits {parameters}");
-    let kit = Kit::new(&parameters);
+    let (parameters, extension) = ours::parameters(bits);
+    println!(
+        "parameters {bits}_bits {parameters}, table {extension} x {}",
+        parameters.polynomial_size
+    );
+    let kit = Kit::new(&parameters, extension);
     let mut group = criterion.benchmark_group(format!("{bits}_bits"));
     group.sampling_mode(SamplingMode::Flat);
     group.bench_function("keyswitch", |b| b.iter_custom(|n| kit.parts(n).0));

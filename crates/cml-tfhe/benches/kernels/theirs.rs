@@ -6,7 +6,7 @@ use tfhe::core_crypto::prelude::*;
 /// TUniform in units of 2^-64.
 ///
 /// 4, 6 and 8 bits: tfhe's published sets for 2 + 2, 3 + 3 and 4 + 4 bits at 2^-40 (V1_6, TUniform). It has
-/// none for 3, 5 and 7: these are the smallest that read as many values as often, by the same formulas.
+/// none for 3, 5 and 7: these are of the sizes that such lookups take, for timing only.
 const SETS: [(u32, Set); 6] = [
     (3, (728, (2, 1024), (21, 1), (3, 5), (50, 17))),
     (4, (839, (1, 2048), (23, 1), (3, 5), (47, 17))),

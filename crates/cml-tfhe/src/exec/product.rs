@@ -74,7 +74,9 @@ impl WithSimd for DecomposeDifference<'_> {
         let (negative, shift) = (self.degree >= n, self.degree % n);
         let bits = base_log * self.levels;
         // The last level's digits hold what is still to be taken apart.
-        let (lower, state) = self.digits.split_at_mut((self.levels as usize - 1) * self.from.len());
+        let (lower, state) = self
+            .digits
+            .split_at_mut((self.levels as usize - 1) * self.from.len());
         let polynomials = self.from.chunks_exact(n).zip(self.less.chunks_exact(n));
         for (state, (from, less)) in state.chunks_exact_mut(n).zip(polynomials) {
             let (stay, wrap) = from.split_at(n - shift);
