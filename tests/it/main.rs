@@ -6,6 +6,7 @@
 //! | `differential` | interpreter == optimized interpreter == simulated circuit |
 //! | `encrypted` | decrypted == interpreter, through files |
 //! | `artifacts` | a damaged, foreign or misplaced file is refused with its name and the reason |
+//! | `approximate` | layers with slack are off by one level at most, plans add up |
 //! | `lies` | a circuit file that contradicts itself is refused, whatever its checksum |
 //! | `noise` | lookups fail as often as the noise model says |
 //! | `snapshots` | graph, widths and circuit of small networks, as dumped |
@@ -13,6 +14,7 @@
 //! `networks` holds the hand-made networks, `random` the generator, `forge` the
 //! open copy of a circuit's wire form, `keys` the key pairs that tests share.
 
+mod approximate;
 mod artifacts;
 mod differential;
 mod encrypted;
