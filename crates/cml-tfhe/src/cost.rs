@@ -50,9 +50,9 @@ impl LookupCost {
 impl Default for CostModel {
     fn default() -> Self {
         Self {
-            transform_ns: [1.10, 1.20, 1.50, 1.55, 1.55, 1.60, 1.65, 1.70, 1.80, 1.90],
-            multiply_ns: [0.78; 10],
-            keyswitch_ns: 0.24,
+            transform_ns: [1.25, 1.25, 1.25, 1.25, 1.30, 1.35, 1.60, 1.75, 1.85, 1.95],
+            multiply_ns: [0.16, 0.17, 0.20, 0.28, 0.35, 0.42, 0.52, 0.55, 0.60, 0.60],
+            keyswitch_ns: 0.065,
         }
     }
 }

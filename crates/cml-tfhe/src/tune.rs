@@ -3,6 +3,7 @@
 use crate::circuit::Circuit;
 use crate::lower::{LowerError, Options, lower_reported};
 use crate::noise::Reader;
+use crate::optimizer::SearchError;
 use crate::program::PassReport;
 use cml_bitwidth::Widths;
 use cml_ir::Graph;
@@ -38,38 +39,45 @@ pub fn lower_tuned<E: From<LowerError>>(
     max_loss: f64,
     loss: &mut dyn FnMut(&Circuit) -> Result<f64, E>,
 ) -> Result<Tuned, E> {
-    let exact = Options {
-        approximate: BTreeMap::new(),
-        ..options.clone()
-    };
     let time = |circuit: &Circuit| -> f64 {
         let cost = |r: &crate::circuit::Rotation| {
-            options
-                .goal
-                .cost
-                .lookup(circuit.parameters(), r.extension)
-                .total_ns()
+            options.goal.cost.lookup(circuit.parameters(), r.extension).total_ns()
         };
         circuit.rotations().map(cost).sum()
     };
+    // Keys may have to be smaller than those of the exact circuit.
+    let mut exact = options.clone();
+    exact.approximate.clear();
+    exact.goal.max_key_bytes = u64::MAX;
     let (circuit, passes) = lower_reported(graph, widths, &exact)?;
+    let fits = circuit.parameters().server_key_bytes() <= options.goal.max_key_bytes;
     let mut best = Tuned {
         circuit,
         passes,
         loss: 0.0,
     };
+    let mut least = if fits { time(&best.circuit) } else { f64::INFINITY };
+    let mut refused = None;
     let mut attempt = |approximate: &BTreeMap<String, u64>, best: &mut Tuned| -> Result<bool, E> {
         let options = Options {
             approximate: approximate.clone(),
             ..options.clone()
         };
-        let (circuit, passes) = lower_reported(graph, widths, &options)?;
-        if time(&circuit) >= time(&best.circuit) {
+        let (circuit, passes) = match lower_reported(graph, widths, &options) {
+            Ok(lowered) => lowered,
+            Err(error @ LowerError::Search(_)) => {
+                refused = Some(error);
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if time(&circuit) >= least {
             return Ok(false);
         }
         let found = loss(&circuit)?;
         let good = found <= max_loss;
         if good {
+            least = time(&circuit);
             *best = Tuned {
                 circuit,
                 passes,
@@ -95,7 +103,15 @@ pub fn lower_tuned<E: From<LowerError>>(
             }
         }
     }
-    Ok(best)
+    match refused {
+        Some(error) if least.is_infinite() => Err(error.into()),
+        _ if least.is_infinite() => Err(LowerError::Search(SearchError::KeySize {
+            smallest: best.circuit.parameters().server_key_bytes(),
+            limit: options.goal.max_key_bytes,
+        })
+        .into()),
+        _ => Ok(best),
+    }
 }
 
 /// Names of the layers that have rotations, those first whose rotations take the most time.
