@@ -34,7 +34,7 @@ pub const CLIENT_KEY: Kind = Kind {
 pub const SERVER_KEY: Kind = Kind {
     tag: *b"SKEY",
     name: "server key",
-    version: 1,
+    version: 2,
     max_payload: MAX_EVALUATION_KEY_BYTES,
 };
 /// `*.ct` as the client writes it.

@@ -13,7 +13,7 @@
 //! | type | bytes |
 //! |---|---|
 //! | [`ClientKey`] | big key, one bit each, padded to a byte; small key likewise |
-//! | [`ServerKey`] | seed (16), bootstrap bodies (u64 each), seed (16), keyswitch bodies (u32 each) |
+//! | [`ServerKey`] | seed (16), bootstrap bodies (highest bytes of u64 each), seed (16), keyswitch bodies (u32 each) |
 //! | [`SeededCiphertexts`] | seed (16), bodies (u64 each) |
 //! | list of [`Ciphertext`] | for each: mask and body (u64 each) |
 

@@ -92,7 +92,7 @@ pub fn fresh_variance(parameters: &Parameters) -> f64 {
 /// else counts (`N` 4096), and whole variances from 0.98 to 1.08 (`N` 2048, two
 /// levels of 2^18). [`variance`] makes an allowance for that; this is the fit.
 pub fn lookup_variance(parameters: &Parameters) -> f64 {
-    pbs_variance_132_bits_security_tuniform_fft_mul(
+    let exact_key = pbs_variance_132_bits_security_tuniform_fft_mul(
         LweDimension(parameters.lwe_dimension as usize),
         GlweDimension(parameters.glwe_dimension as usize),
         PolynomialSize(parameters.polynomial_size as usize),
@@ -101,7 +101,24 @@ pub fn lookup_variance(parameters: &Parameters) -> f64 {
         FFT_MANTISSA_BITS,
         modulus(GLWE_MODULUS_LOG),
     )
-    .0
+    .0;
+    exact_key + rounded_key_variance(parameters)
+}
+
+/// Variance that a blind rotation gains from the rounded bodies of its key.
+///
+/// Of the bodies only: `n` products, in each of which `(k + 1) l N` digits, of variance `(B^2 + 2) / 12`,
+/// meet a rounding error of variance `2^2d / 12`, for `d` dropped bits.
+fn rounded_key_variance(parameters: &Parameters) -> f64 {
+    let dropped = parameters.dropped_bits();
+    if dropped == 0 {
+        return 0.0;
+    }
+    let error = modulus(2 * dropped) / 12.0 / modulus(2 * GLWE_MODULUS_LOG);
+    let digit = (modulus(2 * parameters.pbs_base_log) + 2.0) / 12.0;
+    let products = f64::from(parameters.lwe_dimension * (parameters.glwe_dimension + 1) * parameters.pbs_level)
+        * f64::from(parameters.polynomial_size);
+    products * digit * error
 }
 
 /// Variance added by the keyswitch from the big key modulo 2^64 to the small one modulo 2^32.

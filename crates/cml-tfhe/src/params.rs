@@ -238,6 +238,20 @@ impl Parameters {
         u64::from(self.big_dimension()) * u64::from(self.ks_level)
     }
 
+    /// Bytes of each body of the bootstrapping key as shipped.
+    ///
+    /// The bits below the noise say nothing: whole bytes of them are rounded off, and the
+    /// noise of that is counted ([`crate::noise::lookup_variance`]).
+    pub fn bootstrap_body_bytes(&self) -> u64 {
+        8 - u64::from(self.dropped_bits() / 8)
+    }
+
+    /// Low bits of each body of the bootstrapping key that are rounded off: whole bytes, and less than the
+    /// noise has.
+    pub fn dropped_bits(&self) -> u32 {
+        self.glwe_noise_bound.saturating_sub(1) / 8 * 8
+    }
+
     /// Bytes of the secret key as stored: one bit for each key bit, both keys padded to bytes.
     pub fn client_key_bytes(&self) -> u64 {
         u64::from(self.big_dimension().div_ceil(8)) + u64::from(self.lwe_dimension.div_ceil(8))
@@ -245,7 +259,9 @@ impl Parameters {
 
     /// Bytes of the seeded server key as shipped.
     pub fn server_key_bytes(&self) -> u64 {
-        2 * SEED_BYTES + 8 * self.bootstrap_key_bodies() + 4 * self.keyswitch_key_bodies()
+        2 * SEED_BYTES
+            + self.bootstrap_body_bytes() * self.bootstrap_key_bodies()
+            + 4 * self.keyswitch_key_bodies()
     }
 
     /// Bytes of the expanded evaluation key in the server's memory.
@@ -313,7 +329,7 @@ mod tests {
         let parameters = published();
         assert_eq!(
             parameters.server_key_bytes(),
-            32 + 8 * 918 * 2 * 2048 + 4 * 2048 * 4
+            32 + 6 * 918 * 2 * 2048 + 4 * 2048 * 4
         );
         assert_eq!(
             parameters.evaluation_key_bytes(),

@@ -27,7 +27,7 @@ use crate::table::Reading;
 /// Most rotations of a batch: beyond that the key is no longer what takes the time.
 const MOST: usize = 16;
 /// Memory for the accumulators of a batch, in bytes.
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 1 << 20;
 
 /// One polynomial of each of the accumulator's.
 type Lane = GlweCiphertext<ABox<[u64]>>;

@@ -17,6 +17,23 @@ pub(super) fn put_u64(out: &mut Vec<u8>, words: &[u64]) {
     out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
 }
 
+/// Appends the highest `size` bytes of 64-bit words.
+pub(super) fn put_high_bytes(out: &mut Vec<u8>, words: &[u64], size: usize) {
+    for word in words {
+        out.extend_from_slice(&word.to_le_bytes()[8 - size..]);
+    }
+}
+
+/// Reads 64-bit words of which the highest `size` bytes, at least one, are there; the length is a multiple of it.
+pub(super) fn get_high_bytes(bytes: &[u8], size: usize) -> Vec<u64> {
+    let word = |high: &[u8]| {
+        let mut word = [0; 8];
+        word[8 - size..].copy_from_slice(high);
+        u64::from_le_bytes(word)
+    };
+    bytes.chunks_exact(size).map(word).collect()
+}
+
 /// Appends 32-bit words.
 pub(super) fn put_u32(out: &mut Vec<u8>, words: &[u32]) {
     out.extend(words.iter().flat_map(|word| word.to_le_bytes()));

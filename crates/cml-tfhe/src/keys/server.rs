@@ -116,10 +116,11 @@ impl ServerKey {
             seeder,
             true,
         );
+        let dropped = parameters.dropped_bits();
         let mut bootstrap_bodies = Vec::with_capacity(parameters.bootstrap_key_bodies() as usize);
         let mut done = 0;
         for part in parts {
-            bootstrap_bodies.extend_from_slice(part.as_ref());
+            bootstrap_bodies.extend(part.as_ref().iter().map(|&body| round_off(body, dropped)));
             done += part.chunk_size().0;
             report(Progress { stage, done, total });
         }
@@ -141,7 +142,8 @@ impl ServerKey {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.parameters.server_key_bytes() as usize);
         out.extend(self.bootstrap_seed.to_le_bytes());
-        bytes::put_u64(&mut out, &self.bootstrap_bodies);
+        let size = self.parameters.bootstrap_body_bytes() as usize;
+        bytes::put_high_bytes(&mut out, &self.bootstrap_bodies, size);
         out.extend(self.keyswitch_seed.to_le_bytes());
         bytes::put_u32(&mut out, &self.keyswitch_bodies);
         out
@@ -160,18 +162,27 @@ impl ServerKey {
         parameters.validate()?;
         let what = "server key";
         bytes::check_length(what, bytes, parameters.server_key_bytes())?;
-        let bootstrap_bytes = SEED_BYTES + 8 * parameters.bootstrap_key_bodies();
+        let size = parameters.bootstrap_body_bytes();
+        let bootstrap_bytes = SEED_BYTES + size * parameters.bootstrap_key_bodies();
         let (bootstrap, keyswitch) = bytes.split_at(bootstrap_bytes as usize);
         let (bootstrap_seed, bootstrap) = bytes::split_seed(what, bootstrap)?;
         let (keyswitch_seed, keyswitch) = bytes::split_seed(what, keyswitch)?;
         Ok(Self {
             parameters: *parameters,
             bootstrap_seed,
-            bootstrap_bodies: bytes::get_u64(bootstrap),
+            bootstrap_bodies: bytes::get_high_bytes(bootstrap, size as usize),
             keyswitch_seed,
             keyswitch_bodies: bytes::get_u32(keyswitch),
         })
     }
+}
+
+/// The nearest multiple of `2^bits`, on the torus.
+fn round_off(word: u64, bits: u32) -> u64 {
+    if bits == 0 {
+        return word;
+    }
+    word.wrapping_add(1 << (bits - 1)) >> bits << bits
 }
 
 #[cfg(test)]
