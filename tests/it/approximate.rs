@@ -71,7 +71,10 @@ fn slack_costs_at_most_one_level() {
     let mut differ = 0;
     for at in 0..4000 {
         let sample = inputs(at);
-        differ += differing(&interpret(&graph, &sample).unwrap(), &simulator.run(&sample).unwrap());
+        differ += differing(
+            &interpret(&graph, &sample).unwrap(),
+            &simulator.run(&sample).unwrap(),
+        );
     }
     // Noise of a value or two, on staircases of 6 values: some results differ, most do not.
     assert!((10..WIDTH * 1000).contains(&differ), "{differ} differ");

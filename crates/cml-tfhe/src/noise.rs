@@ -116,8 +116,9 @@ fn rounded_key_variance(parameters: &Parameters) -> f64 {
     }
     let error = modulus(2 * dropped) / 12.0 / modulus(2 * GLWE_MODULUS_LOG);
     let digit = (modulus(2 * parameters.pbs_base_log) + 2.0) / 12.0;
-    let products = f64::from(parameters.lwe_dimension * (parameters.glwe_dimension + 1) * parameters.pbs_level)
-        * f64::from(parameters.polynomial_size);
+    let products =
+        f64::from(parameters.lwe_dimension * (parameters.glwe_dimension + 1) * parameters.pbs_level)
+            * f64::from(parameters.polynomial_size);
     products * digit * error
 }
 

@@ -2,15 +2,11 @@
 
 use crate::circuit::Circuit;
 use crate::lower::{LowerError, Options, lower_reported};
-use crate::noise::Reader;
 use crate::optimizer::SearchError;
 use crate::program::PassReport;
 use cml_bitwidth::Widths;
 use cml_ir::Graph;
 use std::collections::BTreeMap;
-
-/// Slacks that are tried, the loosest first; each layer keeps below its narrowest plateau anyway.
-const SLACKS: [u64; 5] = [u64::MAX, 8, 4, 2, 1];
 
 /// A circuit with approximate layers.
 #[derive(Clone, Debug)]
@@ -23,12 +19,13 @@ pub struct Tuned {
     pub loss: f64,
 }
 
-/// Lowers a graph with the loosest slack for each layer that keeps the loss within a bound.
+/// Lowers a graph with so much slack in each layer as keeps the loss within a bound.
 ///
 /// `loss` tells what a circuit loses, compared with an exact one: simulated with its
-/// noise, on data ([`crate::Simulator`]). All layers are loosened at once; if that loses
-/// too much, one after the other, those first that take the most time. A circuit that
-/// is not faster for it is exact.
+/// noise, on data ([`crate::Simulator`]). All layers and outputs get all the slack that they
+/// can have; if that loses too much, what they can have while the others are exact. While that loses
+/// too much, a quarter of the slack is taken where it lowers the loss the most; of circuits that lose little enough the fastest is taken. One that is not faster than
+/// the exact circuit is not taken, unless that one's keys are too large.
 ///
 /// # Errors
 /// As [`crate::lower`], and whatever `loss` fails with.
@@ -39,97 +36,112 @@ pub fn lower_tuned<E: From<LowerError>>(
     max_loss: f64,
     loss: &mut dyn FnMut(&Circuit) -> Result<f64, E>,
 ) -> Result<Tuned, E> {
+    let cost = &options.goal.cost;
     let time = |circuit: &Circuit| -> f64 {
-        let cost = |r: &crate::circuit::Rotation| {
-            options.goal.cost.lookup(circuit.parameters(), r.extension).total_ns()
-        };
-        circuit.rotations().map(cost).sum()
+        let each = circuit.rotations();
+        each.map(|r| cost.lookup(circuit.parameters(), r.extension).total_ns())
+            .sum()
     };
-    // Keys may have to be smaller than those of the exact circuit.
+    let limit = options.goal.max_key_bytes;
     let mut exact = options.clone();
     exact.approximate.clear();
-    exact.goal.max_key_bytes = u64::MAX;
-    let (circuit, passes) = lower_reported(graph, widths, &exact)?;
-    let fits = circuit.parameters().server_key_bytes() <= options.goal.max_key_bytes;
-    let mut best = Tuned {
+    let (circuit, passes) = match lower_reported(graph, widths, &exact) {
+        Err(LowerError::Search(SearchError::KeySize { .. })) => {
+            // Approximate ones may have smaller keys.
+            exact.goal.max_key_bytes = u64::MAX;
+            lower_reported(graph, widths, &exact)?
+        }
+        other => other?,
+    };
+    let smallest = circuit.parameters().server_key_bytes();
+    let exact = Tuned {
         circuit,
         passes,
         loss: 0.0,
     };
-    let mut least = if fits { time(&best.circuit) } else { f64::INFINITY };
-    let mut refused = None;
-    let mut attempt = |approximate: &BTreeMap<String, u64>, best: &mut Tuned| -> Result<bool, E> {
-        let options = Options {
-            approximate: approximate.clone(),
-            ..options.clone()
-        };
-        let (circuit, passes) = match lower_reported(graph, widths, &options) {
-            Ok(lowered) => lowered,
-            Err(error @ LowerError::Search(_)) => {
-                refused = Some(error);
-                return Ok(false);
+    let mut attempt = |approximate: &BTreeMap<String, u64>, limit: u64| -> Result<Option<Tuned>, E> {
+        let mut options = options.clone();
+        options.approximate.clone_from(approximate);
+        options.goal.max_key_bytes = limit;
+        match lower_reported(graph, widths, &options) {
+            Ok((circuit, passes)) => {
+                let loss = loss(&circuit)?;
+                Ok(Some(Tuned {
+                    circuit,
+                    passes,
+                    loss,
+                }))
             }
-            Err(error) => return Err(error.into()),
-        };
-        if time(&circuit) >= least {
-            return Ok(false);
+            // Too large keys, for one.
+            Err(LowerError::Search(_)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        let found = loss(&circuit)?;
-        let good = found <= max_loss;
-        if good {
-            least = time(&circuit);
-            *best = Tuned {
-                circuit,
-                passes,
-                loss: found,
-            };
-        }
-        Ok(good)
     };
-    let mut names = by_time(&best.circuit);
-    names.extend(best.circuit.outputs().iter().map(|o| o.name.clone()));
-    let all = |slack| names.iter().map(|name| (name.clone(), slack)).collect();
-    if attempt(&all(u64::MAX), &mut best)? {
-        return Ok(best);
+    let layers = exact.circuit.layers().iter();
+    let names = layers.chain(exact.circuit.outputs().iter().map(|o| &o.name));
+    let names: Vec<String> = names.cloned().collect();
+    let mut slacks: BTreeMap<String, u64> = names.iter().map(|name| (name.clone(), u64::MAX)).collect();
+    let mut best = attempt(&slacks, limit)?;
+    if best.as_ref().is_none_or(|found| found.loss > max_loss) {
+        for name in &names {
+            // What each may have if all others are exact.
+            let mut alone = BTreeMap::from([(name.clone(), u64::MAX)]);
+            while let Some(found) = attempt(&alone, u64::MAX)?
+                && found.loss > max_loss
+            {
+                let slack = used(&found.circuit).get(name).copied().unwrap_or(0);
+                alone.insert(name.clone(), slack - slack.div_ceil(4));
+            }
+            slacks.extend(alone);
+        }
+        best = attempt(&slacks, limit)?;
     }
-    let mut accepted = BTreeMap::new();
-    for name in &names {
-        for slack in SLACKS {
-            let mut wider = accepted.clone();
-            wider.insert(name.clone(), slack);
-            if attempt(&wider, &mut best)? {
-                accepted = wider;
-                break;
+    while let Some(found) = &best
+        && found.loss > max_loss
+    {
+        let has = used(&found.circuit);
+        let mut tighter: Option<(BTreeMap<String, u64>, Tuned)> = None;
+        for (name, &slack) in has.iter().filter(|(_, slack)| **slack > 0) {
+            let mut fewer = slacks.clone();
+            fewer.insert(name.clone(), slack - slack.div_ceil(4));
+            let Some(tuned) = attempt(&fewer, limit)? else {
+                continue;
+            };
+            let better = |than: &Tuned| match (tuned.loss <= max_loss, than.loss <= max_loss) {
+                (true, true) => time(&tuned.circuit) < time(&than.circuit),
+                (good, other) if good != other => good,
+                _ => tuned.loss < than.loss,
+            };
+            if tighter.as_ref().is_none_or(|(_, than)| better(than)) {
+                tighter = Some((fewer, tuned));
             }
         }
+        let Some((fewer, tuned)) = tighter else {
+            best = None;
+            break;
+        };
+        (slacks, best) = (fewer, Some(tuned));
     }
-    match refused {
-        Some(error) if least.is_infinite() => Err(error.into()),
-        _ if least.is_infinite() => Err(LowerError::Search(SearchError::KeySize {
-            smallest: best.circuit.parameters().server_key_bytes(),
-            limit: options.goal.max_key_bytes,
-        })
-        .into()),
-        _ => Ok(best),
+    let fits = smallest <= limit;
+    match best {
+        Some(best) if !fits || time(&best.circuit) < time(&exact.circuit) => Ok(best),
+        _ if fits => Ok(exact),
+        _ => Err(LowerError::Search(SearchError::KeySize { smallest, limit }).into()),
     }
 }
 
-/// Names of the layers that have rotations, those first whose rotations take the most time.
-fn by_time(circuit: &Circuit) -> Vec<String> {
-    let mut weights: BTreeMap<&str, u64> = BTreeMap::new();
-    for demand in circuit.demands() {
-        if demand.requirement.reader == Reader::Client {
-            continue;
-        }
-        for &(level, index) in &demand.rotations {
-            let rotation = &circuit.levels()[level].rotations[index];
-            for lookup in &rotation.lookups {
-                let name = circuit.layers()[lookup.layer as usize].as_str();
-                *weights.entry(name).or_default() += u64::from(rotation.extension);
-            }
+/// The most slack that each layer and each output really has.
+fn used(circuit: &Circuit) -> BTreeMap<String, u64> {
+    let mut used: BTreeMap<String, u64> = BTreeMap::new();
+    let mut note = |name: &String, slack: u64| {
+        let most = used.entry(name.clone()).or_default();
+        *most = slack.max(*most);
+    };
+    for rotation in circuit.rotations() {
+        for lookup in &rotation.lookups {
+            note(&circuit.layers()[lookup.layer as usize], rotation.slack);
         }
     }
-    let mut names: Vec<(u64, &str)> = weights.into_iter().map(|(name, weight)| (weight, name)).collect();
-    names.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-    names.into_iter().map(|(_, name)| name.to_owned()).collect()
+    circuit.outputs().iter().for_each(|o| note(&o.name, o.slack));
+    used
 }

@@ -72,17 +72,21 @@ pub(crate) fn all() -> Vec<Network> {
             &["--no-fuse"],
         ),
         network(
+            "checkerboard_peer_small_keys",
+            "the same, fused, keys of at most 20 MB",
+            &peer,
+            &["--max-key-mb", "20"],
+        ),
+        network(
             "checkerboard_peer_approximate",
             "the same, not fused, approximate",
             &peer,
             &[
                 "--no-fuse",
                 "--max-accuracy-loss",
-                "0.4%",
+                "0.3%",
                 "--calibrate",
                 "checkerboard.csv",
-                "--max-key-mb",
-                "20",
             ],
         ),
         network(

@@ -26,14 +26,24 @@ struct Case {
 
 const CASES: &[Case] = &[
     Case {
+        network: "checkerboard_peer",
+        peer: "checkerboard",
+        settings: &["exact@1000"],
+    },
+    Case {
         network: "checkerboard_peer_layers",
         peer: "checkerboard",
-        settings: &["exact", "exact@1000"],
+        settings: &["exact"],
+    },
+    Case {
+        network: "checkerboard_peer_small_keys",
+        peer: "checkerboard",
+        settings: &["approximate-6", "approximate-6@1000"],
     },
     Case {
         network: "checkerboard_peer_approximate",
         peer: "checkerboard",
-        settings: &["approximate-6", "approximate-6@1000"],
+        settings: &["approximate-6"],
     },
     Case {
         network: "iris_small",

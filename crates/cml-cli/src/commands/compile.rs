@@ -94,7 +94,7 @@ impl std::str::FromStr for Points {
 }
 
 /// Simulated samples that stand behind an accuracy, as far as the data goes, and the most of one data set.
-const SIMULATED: (usize, usize) = (4000, 1000);
+const SIMULATED: (usize, usize) = (10_000, 5000);
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let graph = cml_ir::read_graph(&args.graph)?;
