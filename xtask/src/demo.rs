@@ -106,8 +106,9 @@ fn stages(cml: &Cml, samples: u64, seed: u64) -> Result<(Stages, bool)> {
     })?;
     let compile = run(&[&["compile", &graph, "-o", &circuit]], &|v| {
         format!(
-            "{} bootstraps, {}",
+            "{} lookups of {} blind rotations, {}",
             v["lookups"],
+            v["rotations"],
             v["parameters_text"].as_str().unwrap_or("?")
         )
     })?;
@@ -216,10 +217,10 @@ fn table(s: &Stages, seconds: f64) -> String {
         ),
     );
     row(
-        "bootstraps an inference",
+        "blind rotations an inference",
         format!(
-            "{} (by level: {})",
-            s.compile["lookups"], s.compile["lookups_by_level"]
+            "{} (by level: {}), for {} lookups",
+            s.compile["rotations"], s.compile["rotations_by_level"], s.compile["lookups"]
         ),
     );
     row(
