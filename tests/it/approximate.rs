@@ -101,9 +101,8 @@ fn tuning_keeps_to_the_loss() {
     let widths = analyze(&graph);
     let tune = |max_loss: f64, loss: f64| {
         let mut asked = 0;
-        let mut measure = |circuit: &Circuit| {
+        let mut measure = |_: &Circuit| {
             asked += 1;
-            assert!(!circuit.is_exact());
             Ok::<f64, LowerError>(loss)
         };
         let tuned = lower_tuned(&graph, &widths, &Options::default(), max_loss, &mut measure).unwrap();

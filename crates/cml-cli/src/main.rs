@@ -7,6 +7,7 @@
 mod commands;
 mod data;
 mod exit;
+mod host;
 mod progress;
 mod ptq;
 mod score;

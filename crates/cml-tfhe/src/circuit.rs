@@ -347,8 +347,8 @@ enum Origin<'a> {
     Fresh,
     /// The rotation of its own table.
     Own,
-    /// The rotation of that number, of which it reads the changes of a table.
-    Shared(usize, &'a [i64]),
+    /// The rotation of that number and half period, of which it reads the changes of a table.
+    Shared(usize, u64, &'a [i64]),
 }
 
 impl Body {
@@ -358,7 +358,8 @@ impl Body {
         for (number, rotation) in self.levels.iter().flat_map(|l| &l.rotations).enumerate() {
             for lookup in &rotation.lookups {
                 origins.push(if rotation.is_shared() {
-                    Origin::Shared(number, &self.tables[lookup.table as usize])
+                    let period = self.encodings[rotation.row.encoding as usize].half_period;
+                    Origin::Shared(number, period, &self.tables[lookup.table as usize])
                 } else {
                     Origin::Own
                 });
@@ -374,9 +375,11 @@ impl Body {
         let mut first = 0;
         let mut ask = |row: &Row, reader, slack, extension, place: Option<(usize, usize)>| {
             let fresh = |&(w, _): &(u32, i64)| matches!(origins[w as usize], Origin::Fresh);
+            let (nu2, alike) = growth(row, &origins);
             let requirement = Requirement {
                 half_period: self.encodings[row.encoding as usize].half_period,
-                nu2: nu2(row, &origins),
+                nu2,
+                alike,
                 source: if row.terms.iter().all(fresh) {
                     Source::Fresh
                 } else {
@@ -390,8 +393,9 @@ impl Body {
                 first = demands.len();
             }
             let same = |d: &Demand| {
-                let Requirement { nu2, .. } = requirement;
-                d.extension == extension && Requirement { nu2, ..d.requirement } == requirement
+                let mut other = d.requirement;
+                (other.nu2, other.alike) = (nu2, alike);
+                d.extension == extension && other == requirement
             };
             let number = match demands[first..].iter().position(same) {
                 Some(number) => first + number,
@@ -405,7 +409,8 @@ impl Body {
                 }
             };
             let demand = &mut demands[number];
-            demand.requirement.nu2 = demand.requirement.nu2.max(requirement.nu2);
+            demand.requirement.nu2 = demand.requirement.nu2.max(nu2);
+            demand.requirement.alike = demand.requirement.alike.max(alike);
             demand.rotations.extend(place);
         };
         for (number, level) in self.levels.iter().enumerate() {
@@ -430,21 +435,34 @@ impl Body {
     }
 }
 
-/// Sum of squared weights over independent noises.
-fn nu2(row: &Row, origins: &[Origin<'_>]) -> u64 {
+/// [`Requirement::nu2`] and [`Requirement::alike`] of a row.
+fn growth(row: &Row, origins: &[Origin<'_>]) -> (u64, u64) {
     let square = |w: i64| w.unsigned_abs().saturating_pow(2);
     let mut own = 0_u64;
-    let mut shared: BTreeMap<(usize, u64), i64> = BTreeMap::new();
+    // By rotation, with its half period: the changes that are read, and their weights.
+    let mut shared: BTreeMap<(usize, u64), BTreeMap<u64, i64>> = BTreeMap::new();
     for &(wire, weight) in &row.terms {
         match origins[wire as usize] {
             Origin::Fresh | Origin::Own => own = own.saturating_add(square(weight)),
-            Origin::Shared(number, table) => {
+            Origin::Shared(number, period, table) => {
+                let changes = shared.entry((number, period)).or_default();
                 for (t, delta) in table::changes(table) {
-                    let sum = shared.entry((number, t)).or_default();
+                    let sum = changes.entry(t).or_default();
                     *sum = sum.saturating_add(weight.saturating_mul(delta));
                 }
             }
         }
     }
-    shared.into_values().map(square).fold(own, u64::saturating_add)
+    let mut alike = 0.0;
+    for ((_, period), changes) in shared {
+        let changes: Vec<(u64, i64)> = changes.into_iter().collect();
+        for (i, &(t, v)) in changes.iter().enumerate() {
+            own = own.saturating_add(square(v));
+            for &(u, w) in &changes[i + 1..] {
+                let near = 1.0 - 2.0 * (u - t) as f64 / period as f64;
+                alike += (2.0 * v as f64 * w as f64).abs() * near.max(0.0);
+            }
+        }
+    }
+    (own, alike.ceil() as u64)
 }

@@ -122,8 +122,13 @@ impl Circuit {
             } else {
                 "lookups"
             };
+            let alike = if r.alike > 0 {
+                format!(" and {} alike", r.alike)
+            } else {
+                String::new()
+            };
             format!(
-                "{reader} of {source} in half period {}, nu2 {}: {p}",
+                "{reader} of {source} in half period {}, nu2 {}{alike}: {p}",
                 r.half_period, r.nu2
             )
         };

@@ -51,10 +51,14 @@ pub enum Reader {
 pub struct Requirement {
     /// `P`: values are spaced by `1 / (2P)` of the torus. At least 1.
     pub half_period: u64,
-    /// Largest sum of squared weights among the combinations, over independent noises.
+    /// Largest sum of squared weights among the combinations.
     ///
     /// Weights of one wire, or of one coefficient of one blind rotation, are to be merged first.
     pub nu2: u64,
+    /// What coefficients of one blind rotation add to it as far as their noises are alike
+    /// ([`alike_share`]): over pairs of changes at `t` and `u` that are read with weights `v` and `w`,
+    /// the sum of `2 |v w| (1 - 2 |t - u| / P)`, where that is positive. Largest among the combinations.
+    pub alike: u64,
     /// Where the combined values come from; `Lookup` if from both, since its noise is the larger.
     pub source: Source,
     /// What reads the combination.
@@ -103,6 +107,24 @@ pub fn lookup_variance(parameters: &Parameters) -> f64 {
     )
     .0;
     exact_key + rounded_key_variance(parameters)
+}
+
+/// Factor on [`alike_share`] wherever a failure probability is promised: neighbouring coefficients
+/// were measured to be alike in up to 1.22 times that share, where roundings, noise of the key and
+/// Fourier noise are of equal size.
+pub const ALIKE_ALLOWANCE: f64 = 1.3;
+
+/// Share of the variance of a blind rotation in which its coefficients are alike.
+///
+/// What the decomposition rounds off is multiplied by a binary key, whose mean is 1/2. The
+/// mean's part of the error is half the sum of all roundings, with the signs of a negacyclic
+/// product: coefficients at a distance `d` have the correlation `1 - 2 d / N` in it. For each of
+/// the `n / 2` key bits that are set, `k N` roundings of variance `B^-2l / 12` meet `(1/2)^2`.
+pub fn alike_share(parameters: &Parameters) -> f64 {
+    let rounding = modulus(2 * parameters.pbs_base_log * parameters.pbs_level).recip() / 12.0;
+    let terms = f64::from(parameters.big_dimension()) / 4.0;
+    let variance = f64::from(parameters.lwe_dimension) / 2.0 * terms * rounding;
+    (variance / lookup_variance(parameters)).min(1.0)
 }
 
 /// Variance that a blind rotation gains from the rounded bodies of its key.
@@ -179,7 +201,15 @@ fn variance_through(
         Source::Fresh => fresh_variance(parameters),
         Source::Lookup => allowance * lookup_variance(parameters),
     };
-    let linear = requirement.nu2 as f64 * wire;
+    let alike = match requirement.source {
+        Source::Lookup if requirement.alike > 0 => {
+            // Expectations are the model's, promises have an allowance.
+            let allowance = if allowance > 1.0 { ALIKE_ALLOWANCE } else { 1.0 };
+            requirement.alike as f64 * allowance * alike_share(parameters)
+        }
+        _ => 0.0,
+    };
+    let linear = (requirement.nu2 as f64 + alike) * wire;
     match requirement.reader {
         Reader::Client => linear,
         Reader::Lookup => {

@@ -195,6 +195,7 @@ struct Candidate {
     parameters: Parameters,
     fresh: f64,
     lookup: f64,
+    alike_share: f64,
     keyswitch: f64,
     /// Of the modulus switch to a table of one polynomial.
     modulus_switch: f64,
@@ -206,6 +207,7 @@ impl Candidate {
             parameters,
             fresh: noise::fresh_variance(&parameters),
             lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
+            alike_share: noise::ALIKE_ALLOWANCE * noise::alike_share(&parameters),
             keyswitch: noise::keyswitch_variance(&parameters),
             modulus_switch: noise::modulus_switch_variance(&parameters, 1),
         }
@@ -241,7 +243,11 @@ impl Candidate {
             Reader::Lookup => self.keyswitch,
             Reader::Client => 0.0,
         };
-        requirement.nu2 as f64 * wire + added
+        let alike = match requirement.source {
+            Source::Fresh => 0.0,
+            Source::Lookup => requirement.alike as f64 * self.alike_share,
+        };
+        (requirement.nu2 as f64 + alike) * wire + added
     }
 
     /// Whether the margin holds that many standard deviations.

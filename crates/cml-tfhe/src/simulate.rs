@@ -8,7 +8,7 @@ use cml_ir::{IrError, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether the simulation adds the noise of encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ struct Sampler {
     rng: ChaCha8Rng,
     fresh: Normal<f64>,
     lookup: Normal<f64>,
+    /// [`noise::alike_share`].
+    alike_share: f64,
+    standard: Normal<f64>,
     /// Keyswitch and modulus switch together, by extension.
     switches: BTreeMap<u32, Normal<f64>>,
 }
@@ -49,6 +52,8 @@ impl Sampler {
             rng: ChaCha8Rng::seed_from_u64(seed),
             fresh: normal(noise::fresh_variance(p)),
             lookup: normal(noise::lookup_variance(p)),
+            alike_share: noise::alike_share(p),
+            standard: normal(1.0),
             switches: circuit
                 .rotations()
                 .map(|r| {
@@ -58,6 +63,28 @@ impl Sampler {
                 })
                 .collect(),
         }
+    }
+
+    /// Noises of some coefficients, in ascending order, of one rotation of so many.
+    ///
+    /// What is alike in them has the correlation `1 - 2 d / L` at a distance `d`, as `2 B(x) - B(1)` of
+    /// a Brownian motion `B` has.
+    fn draw_coefficients(&mut self, degrees: &BTreeSet<usize>, size: u64) -> BTreeMap<usize, u64> {
+        let deviation = self.lookup.std_dev();
+        let (alike, own) = (self.alike_share.sqrt(), (1.0 - self.alike_share).sqrt());
+        let (mut motion, mut last) = (Vec::with_capacity(degrees.len()), (0, 0.0));
+        for &degree in degrees {
+            let step = (degree - last.0) as f64 / size as f64;
+            last = (degree, last.1 + step.sqrt() * self.standard.sample(&mut self.rng));
+            motion.push(last.1);
+        }
+        let rest = (size as usize - last.0) as f64 / size as f64;
+        let end = last.1 + rest.sqrt() * self.standard.sample(&mut self.rng);
+        let noise = |(&degree, at): (&usize, f64)| {
+            let both = alike * (2.0 * at - end) + own * self.standard.sample(&mut self.rng);
+            (degree, (deviation * both * 2f64.powi(64)) as i64 as u64)
+        };
+        degrees.iter().zip(motion).map(noise).collect()
     }
 
     fn draw_switch(&mut self, extension: u32) -> u64 {
@@ -107,18 +134,16 @@ impl<'c> Simulator<'c> {
             }
             // Coefficient j of 2L serves the phases in [j, j + 1).
             let index = ((u128::from(phase) * u128::from(2 * size)) >> 64) as u64;
-            // The coefficients of one rotation have noises of their own, each one noise.
-            let mut read: BTreeMap<usize, u64> = BTreeMap::new();
+            let degrees: BTreeSet<usize> = readings.iter().flat_map(|r| &r.terms).map(|t| t.0).collect();
+            let noises = self.noise.as_mut().map(|n| n.draw_coefficients(&degrees, size));
             for reading in readings {
                 let mut value = reading.constant;
                 for &(degree, weight) in &reading.terms {
-                    let word = *read.entry(degree).or_insert_with(|| {
-                        let place = (index + degree as u64) % (2 * size);
-                        let word = polynomial[(place % size) as usize];
-                        let word = if place < size { word } else { word.wrapping_neg() };
-                        let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.lookup));
-                        word.wrapping_add(noise)
-                    });
+                    let place = (index + degree as u64) % (2 * size);
+                    let word = polynomial[(place % size) as usize];
+                    let word = if place < size { word } else { word.wrapping_neg() };
+                    let noise = noises.as_ref().map_or(0, |n| n[&degree]);
+                    let word = word.wrapping_add(noise);
                     value = value.wrapping_add(word.wrapping_mul(weight as u64));
                 }
                 wires.push(value);

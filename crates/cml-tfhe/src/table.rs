@@ -174,6 +174,7 @@ mod tests {
                     let requirement = Requirement {
                         half_period: period,
                         nu2: 1,
+                        alike: 0,
                         source: Source::Lookup,
                         reader: Reader::Lookup,
                         slack: 0,
@@ -206,6 +207,7 @@ mod tests {
             let requirement = Requirement {
                 half_period: period,
                 nu2: 1,
+                alike: 0,
                 source: Source::Lookup,
                 reader: Reader::Lookup,
                 slack,

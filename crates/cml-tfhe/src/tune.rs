@@ -91,6 +91,9 @@ pub fn lower_tuned<E: From<LowerError>>(
             {
                 let slack = used(&found.circuit).get(name).copied().unwrap_or(0);
                 alone.insert(name.clone(), slack - slack.div_ceil(4));
+                if slack == 0 {
+                    break;
+                }
             }
             slacks.extend(alone);
         }

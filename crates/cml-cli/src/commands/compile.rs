@@ -2,12 +2,14 @@
 
 use crate::data::{Samples, calibration_samples};
 use crate::exit::OrFailed;
+use crate::host::cost_model;
 use crate::score::predict;
 use crate::show::{Report, bytes, file_size, timed};
 use anyhow::bail;
 use cml_bitwidth::Widths;
 use cml_ir::{Graph, Tensor, interpret};
 use cml_tfhe::circuit::Rotation;
+use cml_tfhe::cost::CostModel;
 use cml_tfhe::optimizer::{Goal, Objective};
 use cml_tfhe::{
     Circuit, Noise, Options, Parameters, PassReport, Simulator, artifact, lower_reported, lower_tuned, one_in,
@@ -38,6 +40,10 @@ pub(crate) struct Args {
     /// Largest key to upload, in megabytes (10^6 bytes).
     #[arg(long, value_name = "MB")]
     max_key_mb: Option<u64>,
+    /// Choose by the times of this machine, which are measured once and kept, instead of by built-in ones. The
+    /// circuit then depends on the machine that compiles it.
+    #[arg(long)]
+    host: bool,
     /// Keep layers that single lookups on combinations of few inputs could stand for.
     #[arg(long)]
     no_fuse: bool,
@@ -107,7 +113,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             max_key_bytes: args
                 .max_key_mb
                 .map_or(u64::MAX, |mb| mb.saturating_mul(1_000_000)),
-            ..Goal::default()
+            cost: if args.host {
+                cost_model()?
+            } else {
+                CostModel::default()
+            },
         },
         fuse: !args.no_fuse,
         ..Options::default()

@@ -17,6 +17,7 @@ pub(crate) fn parameters(bits: u32) -> (Parameters, u32) {
     let wanted = Requirement {
         half_period: 1 << bits,
         nu2: SQUARED_WEIGHTS,
+        alike: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,

@@ -10,6 +10,7 @@ fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
     Requirement {
         half_period: plaintexts,
         nu2: max_noise_level * max_noise_level,
+        alike: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,

@@ -4,6 +4,7 @@ fn requirement(half_period: u64, nu2: u64) -> Requirement {
     Requirement {
         half_period,
         nu2,
+        alike: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,
