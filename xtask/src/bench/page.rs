@@ -255,9 +255,9 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_invented() {
-        let results = Results::from([("iris".to_owned(), json!({"title": "Iris", "lookups": 26}))]);
+        let results = Results::from([("iris_small".to_owned(), json!({"title": "Iris", "lookups": 26}))]);
         let page = markdown(&results);
-        assert!(page.contains("| iris: Iris | 26 | - | - |"), "{page}");
+        assert!(page.contains("| iris_small: Iris | 26 | - | - |"), "{page}");
         assert!(
             !page.contains("## Kernels") && !page.contains("## Concrete"),
             "{page}"
