@@ -277,15 +277,7 @@ impl Circuit {
                 let reading = |l| table::table_changes(table(l), period, size, half_step(l));
                 rotation.lookups.iter().map(reading).collect()
             } else {
-                let ends = [table(first).first(), table(first).last()];
-                let ends = ends
-                    .into_iter()
-                    .flatten()
-                    .fold(0_u64, |sum, &v| sum.wrapping_add(v as u64));
-                vec![Reading {
-                    terms: vec![(0, 1)],
-                    constant: ends.wrapping_mul(half_step(first)),
-                }]
+                vec![table::table_reading(table(first), half_step(first))]
             };
             let key = ((!shared).then_some(first.table), first.encoding, period, size);
             let number = *known.entry(key).or_insert_with(|| {

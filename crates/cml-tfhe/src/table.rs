@@ -96,11 +96,17 @@ pub fn table_polynomial(table: &[i64], half_period: u64, size: u64, half_step: u
         coefficients.resize(end as usize, entry(before));
     }
     coefficients.resize(size as usize, entry(last));
-    let reading = Reading {
+    (coefficients, table_reading(table, half_step))
+}
+
+/// How a table is read off the rotation of its own polynomial: its constant coefficient.
+pub fn table_reading(table: &[i64], half_step: u64) -> Reading {
+    let ends = [table.first(), table.last()].into_iter().flatten();
+    let ends = ends.fold(0_u64, |sum, &v| sum.wrapping_add(v as u64));
+    Reading {
         terms: vec![(0, 1)],
         constant: ends.wrapping_mul(half_step),
-    };
-    (coefficients, reading)
+    }
 }
 
 /// How a table is read off the rotation of the constant polynomial
