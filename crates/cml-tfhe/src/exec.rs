@@ -11,8 +11,8 @@ mod switch;
 
 use rayon::prelude::*;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, add_external_product_assign_mem_optimized,
-    blind_rotate_assign_mem_optimized, blind_rotate_assign_mem_optimized_requirement,
+    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, SignedDecomposer,
+    add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
     keyswitch_lwe_ciphertext_with_scalar_change,
 };
 
@@ -208,8 +208,11 @@ impl Evaluator {
     fn scratch(&self) -> Scratch {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let mut buffers = ComputationBuffers::new();
-        let needed =
-            blind_rotate_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial, self.key.fft());
+        let needed = add_external_product_assign_mem_optimized_requirement::<u64>(
+            glwe_size,
+            polynomial,
+            self.key.fft(),
+        );
         buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
@@ -228,20 +231,6 @@ impl Evaluator {
     fn blind_rotate(&self, table: &[u64], extension: usize, scratch: &mut Scratch) {
         scratch.rotations.switch(scratch.small.as_ref(), table.len());
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
-        let empty = || GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
-        if extension == 1 {
-            let mut accumulator = empty();
-            accumulator.get_mut_body().as_mut().copy_from_slice(table);
-            blind_rotate_assign_mem_optimized(
-                &&scratch.rotations,
-                &mut accumulator,
-                self.key.bootstrap(),
-                self.key.fft(),
-                scratch.buffers.stack(),
-            );
-            scratch.lanes = vec![accumulator];
-            return;
-        }
         // Polynomials of the whole size, taken apart for each product and put together again.
         let size = table.len();
         let mut whole = vec![vec![0_u64; size]; glwe_size.0];
@@ -274,7 +263,8 @@ impl Evaluator {
                     .for_each(|(d, &p)| *d = d.wrapping_sub(p));
             }
             let mut lanes = apart(&whole);
-            for (j, (lane, difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
+            for (j, (lane, mut difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
+                self.centre(&mut difference);
                 add_external_product_assign_mem_optimized(
                     lane,
                     &element,
@@ -290,6 +280,25 @@ impl Evaluator {
             }
         }
         scratch.lanes = apart(&whole);
+    }
+
+    /// Takes half the sum of what the decomposition will round off the mask from the body: see [`product`].
+    fn centre(&self, difference: &mut GlweCiphertextOwned<u64>) {
+        let (base_log, levels) = self.dimensions.pbs;
+        let decomposer = SignedDecomposer::<u64>::new(base_log, levels);
+        let n = self.dimensions.polynomial.0;
+        let mut roundings = vec![0_i64; n];
+        for polynomial in difference.get_mask().as_ref().chunks_exact(n) {
+            for (sum, &word) in roundings.iter_mut().zip(polynomial) {
+                *sum += word.wrapping_sub(decomposer.closest_representable(word)) as i64;
+            }
+        }
+        let half = roundings.iter().sum::<i64>() >> 1;
+        let mut up_to = 0;
+        for (word, rounding) in difference.get_mut_body().as_mut().iter_mut().zip(roundings) {
+            up_to += rounding;
+            *word = word.wrapping_sub((up_to - half) as u64);
+        }
     }
 }
 

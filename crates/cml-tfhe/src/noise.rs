@@ -96,35 +96,46 @@ pub fn fresh_variance(parameters: &Parameters) -> f64 {
 /// else counts (`N` 4096), and whole variances from 0.98 to 1.08 (`N` 2048, two
 /// levels of 2^18). [`variance`] makes an allowance for that; this is the fit.
 pub fn lookup_variance(parameters: &Parameters) -> f64 {
-    let exact_key = pbs_variance_132_bits_security_tuniform_fft_mul(
+    published_variance(parameters, FFT_MANTISSA_BITS) - centred_variance(parameters)
+        + rounded_key_variance(parameters)
+}
+
+/// [`lookup_variance`] as published: with a key of which no bits are dropped, and without centring.
+fn published_variance(parameters: &Parameters, mantissa_bits: f64) -> f64 {
+    pbs_variance_132_bits_security_tuniform_fft_mul(
         LweDimension(parameters.lwe_dimension as usize),
         GlweDimension(parameters.glwe_dimension as usize),
         PolynomialSize(parameters.polynomial_size as usize),
         DecompositionBaseLog(parameters.pbs_base_log as usize),
         DecompositionLevelCount(parameters.pbs_level as usize),
-        FFT_MANTISSA_BITS,
+        mantissa_bits,
         modulus(GLWE_MODULUS_LOG),
     )
-    .0;
-    exact_key + rounded_key_variance(parameters)
+    .0
 }
 
-/// Factor on [`alike_share`] wherever a failure probability is promised: neighbouring coefficients
-/// were measured to be alike in up to 1.22 times that share, where roundings, noise of the key and
-/// Fourier noise are of equal size.
-pub const ALIKE_ALLOWANCE: f64 = 1.3;
+/// Variance that a blind rotation is spared because its decomposition is centred.
+///
+/// For each of the `n / 2` key bits that are set, `k N` roundings of variance `B^-2l / 12` meet a binary key. Uncentred
+/// they meet a mean square of 1/2, as the published formula has it; centred they meet its variance, 1/4.
+fn centred_variance(parameters: &Parameters) -> f64 {
+    let rounding = modulus(2 * parameters.pbs_base_log * parameters.pbs_level).recip() / 12.0;
+    let terms = f64::from(parameters.big_dimension()) / 4.0;
+    f64::from(parameters.lwe_dimension) / 2.0 * terms * rounding
+}
 
 /// Share of the variance of a blind rotation in which its coefficients are alike.
 ///
-/// What the decomposition rounds off is multiplied by a binary key, whose mean is 1/2. The
-/// mean's part of the error is half the sum of all roundings, with the signs of a negacyclic
-/// product: coefficients at a distance `d` have the correlation `1 - 2 d / N` in it. For each of
-/// the `n / 2` key bits that are set, `k N` roundings of variance `B^-2l / 12` meet `(1/2)^2`.
+/// Errors of the Fourier transforms are on all polynomials of the accumulator, and those on the mask
+/// meet a binary key, whose mean is 1/2: its part of the error is half their sum, with the signs of a negacyclic
+/// product, so that coefficients at a distance `d` have the correlation `1 - 2 d / N` in it. It is half of the
+/// mean square of the key, so half of all that the transforms add. (What the decomposition
+/// rounds off meets the key too, but is centred.)
 pub fn alike_share(parameters: &Parameters) -> f64 {
-    let rounding = modulus(2 * parameters.pbs_base_log * parameters.pbs_level).recip() / 12.0;
-    let terms = f64::from(parameters.big_dimension()) / 4.0;
-    let variance = f64::from(parameters.lwe_dimension) / 2.0 * terms * rounding;
-    (variance / lookup_variance(parameters)).min(1.0)
+    // With numbers as wide as the torus, next to nothing is left of the errors of the transforms.
+    let fourier = published_variance(parameters, FFT_MANTISSA_BITS)
+        - published_variance(parameters, f64::from(GLWE_MODULUS_LOG));
+    (0.5 * fourier / lookup_variance(parameters)).clamp(0.0, 1.0)
 }
 
 /// Variance that a blind rotation gains from the rounded bodies of its key.
@@ -202,11 +213,7 @@ fn variance_through(
         Source::Lookup => allowance * lookup_variance(parameters),
     };
     let alike = match requirement.source {
-        Source::Lookup if requirement.alike > 0 => {
-            // Expectations are the model's, promises have an allowance.
-            let allowance = if allowance > 1.0 { ALIKE_ALLOWANCE } else { 1.0 };
-            requirement.alike as f64 * allowance * alike_share(parameters)
-        }
+        Source::Lookup if requirement.alike > 0 => requirement.alike as f64 * alike_share(parameters),
         _ => 0.0,
     };
     let linear = (requirement.nu2 as f64 + alike) * wire;

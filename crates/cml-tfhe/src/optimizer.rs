@@ -207,7 +207,7 @@ impl Candidate {
             parameters,
             fresh: noise::fresh_variance(&parameters),
             lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
-            alike_share: noise::ALIKE_ALLOWANCE * noise::alike_share(&parameters),
+            alike_share: noise::alike_share(&parameters),
             keyswitch: noise::keyswitch_variance(&parameters),
             modulus_switch: noise::modulus_switch_variance(&parameters, 1),
         }

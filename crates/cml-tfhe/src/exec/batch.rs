@@ -18,7 +18,7 @@ use tfhe::core_crypto::prelude::{
 };
 
 use super::keyswitch::keyswitch_batch;
-use super::product::{Digits, Products, aligned};
+use super::product::{Digits, Products, Roundings, aligned};
 use super::switch::Rotations;
 use super::{Evaluator, ExecError, Job};
 use crate::keys::{Ciphertext, modulus32, modulus64};
@@ -41,6 +41,7 @@ pub(super) struct Scratch {
     rotations: Vec<Rotations>,
     /// Of one accumulator: its lanes, rotated, less what they were, in digits.
     digits: Vec<Digits>,
+    roundings: Roundings,
     products: Products,
     table: Vec<u64>,
     sample: LweCiphertextOwned<u64>,
@@ -66,6 +67,7 @@ impl Evaluator {
             lanes: Vec::new(),
             rotations: Vec::new(),
             digits: Vec::new(),
+            roundings: Roundings::new(&self.dimensions),
             products: Products::new(&self.dimensions),
             table: Vec::new(),
             sample: LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64()),
@@ -107,7 +109,8 @@ impl Evaluator {
                     let place = lane + degree;
                     let (to, power) = (place % extension, place / extension % (2 * n));
                     let less = lanes[to].as_ref();
-                    scratch.digits[to].decompose_difference(arch, from.as_ref(), less, power);
+                    let (digits, roundings) = (&mut scratch.digits[to], &mut scratch.roundings);
+                    digits.decompose_difference(arch, from.as_ref(), less, power, roundings);
                 }
                 for (lane, digits) in lanes.iter_mut().zip(&scratch.digits) {
                     scratch.products.add(

@@ -133,9 +133,6 @@ fn modulus_switch_variance_is_as_modelled() {
 }
 
 /// Errors at every eighth coefficient of rotations of a constant polynomial.
-///
-/// Coefficients of one rotation are not independent: what the decomposition
-/// rounds off is multiplied by a key whose mean is 1/2, not 0.
 fn check_blind_rotation(parameters: &Parameters, extension: usize, rotations: usize) {
     let client = balanced_client(parameters);
     let evaluator = evaluator(&client);
