@@ -71,6 +71,12 @@ impl Circuit {
         let sizes = tables.iter().map(|&t| self.tables()[t as usize].len() as i64);
         let encodings = rotations.iter().map(|r| r.row.encoding).collect();
         let extensions = rotations.iter().map(|r| i64::from(r.extension));
+        let scales = span(rotations.iter().map(|r| r.scale as i64));
+        let scaled = if scales == "1" {
+            String::new()
+        } else {
+            format!(" scaled by {scales}")
+        };
         let slacks = rotations.iter().map(|r| r.slack as i64);
         let mut hash = Sha256::new();
         for rotation in rotations {
@@ -80,7 +86,7 @@ impl Circuit {
             }
         }
         format!(
-            "{}: {} lookups of {} rotations, {} values {}, table {} x {}, {} tables, {} #{}",
+            "{}: {} lookups of {} rotations, {} values{scaled} {}, table {} x {}, {} tables, {} #{}",
             self.layers()[layer as usize],
             lookups().count(),
             rotations.len(),
@@ -122,13 +128,18 @@ impl Circuit {
             } else {
                 "lookups"
             };
+            let scaled = if r.scale > 1 {
+                format!(" scaled by {}", r.scale)
+            } else {
+                String::new()
+            };
             let alike = if r.alike > 0 {
                 format!(" and {} alike", r.alike)
             } else {
                 String::new()
             };
             format!(
-                "{reader} of {source} in half period {}, nu2 {}{alike}: {p}",
+                "{reader} of {source}{scaled} in half period {}, nu2 {}{alike}: {p}",
                 r.half_period, r.nu2
             )
         };

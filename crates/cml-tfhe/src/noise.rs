@@ -49,8 +49,10 @@ pub enum Reader {
 /// What some linear combinations ask of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Requirement {
-    /// `P`: values are spaced by `1 / (2P)` of the torus. At least 1.
+    /// `P`: steps are `1 / (2P)` of the torus. At least 1.
     pub half_period: u64,
+    /// Steps from one value to the next: what the combination is multiplied by. At least 1.
+    pub scale: u64,
     /// Largest sum of squared weights among the combinations.
     ///
     /// Weights of one wire, or of one coefficient of one blind rotation, are to be merged first.
@@ -216,7 +218,7 @@ fn variance_through(
         Source::Lookup if requirement.alike > 0 => requirement.alike as f64 * alike_share(parameters),
         _ => 0.0,
     };
-    let linear = (requirement.nu2 as f64 + alike) * wire;
+    let linear = (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2);
     match requirement.reader {
         Reader::Client => linear,
         Reader::Lookup => {
@@ -229,25 +231,27 @@ fn variance_through(
 
 /// Smallest distance, on the torus, from the exact point of a value to an error of the reader.
 ///
-/// It is the half step `1 / (4P)`; with slack `W` it is `(2W + 1) / (4P)`. In a table of `L` coefficients the change at
-/// the value `t` lies at the integer nearest to `(2t - 1) L / 2P`, so it may come
-/// nearer by up to half a coefficient: with `a / q` the reduced `L / 2P`, these
+/// With scale `c` it is half of that many steps, `c / 4P`; with slack `W` it is `(2W + 1) c / 4P`. In a table of `L`
+/// coefficients the change at the value `t` lies at the integer nearest to `(2t - 1) c L / 2P`, so it may come
+/// nearer by up to half a coefficient: with `a / q` the reduced `c L / 2P`, these
 /// fractions run through all multiples of `1/q` if `q` is odd, and through the odd
 /// ones if it is even. The largest distance to an integer is `(q - 1) / 2q`, 1/2, or
 /// `(q - 2) / 2q`, for `q` odd, even but no multiple of 4, or a multiple of 4.
-/// Zero when the boxes are too narrow: `2P > L`.
+/// Zero when the boxes are too narrow: `2P > c L`.
 ///
 /// The centred modulus switch takes half a coefficient off the body, so that
 /// coefficient `j` serves the phases in `[j, j + 1)`: changes at integers are exact,
 /// and no other margin is lost.
 pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
-    let period = requirement.half_period;
-    let half_step = 0.25 / period as f64;
+    let (period, scale) = (requirement.half_period, requirement.scale);
+    let half_step = 0.25 * scale as f64 / period as f64;
+    let scaled_size = u128::from(table_size) * u128::from(scale);
     match requirement.reader {
         Reader::Client => (2 * requirement.slack + 1) as f64 * half_step,
-        Reader::Lookup if period == 0 || 2 * u128::from(period) > table_size.into() => 0.0,
+        Reader::Lookup if period == 0 || 2 * u128::from(period) > scaled_size => 0.0,
         Reader::Lookup => {
-            let q = 2 * period / gcd(table_size, 2 * period);
+            let period = 2 * u128::from(period);
+            let q = period / gcd(scaled_size, period);
             let lost = match q % 4 {
                 0 => (q - 2) as f64 / (2 * q) as f64,
                 2 => 0.5,
@@ -259,7 +263,7 @@ pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
 }
 
 /// Greatest common divisor.
-fn gcd(mut a: u64, mut b: u64) -> u64 {
+fn gcd(mut a: u128, mut b: u128) -> u128 {
     while b != 0 {
         (a, b) = (b, a % b);
     }

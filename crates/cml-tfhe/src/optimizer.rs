@@ -97,6 +97,18 @@ impl Default for Goal {
     }
 }
 
+impl Goal {
+    /// Whether one choice serves the goal better than another, clearly.
+    pub(crate) fn prefers(&self, choice: &Choice, than: &Choice) -> bool {
+        let key = |choice: &Choice| choice.parameters.server_key_bytes();
+        match self.objective {
+            Objective::Time if choice.total_ns * NEARLY_EQUAL < than.total_ns => true,
+            Objective::Time => choice.total_ns <= than.total_ns * NEARLY_EQUAL && key(choice) < key(than),
+            Objective::KeySize => (key(choice), choice.total_ns) < (key(than), than.total_ns),
+        }
+    }
+}
+
 /// What the search chose, and what it expects of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
@@ -247,7 +259,7 @@ impl Candidate {
             Source::Fresh => 0.0,
             Source::Lookup => requirement.alike as f64 * self.alike_share,
         };
-        (requirement.nu2 as f64 + alike) * wire + added
+        (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2) + added
     }
 
     /// Whether the margin holds that many standard deviations.
@@ -266,8 +278,9 @@ impl Candidate {
         if requirement.reader == Reader::Client {
             return self.meets(requirement, 1, deviations).then_some(1);
         }
-        // Without rounded changes: (2W + 1) / 4P = deviations * sqrt(before + switch / e^2).
-        let margin = (2 * requirement.slack + 1) as f64 * 0.25 / requirement.half_period as f64;
+        // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).
+        let half_step = 0.25 * requirement.scale as f64 / requirement.half_period as f64;
+        let margin = (2 * requirement.slack + 1) as f64 * half_step;
         let left = (margin / deviations).powi(2) - self.before(requirement);
         if left.is_nan() || left <= 0.0 {
             return None;

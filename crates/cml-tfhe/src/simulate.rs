@@ -128,7 +128,7 @@ impl<'c> Simulator<'c> {
         for (rotation, (number, readings)) in circuit.rotations().zip(&self.prepared.rotations) {
             let polynomial = &self.prepared.polynomials[*number];
             let size = polynomial.len() as u64;
-            let mut phase = row_phase(circuit, &rotation.row, &wires);
+            let mut phase = row_phase(circuit, &rotation.row, &wires).wrapping_mul(rotation.scale);
             if let Some(noise) = &mut self.noise {
                 phase = phase.wrapping_add(noise.draw_switch(rotation.extension));
             }

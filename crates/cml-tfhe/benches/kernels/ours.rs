@@ -16,6 +16,7 @@ const SQUARED_WEIGHTS: u64 = 64;
 pub(crate) fn parameters(bits: u32) -> (Parameters, u32) {
     let wanted = Requirement {
         half_period: 1 << bits,
+        scale: 1,
         nu2: SQUARED_WEIGHTS,
         alike: 0,
         source: Source::Lookup,

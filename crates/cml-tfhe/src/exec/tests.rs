@@ -198,6 +198,7 @@ fn flat(results: Result<Vec<Vec<Ciphertext>>, ExecError>) -> Vec<Ciphertext> {
 fn check_end_to_end(values: u64) {
     let requirement = Requirement {
         half_period: values,
+        scale: 1,
         nu2: 2,
         alike: 0,
         source: Source::Lookup,
@@ -352,6 +353,7 @@ fn check_failures(values: u64, extension: u32, lookups: usize, at_least: f64) {
     let parameters = small_parameters();
     let requirement = Requirement {
         half_period: values,
+        scale: 1,
         nu2: 1,
         alike: 0,
         source: Source::Fresh,
