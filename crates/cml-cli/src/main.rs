@@ -45,6 +45,7 @@ enum Command {
     Run(commands::run::Args),
     Decrypt(commands::decrypt::Args),
     Predict(commands::predict::Args),
+    Client(commands::client::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args),
         Command::Decrypt(args) => commands::decrypt::run(args),
         Command::Predict(args) => commands::predict::run(args),
+        Command::Client(args) => commands::client::run(args),
     };
     match result {
         Ok(report) => {
