@@ -9,6 +9,7 @@ mod data;
 mod exit;
 mod folders;
 mod host;
+mod passphrase;
 mod progress;
 mod ptq;
 mod score;

@@ -117,6 +117,12 @@ pub enum RemoteError {
         /// Its mode.
         mode: u32,
     },
+    /// A secret key under a passphrase, and no passphrase.
+    #[error("{} is under a passphrase, and none is given", path.display())]
+    Passphrase {
+        /// File of the key.
+        path: PathBuf,
+    },
     /// A file or an answer that does not hold what it should.
     #[error(transparent)]
     Artifact(Box<ArtifactError>),

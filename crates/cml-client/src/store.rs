@@ -2,13 +2,18 @@
 
 use crate::error::RemoteError;
 use crate::service::to_hex;
+use cml_ir::container::peek_tag;
 use cml_ir::short_hex;
-use cml_tfhe::artifact::{read_client_key, read_spec, write_client_key, write_server_key, write_spec};
+use cml_tfhe::artifact::{
+    LOCKED_CLIENT_KEY, read_client_key, read_locked_client_key, read_spec, write_client_key,
+    write_locked_client_key, write_server_key, write_spec,
+};
 use cml_tfhe::keys::Progress;
-use cml_tfhe::{Client, ClientSpec};
+use cml_tfhe::{ArtifactError, Client, ClientSpec};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 const SPEC_FILE: &str = "net.cmls";
 const CLIENT_FILE: &str = "client.key";
@@ -19,9 +24,9 @@ const SERVER_FILE: &str = "server.key";
 /// For each circuit it holds a folder named by the circuit's hash, with
 /// `net.cmls`, `client.key` and `server.key`. A folder appears at once, with all
 /// three.
-#[derive(Clone, Debug)]
 pub struct KeyStore {
     folder: PathBuf,
+    passphrase: Option<Zeroizing<String>>,
 }
 
 /// The keys of one circuit.
@@ -44,7 +49,16 @@ impl KeyStore {
         check_mode(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
+            passphrase: None,
         })
+    }
+
+    /// Secret keys are drawn under this passphrase, and those under one are read with it.
+    pub fn with_passphrase(self, passphrase: Zeroizing<String>) -> Self {
+        Self {
+            passphrase: Some(passphrase),
+            ..self
+        }
     }
 
     /// Folder of the keys of a circuit, whether it is there or not.
@@ -66,14 +80,14 @@ impl KeyStore {
                 Ok(()) => {
                     // Its folder is another one now: nothing is left to remove.
                     let _ = temporary.keep();
-                    return read(&folder, &spec, true);
+                    return self.read(&folder, &spec, true);
                 }
                 // Another process was faster: its keys are as good.
                 Err(_) if folder.exists() => {}
                 Err(error) => return Err(store(&folder, error)),
             }
         }
-        read(&folder, &spec, false)
+        self.read(&folder, &spec, false)
     }
 
     /// New keys, in a folder that goes away unless it is kept.
@@ -96,29 +110,39 @@ impl KeyStore {
         let (client, server) = Client::generate(spec, report)?;
         write_spec(&path(SPEC_FILE), client.spec())?;
         write_server_key(&path(SERVER_FILE), &server)?;
-        write_client_key(&path(CLIENT_FILE), client.key())?;
+        let file = path(CLIENT_FILE);
+        match &self.passphrase {
+            Some(passphrase) => write_locked_client_key(&file, client.key(), passphrase.as_bytes())?,
+            None => write_client_key(&file, client.key())?,
+        }
         Ok(temporary)
     }
-}
 
-/// The keys in a folder, for a circuit that is described as it was when they were drawn.
-fn read(folder: &Path, spec: &ClientSpec, new: bool) -> Result<Keys, RemoteError> {
-    check_mode(folder)?;
-    let kept = read_spec(&folder.join(SPEC_FILE))?;
-    if !kept.agrees_with(spec) {
-        return Err(RemoteError::SpecChanged {
-            circuit: short_hex(spec.circuit()),
-            folder: folder.to_owned(),
-        });
+    /// The keys in a folder, for a circuit that is described as it was when they were drawn.
+    fn read(&self, folder: &Path, spec: &ClientSpec, new: bool) -> Result<Keys, RemoteError> {
+        check_mode(folder)?;
+        let kept = read_spec(&folder.join(SPEC_FILE))?;
+        if !kept.agrees_with(spec) {
+            return Err(RemoteError::SpecChanged {
+                circuit: short_hex(spec.circuit()),
+                folder: folder.to_owned(),
+            });
+        }
+        let file = folder.join(CLIENT_FILE);
+        let locked = peek_tag(&file).map_err(ArtifactError::from)? == LOCKED_CLIENT_KEY.tag;
+        let key = match &self.passphrase {
+            Some(passphrase) if locked => read_locked_client_key(&file, &kept, passphrase.as_bytes())?,
+            None if locked => return Err(RemoteError::Passphrase { path: file }),
+            _ => read_client_key(&file, &kept)?,
+        };
+        let server_key = folder.join(SERVER_FILE);
+        fs::metadata(&server_key).map_err(|e| store(&server_key, e))?;
+        Ok(Keys {
+            client: Client::new(kept, key)?,
+            server_key,
+            new,
+        })
     }
-    let key = read_client_key(&folder.join(CLIENT_FILE), &kept)?;
-    let server_key = folder.join(SERVER_FILE);
-    fs::metadata(&server_key).map_err(|e| store(&server_key, e))?;
-    Ok(Keys {
-        client: Client::new(kept, key)?,
-        server_key,
-        new,
-    })
 }
 
 fn store(path: &Path, source: io::Error) -> RemoteError {

@@ -5,6 +5,7 @@ use crate::commands::encrypt::DEFAULT_SAMPLES;
 use crate::data::{DataArgs, Samples};
 use crate::exit::WorkFailed;
 use crate::folders;
+use crate::passphrase::PassphraseArgs;
 use crate::progress::key_bars;
 use crate::show::{Report, hex, percent, table, timed};
 use anyhow::{Context, anyhow};
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     /// Longest wait for a result, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -85,7 +88,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 Some(folder) => folder,
                 None => folders::data()?.join("keys"),
             };
-            let store = KeyStore::open(&folder).map_err(marked)?;
+            let mut store = KeyStore::open(&folder).map_err(marked)?;
+            if let Some(passphrase) = args.passphrase.for_old()? {
+                store = store.with_passphrase(passphrase);
+            }
             let service = Service::connect(url, options).map_err(marked)?;
             predict(&service, args.model.as_deref(), &store, &samples)
         }

@@ -101,6 +101,35 @@ fn artifacts_of_others(world: &World) {
 }
 
 #[test]
+fn a_key_under_a_passphrase_needs_it() {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.json("compile net.cmlg -o net.cmlc");
+    world.write("pass", "correct horse\nnot this line\n");
+    world.write("wrong", "incorrect horse\n");
+    world.write("empty", "\n");
+    world.refused(
+        "keygen net.cmlc --passphrase-file empty",
+        &["empty", "passphrase is empty"],
+    );
+    world.refused("keygen net.cmlc --passphrase-file none", &["none"]);
+    let keys = world.json("keygen net.cmlc --passphrase-file pass");
+    assert_eq!(keys["passphrase"], true);
+    let encrypt = "encrypt net.cmlc --data points.csv -o in.ct";
+    world.refused(
+        encrypt,
+        &["client.key is under a passphrase", "--passphrase-file"],
+    );
+    world.refused(
+        &format!("{encrypt} --passphrase-file wrong"),
+        &["client.key: the passphrase is wrong"],
+    );
+    world.json(&format!("{encrypt} --passphrase-file pass"));
+    let inspected = world.json("inspect client.key");
+    assert_eq!(inspected["kind"], "client key under a passphrase");
+}
+
+#[test]
 fn help_has_an_example_for_every_command() {
     let world = World::new();
     let commands =
