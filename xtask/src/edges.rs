@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cml-onnx", &["cml-quant"]),
     ("cml-bitwidth", &["cml-ir"]),
     ("cml-tfhe", &["cml-ir", "cml-bitwidth"]),
+    ("cml-client", &["cml-ir", "cml-tfhe"]),
     (
         "cml-cli",
         &[
@@ -26,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cml-onnx",
             "cml-bitwidth",
             "cml-tfhe",
+            "cml-client",
         ],
     ),
     (

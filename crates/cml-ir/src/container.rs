@@ -19,7 +19,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"\x89CML\r\n\x1a\n";
-const HEADER: usize = 56;
+/// Bytes before the payload.
+pub const HEADER: usize = 56;
 
 /// Kind and format version of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +187,8 @@ pub fn read_file(kind: Kind, path: &Path) -> Result<Vec<u8>, IrError> {
     if has < length {
         return Err(bad(&name, ContainerError::Truncated { needs: length, has }));
     }
+    // At once, so that no buffer that was outgrown keeps a part of a secret key.
+    blob.reserve_exact(length as usize + 64);
     file.take(length + 1).read_to_end(&mut blob).map_err(fail)?;
     check(kind, &blob).map_err(|source| bad(&name, source))?;
     blob.drain(..HEADER);

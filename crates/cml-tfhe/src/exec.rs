@@ -302,5 +302,5 @@ impl Evaluator {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client"))]
 mod tests;

@@ -1,9 +1,11 @@
 //! One file for each command.
 
 pub(crate) mod analyze;
+pub(crate) mod client;
 pub(crate) mod compile;
 pub(crate) mod decrypt;
 pub(crate) mod encrypt;
+pub(crate) mod export_client;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod keygen;

@@ -46,6 +46,8 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cml"));
         command
             .current_dir(self.folder.path())
+            .env_remove("CML_PASSPHRASE")
+            .env_remove("CML_TOKEN")
             .args(line.split_whitespace())
             .output()
             .unwrap()
