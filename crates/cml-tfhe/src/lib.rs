@@ -58,7 +58,7 @@ pub use lower::{LowerError, Options, lower, lower_reported};
 pub use params::Parameters;
 pub use plan::{LayerPlan, Plan};
 pub use program::PassReport;
-pub use server::{Server, ServerError};
+pub use server::{ServedCircuit, Server, ServerError};
 pub use simulate::{Noise, Simulator};
 pub use tune::{Tuned, lower_tuned};
 pub use validate::CircuitError;
