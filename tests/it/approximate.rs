@@ -6,7 +6,8 @@ use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, 
 use cml_quant::to_graph;
 use cml_tfhe::noise::Reader;
 use cml_tfhe::{
-    Circuit, Client, LowerError, Noise, Options, Parameters, Plan, Server, Simulator, lower, lower_tuned,
+    Circuit, Client, ClientSpec, LowerError, Noise, Options, Parameters, Plan, Server, Simulator, lower,
+    lower_tuned,
 };
 use std::collections::BTreeMap;
 
@@ -84,7 +85,7 @@ fn slack_costs_at_most_one_level() {
 fn an_encrypted_approximate_circuit_is_off_by_one_level_at_most() {
     let graph = stairs();
     let circuit = with_slack(&graph, u64::MAX);
-    let (client, key) = Client::generate(&circuit, &mut |_| {}).unwrap();
+    let (client, key) = Client::generate(ClientSpec::of(&circuit).unwrap(), &mut |_| {}).unwrap();
     let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
     let samples: Vec<Vec<Tensor>> = (0..40).map(inputs).collect();
     let outputs = server

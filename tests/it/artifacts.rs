@@ -4,10 +4,10 @@ use crate::keys::{Files, samples, tiny};
 use crate::random::fixed;
 use cml_ir::container::{self, Kind};
 use cml_tfhe::artifact::{
-    self, ArtifactError, CIRCUIT, CLIENT_KEY, INPUTS, OUTPUTS, SERVER_KEY, read_circuit, read_client_key,
-    read_inputs, read_outputs, read_server_key,
+    self, ArtifactError, CIRCUIT, CLIENT_KEY, INPUTS, OUTPUTS, SERVER_KEY, SPEC, read_circuit,
+    read_client_key, read_inputs, read_outputs, read_server_key, read_spec,
 };
-use cml_tfhe::{Circuit, Client, Server};
+use cml_tfhe::{Circuit, Client, ClientSpec, Server};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -25,7 +25,7 @@ struct Artifact {
     read: Reader,
 }
 
-fn artifacts() -> [Artifact; 5] {
+fn artifacts() -> [Artifact; 6] {
     let files: &'static Files = &tiny().clients[0];
     let artifact = |kind, file, good, read| Artifact {
         kind,
@@ -48,6 +48,9 @@ fn artifacts() -> [Artifact; 5] {
         }),
         artifact(OUTPUTS, "out.ct", &files.outputs, |p, c| {
             read_outputs(p, c).map(|_| ())
+        }),
+        artifact(SPEC, "net.cmls", &tiny().spec_file, |p, _| {
+            read_spec(p).map(|_| ())
         }),
     ]
 }
@@ -188,7 +191,10 @@ fn missing_files_and_folders_are_named() {
 #[test]
 fn files_of_another_circuit_are_refused() {
     let bench = Bench::new();
-    for artifact in artifacts().into_iter().filter(|a| a.kind != CIRCUIT) {
+    for artifact in artifacts()
+        .into_iter()
+        .filter(|a| ![CIRCUIT, SPEC].contains(&a.kind))
+    {
         let message = bench.read(&artifact, artifact.good, &tiny().other).unwrap_err();
         assert!(
             message.contains(&format!(
@@ -203,7 +209,7 @@ fn files_of_another_circuit_are_refused() {
 #[test]
 fn payloads_that_do_not_fit_are_refused() {
     let bench = Bench::new();
-    let [_, client_key, server_key, inputs, outputs] = artifacts();
+    let [_, client_key, server_key, inputs, outputs, _] = artifacts();
     let with = |artifact: &Artifact, change: &dyn Fn(&mut Vec<u8>)| {
         let mut payload = artifact.good[HEADER..].to_vec();
         change(&mut payload);
@@ -316,7 +322,7 @@ fn a_secret_key_is_for_its_owner_only() {
 
 /// Values of a client's files, read back.
 struct Party {
-    client: Client<'static>,
+    client: Client,
     server: Server,
     inputs: artifact::Bound<Vec<cml_tfhe::keys::SeededCiphertexts>>,
     outputs: artifact::Bound<Vec<Vec<cml_tfhe::keys::Ciphertext>>>,
@@ -332,7 +338,7 @@ fn party(which: usize) -> Party {
     let server_key = read_server_key(&path("server.key", &files.server_key), circuit).unwrap();
     Party {
         client: Client::new(
-            circuit,
+            ClientSpec::of(circuit).unwrap(),
             read_client_key(&path("client.key", &files.client_key), circuit).unwrap(),
         )
         .unwrap(),

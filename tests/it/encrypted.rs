@@ -6,19 +6,19 @@ use crate::random::{fixed, recipes};
 use cml_ir::{Graph, Op, Tensor, interpret, optimize};
 use cml_quant::to_graph;
 use cml_tfhe::artifact::{
-    read_circuit, read_client_key, read_inputs, read_outputs, read_server_key, write_circuit,
-    write_client_key, write_inputs, write_outputs, write_server_key,
+    read_circuit, read_client_key, read_inputs, read_outputs, read_server_key, read_spec, write_circuit,
+    write_client_key, write_inputs, write_outputs, write_server_key, write_spec,
 };
-use cml_tfhe::{Client, Server};
+use cml_tfhe::{Client, ClientSpec, Server};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::path::Path;
 
-/// The client's first step: keys and encrypted samples. Returns nothing but
+/// The client's first step, without the circuit: keys and encrypted samples. Returns nothing but
 /// files.
 fn client_encrypts(folder: &Path, samples: &[Vec<Tensor>]) {
-    let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
-    let (client, server_key) = Client::generate(&circuit, &mut |_| {}).unwrap();
+    let spec = read_spec(&folder.join("net.cmls")).unwrap();
+    let (client, server_key) = Client::generate(spec, &mut |_| {}).unwrap();
     write_client_key(&folder.join("client.key"), client.key()).unwrap();
     write_server_key(&folder.join("server.key"), &server_key).unwrap();
     write_inputs(&folder.join("in.ct"), &client.encrypt(samples).unwrap()).unwrap();
@@ -39,12 +39,10 @@ fn server_runs(folder: &Path) -> usize {
 
 /// The client's second step, with its key from the file.
 fn client_decrypts(folder: &Path) -> Vec<Vec<Tensor>> {
-    let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
-    let key = read_client_key(&folder.join("client.key"), &circuit).unwrap();
-    let client = Client::new(&circuit, key).unwrap();
-    client
-        .decrypt(&read_outputs(&folder.join("out.ct"), &circuit).unwrap())
-        .unwrap()
+    let spec = read_spec(&folder.join("net.cmls")).unwrap();
+    let key = read_client_key(&folder.join("client.key"), &spec).unwrap();
+    let outputs = read_outputs(&folder.join("out.ct"), &spec).unwrap();
+    Client::new(spec, key).unwrap().decrypt(&outputs).unwrap()
 }
 
 /// Runs distinct samples of a graph encrypted and compares with `original`.
@@ -55,6 +53,11 @@ fn check(original: &Graph, compiled: &Graph, count: usize) {
     let circuit = lowered(compiled);
     let folder = tempfile::tempdir().unwrap();
     write_circuit(&folder.path().join("net.cmlc"), &circuit).unwrap();
+    write_spec(
+        &folder.path().join("net.cmls"),
+        &ClientSpec::of(&circuit).unwrap(),
+    )
+    .unwrap();
     client_encrypts(folder.path(), &samples);
     let done = server_runs(folder.path());
     assert_eq!(done, count * circuit.rotation_count());

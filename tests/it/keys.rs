@@ -3,7 +3,7 @@
 use crate::networks::lowered;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_tfhe::artifact::{self, Binding};
-use cml_tfhe::{Circuit, Client, Server};
+use cml_tfhe::{Circuit, Client, ClientSpec, Server};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -35,6 +35,7 @@ pub(crate) struct Files {
 pub(crate) struct Tiny {
     pub(crate) circuit: Circuit,
     pub(crate) circuit_file: Vec<u8>,
+    pub(crate) spec_file: Vec<u8>,
     /// Two clients of the same circuit.
     pub(crate) clients: [Files; 2],
     /// A circuit with the same parameters and another name.
@@ -52,7 +53,7 @@ pub(crate) fn samples() -> (Vec<Vec<Tensor>>, Vec<Vec<Tensor>>) {
 
 fn draw(circuit: &Circuit, folder: &Path) -> Files {
     let path = |name: &str| folder.join(name);
-    let (client, server_key) = Client::generate(circuit, &mut |_| {}).unwrap();
+    let (client, server_key) = Client::generate(ClientSpec::of(circuit).unwrap(), &mut |_| {}).unwrap();
     artifact::write_client_key(&path("client.key"), client.key()).unwrap();
     artifact::write_server_key(&path("server.key"), &server_key).unwrap();
     let inputs = client.encrypt(&samples().0).unwrap();
@@ -79,6 +80,7 @@ pub(crate) fn tiny() -> &'static Tiny {
         let folder = tempfile::tempdir().unwrap();
         Tiny {
             circuit_file: artifact::circuit_to_bytes(&circuit).unwrap(),
+            spec_file: artifact::spec_to_bytes(&ClientSpec::of(&circuit).unwrap()).unwrap(),
             clients: [draw(&circuit, folder.path()), draw(&circuit, folder.path())],
             circuit,
             other,

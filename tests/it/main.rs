@@ -8,11 +8,12 @@
 //! | `artifacts` | a damaged, foreign or misplaced file is refused with its name and the reason |
 //! | `approximate` | layers with slack are off by one level at most, plans add up |
 //! | `lies` | a circuit file that contradicts itself is refused, whatever its checksum |
+//! | `specs` | a client spec holds what the client needs, and no lie gets through |
 //! | `noise` | lookups fail as often as the noise model says |
 //! | `snapshots` | graph, widths and circuit of small networks, as dumped |
 //!
-//! `networks` holds the hand-made networks, `random` the generator, `forge` the
-//! open copy of a circuit's wire form, `keys` the key pairs that tests share.
+//! `networks` holds the hand-made networks, `random` the generator, `forge` open
+//! copies of wire forms, `keys` the key pairs that tests share.
 
 mod approximate;
 mod artifacts;
@@ -26,3 +27,4 @@ mod noise;
 mod random;
 mod regressions;
 mod snapshots;
+mod specs;

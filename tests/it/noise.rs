@@ -25,7 +25,7 @@ use cml_bitwidth::analyze;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
 use cml_tfhe::noise::Reader;
 use cml_tfhe::optimizer::Goal;
-use cml_tfhe::{Circuit, Client, Noise, Options, Server, Simulator, lower};
+use cml_tfhe::{Circuit, Client, ClientSpec, Noise, Options, Server, Simulator, lower};
 
 fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
     let options = Options {
@@ -178,7 +178,7 @@ fn encrypted_lookups_fail_at_the_predicted_rate() {
     const SAMPLES: usize = 64;
     let graph = one_level(PARALLEL);
     let circuit = loose(&graph, -2.0);
-    let (client, key) = Client::generate(&circuit, &mut |_| {}).unwrap();
+    let (client, key) = Client::generate(ClientSpec::of(&circuit).unwrap(), &mut |_| {}).unwrap();
     let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
     let samples: Vec<Vec<Tensor>> = (0..SAMPLES)
         .map(|at| {

@@ -3,8 +3,8 @@
 use crate::forge::OpenCircuit;
 use crate::keys::tiny;
 use crate::networks::{conv_residual, lowered, mlp};
-use cml_tfhe::Client;
 use cml_tfhe::artifact::{circuit_from_bytes, read_client_key};
+use cml_tfhe::{Client, ClientSpec};
 
 fn refused(change: impl FnOnce(&mut OpenCircuit)) {
     let mut open = OpenCircuit::of(&lowered(&conv_residual()));
@@ -49,6 +49,9 @@ fn a_client_with_the_key_of_another_circuit() {
     std::fs::write(&path, &tiny().clients[0].client_key).unwrap();
     let key = read_client_key(&path, &tiny().circuit).unwrap();
     let other = lowered(&cml_quant::to_graph(&mlp()).unwrap());
-    let message = Client::new(&other, key).map(|_| ()).unwrap_err().to_string();
+    let message = Client::new(ClientSpec::of(&other).unwrap(), key)
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("client key belongs to"), "{message}");
 }

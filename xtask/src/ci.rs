@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 /// Help text.
 pub(crate) const HELP: &str = "\
-setup, tidy, test: what has to hold before a change goes in
+setup, tidy, each side alone, test: what has to hold before a change goes in
 usage: cargo xtask ci
+
+Each side alone: cml-tfhe is checked without its features, as the client, and as the server.
 
 Snapshots are compared, never written, when the variable CI is set.
 ";
@@ -20,5 +22,17 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     }
     setup::run(&[])?;
     tidy::run(&[])?;
+    sides()?;
     test::run(&[])
+}
+
+/// What a client or a server builds must not need the other side: neither tests nor lints of the
+/// workspace would notice, because there both are on.
+fn sides() -> Result<()> {
+    for side in ["", "client", "server"] {
+        let mut command = tools::cargo(None)?;
+        command.args(["check", "--package", "cml-tfhe", "--no-default-features"]);
+        tools::run(command.args(["--features", side]))?;
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Where samples come from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct DataArgs {
-    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits) or a CSV file. Of a data set with
+    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits), a CSV or a NumPy file. Of a data set with
     /// a test split, the test split is used.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) data: String,
@@ -93,7 +93,7 @@ impl DataArgs {
 
     fn load_all(&self) -> anyhow::Result<Samples> {
         if let Some(path) = self.csv_path()? {
-            return read_csv(&path);
+            return read_file(&path);
         }
         let split = cml_data::named(&self.data, self.data_seed)?;
         let rows = split
@@ -113,6 +113,27 @@ impl DataArgs {
     pub(crate) fn csv_path(&self) -> anyhow::Result<Option<PathBuf>> {
         csv_path(&self.data)
     }
+}
+
+/// Rows of a file: of a NumPy array all, without classes; of a CSV file see [`read_csv`].
+fn read_file(path: &Path) -> anyhow::Result<Samples> {
+    match numpy_rows(path)? {
+        Some(rows) => Ok(Samples {
+            rows: rows.rows().into_iter().map(|r| r.to_vec()).collect(),
+            labels: None,
+        }),
+        None => read_csv(path),
+    }
+}
+
+/// Rows of a `.npy` or `.npz` file; nothing of a file of another name.
+fn numpy_rows(path: &Path) -> anyhow::Result<Option<Array2<f32>>> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    Ok(match extension.as_deref().and_then(|e| e.to_str()) {
+        Some("npy") => Some(cml_data::read_npy(path)?.into_values()),
+        Some("npz") => Some(cml_data::read_npz(path)?.into_values()),
+        _ => None,
+    })
 }
 
 /// Test rows of a CSV file with a split column, all rows of one without;
@@ -164,11 +185,8 @@ fn calibration_set(data: &str, seed: u64) -> anyhow::Result<(Array2<f32>, Option
     let Some(path) = csv_path(data)? else {
         return Ok(labelled(&cml_data::named(data, seed)?.train));
     };
-    let extension = path.extension().map(|e| e.to_ascii_lowercase());
-    match extension.as_deref().and_then(|e| e.to_str()) {
-        Some("npy") => return Ok((cml_data::read_npy(&path)?.into_values(), None)),
-        Some("npz") => return Ok((cml_data::read_npz(&path)?.into_values(), None)),
-        _ => {}
+    if let Some(rows) = numpy_rows(&path)? {
+        return Ok((rows, None));
     }
     let options = CsvOptions::default();
     let columns = header(&path)?;

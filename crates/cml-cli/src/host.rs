@@ -1,6 +1,7 @@
 //! The cost model of this machine, measured once and kept in the user's cache folder.
 
-use anyhow::{Context, Result, bail};
+use crate::folders;
+use anyhow::{Context, Result};
 use cml_tfhe::cost::CostModel;
 use serde::{Deserialize, Serialize};
 use std::env;
@@ -16,7 +17,7 @@ struct Kept {
 
 /// The kept model if it is of this machine and this version, else a new one.
 pub(crate) fn cost_model() -> Result<CostModel> {
-    let (file, host) = (folder()?.join("cost.json"), host());
+    let (file, host) = (folders::cache()?.join("cost.json"), host());
     let kept = fs::read(&file).ok();
     if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok())
         && kept.host == host
@@ -63,25 +64,6 @@ fn host() -> String {
         .map_or(env::consts::ARCH, |(_, name)| name.trim());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{model}, {threads} threads, cml {}", env!("CARGO_PKG_VERSION"))
-}
-
-/// `CML_CACHE`, or `cml` in the user's cache folder.
-fn folder() -> Result<PathBuf> {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    if let Some(folder) = set("CML_CACHE") {
-        return std::path::absolute(folder).context("CML_CACHE is not a path");
-    }
-    if let Some(folder) = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute()) {
-        return Ok(folder.join("cml"));
-    }
-    match set("HOME") {
-        Some(home) => Ok(home.join(".cache/cml")),
-        None => bail!("no place for the cache: HOME is not set; set it or CML_CACHE"),
-    }
 }
 
 #[cfg(test)]

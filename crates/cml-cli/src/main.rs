@@ -7,11 +7,13 @@
 mod commands;
 mod data;
 mod exit;
+mod folders;
 mod host;
 mod progress;
 mod ptq;
 mod score;
 mod show;
+mod spec;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -37,6 +39,7 @@ enum Command {
     Compile(commands::compile::Args),
     Plan(commands::plan::Args),
     Simulate(commands::simulate::Args),
+    ExportClient(commands::export_client::Args),
     Keygen(commands::keygen::Args),
     Encrypt(commands::encrypt::Args),
     Run(commands::run::Args),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Compile(args) => commands::compile::run(args),
         Command::Plan(args) => commands::plan::run(args),
         Command::Simulate(args) => commands::simulate::run(args),
+        Command::ExportClient(args) => commands::export_client::run(args),
         Command::Keygen(args) => commands::keygen::run(args),
         Command::Encrypt(args) => commands::encrypt::run(args),
         Command::Run(args) => commands::run::run(args),

@@ -1,6 +1,6 @@
 //! From output codes to classes.
 
-use cml_ir::{OutputSpec, Tensor};
+use cml_ir::{OutputSpec, Tensor, argmax};
 
 /// Scores of one sample and the class they name.
 pub(crate) struct Prediction {
@@ -15,23 +15,4 @@ pub(crate) fn predict(spec: &OutputSpec, codes: &Tensor) -> Prediction {
     let scores = spec.dequantize_all(codes);
     let class = argmax(&scores);
     Prediction { scores, class }
-}
-
-/// Index of the largest score; the first of equals.
-pub(crate) fn argmax(scores: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, s) in scores.iter().enumerate() {
-        if *s > scores[best] {
-            best = i;
-        }
-    }
-    best
-}
-
-/// Name of a class: its label, or its number.
-pub(crate) fn label(spec: &OutputSpec, class: usize) -> String {
-    spec.labels
-        .get(class)
-        .cloned()
-        .unwrap_or_else(|| class.to_string())
 }

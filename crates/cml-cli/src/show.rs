@@ -79,6 +79,11 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
+/// A hash in full.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Size of a file that was just written, in bytes.
 pub(crate) fn file_size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |m| m.len())

@@ -23,7 +23,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"\x89CML\r\n\x1a\n";
-const HEADER: usize = 56;
+/// Bytes before the payload.
+pub const HEADER: usize = 56;
 
 /// Kind and format version of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ pub use interpret::{Values, evaluate, interpret};
 pub use interval::Interval;
 pub use linear::{Source, for_each_term};
 pub use lut::{Lut, Steps};
-pub use op::{Conv2d, Dot, InputSpec, Op, OutputSpec, Pad, SumPool};
+pub use op::{Conv2d, Dot, InputSpec, Op, OutputSpec, Pad, SumPool, argmax};
 pub use passes::{PASSES, optimize};
 pub use tensor::{Tensor, channel_len, channels, short_hex};
 pub use verify::verify;

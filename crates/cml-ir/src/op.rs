@@ -154,6 +154,12 @@ impl OutputSpec {
         Ok(())
     }
 
+    /// Name of a class: its label, or its number.
+    pub fn label(&self, class: usize) -> String {
+        let label = self.labels.get(class).cloned();
+        label.unwrap_or_else(|| class.to_string())
+    }
+
     /// Float values of a tensor of codes.
     pub fn dequantize_all(&self, codes: &Tensor) -> Vec<f32> {
         let width = channel_len(codes.shape());
@@ -164,6 +170,12 @@ impl OutputSpec {
             .map(|(i, &q)| self.dequantize(i / width, q))
             .collect()
     }
+}
+
+/// Number of the largest score; the first of equals.
+pub fn argmax(scores: &[f32]) -> usize {
+    let better = |best: usize, (i, s): (usize, &f32)| if *s > scores[best] { i } else { best };
+    scores.iter().enumerate().fold(0, better)
 }
 
 /// Dense layer: `y[o] = bias[o] + sum_i weights[o, i] x[i]`.

@@ -1,16 +1,30 @@
-//! Files: circuits, keys and ciphertexts, each bound to the circuit that it
-//! belongs to. The only file here that knows bincode.
+//! Files: circuits, their clients' part, keys and ciphertexts, each bound to the
+//! circuit that it belongs to. The only file here that knows bincode.
 
-use crate::circuit::Circuit;
-use crate::keys::{self, Ciphertext, ClientKey, KeyError, SeededCiphertexts, ServerKey};
+#[cfg(feature = "server")]
+mod circuit;
+#[cfg(feature = "client")]
+mod client_key;
+mod spec;
+
+use crate::interface::Interface;
+use crate::keys::{self, Ciphertext, KeyError, SeededCiphertexts, ServerKey};
 use crate::params::{MAX_EVALUATION_KEY_BYTES, Parameters};
+use crate::spec::SpecError;
+#[cfg(feature = "server")]
 use crate::validate::CircuitError;
 use cml_ir::container::{self, Access, Kind};
 use cml_ir::{IrError, short_hex};
-use sha2::{Digest, Sha256};
+use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;
+
+#[cfg(feature = "server")]
+pub use circuit::{circuit_from_bytes, circuit_hash, circuit_to_bytes, read_circuit, write_circuit};
+#[cfg(feature = "client")]
+pub use client_key::{read_client_key, write_client_key};
+pub use spec::{read_spec, spec_from_bytes, spec_to_bytes, write_spec};
 
 const MAX_CIRCUIT: usize = 1 << 29;
 /// Most samples of a ciphertext file.
@@ -22,6 +36,13 @@ pub const CIRCUIT: Kind = Kind {
     name: "circuit",
     version: 3,
     max_payload: MAX_CIRCUIT as u64,
+};
+/// `*.cmls`.
+pub const SPEC: Kind = Kind {
+    tag: *b"SPEC",
+    name: "client spec",
+    version: 1,
+    max_payload: 1 << 26,
 };
 /// `client.key`.
 pub const CLIENT_KEY: Kind = Kind {
@@ -90,12 +111,21 @@ pub enum ArtifactError {
         why: String,
     },
     /// A circuit that does not hold together.
+    #[cfg(feature = "server")]
     #[error("{name}: {source}")]
     Circuit {
         /// File.
         name: String,
         /// Reason.
         source: CircuitError,
+    },
+    /// A client specification that does not hold together.
+    #[error("{name}: {source}")]
+    Spec {
+        /// File.
+        name: String,
+        /// Reason.
+        source: SpecError,
     },
     /// Keys or ciphertexts that do not fit the parameters.
     #[error("{name}: {source}")]
@@ -133,106 +163,28 @@ fn config() -> impl bincode::config::Config {
         .with_limit::<MAX_CIRCUIT>()
 }
 
-/// Payload of a circuit file.
-fn circuit_payload(circuit: &Circuit) -> Result<Vec<u8>, ArtifactError> {
-    bincode::serde::encode_to_vec(circuit, config()).map_err(|e| ArtifactError::Malformed {
-        name: circuit.name().to_owned(),
-        what: CIRCUIT.name,
+/// Payload of a file that holds one value; `name` says in errors which.
+fn to_payload<T: Serialize>(kind: Kind, name: &str, value: &T) -> Result<Vec<u8>, ArtifactError> {
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| ArtifactError::Malformed {
+        name: name.to_owned(),
+        what: kind.name,
         why: e.to_string(),
     })
 }
 
-/// SHA-256 of a circuit: what keys and ciphertexts are bound to.
-///
-/// # Errors
-/// If the circuit is larger than its file format allows.
-pub fn circuit_hash(circuit: &Circuit) -> Result<[u8; 32], ArtifactError> {
-    Ok(Sha256::digest(circuit_payload(circuit)?).into())
-}
-
-/// A circuit as the bytes of a `.cmlc` file.
-///
-/// # Errors
-/// As [`circuit_hash`].
-pub fn circuit_to_bytes(circuit: &Circuit) -> Result<Vec<u8>, ArtifactError> {
-    Ok(container::encode(CIRCUIT, &circuit_payload(circuit)?))
-}
-
-/// Writes a `.cmlc` file, at once.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_circuit(path: &Path, circuit: &Circuit) -> Result<(), ArtifactError> {
-    Ok(container::write_file(
-        CIRCUIT,
-        path,
-        &circuit_payload(circuit)?,
-        Access::Shared,
-    )?)
-}
-
-/// Reads a `.cmlc` file and validates the circuit: references, ranges,
-/// security of the parameters, failure budget.
-///
-/// # Errors
-/// If the file is missing, damaged or of another kind, or the circuit is not
-/// valid.
-pub fn read_circuit(path: &Path) -> Result<Circuit, ArtifactError> {
-    circuit_from_payload(&path.display().to_string(), &container::read_file(CIRCUIT, path)?)
-}
-
-/// The circuit in the bytes of a `.cmlc` file; `name` says in errors which.
-///
-/// # Errors
-/// As [`read_circuit`].
-pub fn circuit_from_bytes(name: &str, bytes: &[u8]) -> Result<Circuit, ArtifactError> {
-    circuit_from_payload(name, container::decode(CIRCUIT, name, bytes)?)
-}
-
-fn circuit_from_payload(name: &str, payload: &[u8]) -> Result<Circuit, ArtifactError> {
+/// The value that fills a payload. Nobody has checked it.
+fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8]) -> Result<T, ArtifactError> {
     let malformed = |why| ArtifactError::Malformed {
         name: name.to_owned(),
-        what: CIRCUIT.name,
+        what: kind.name,
         why,
     };
-    let (circuit, used): (Circuit, usize) =
+    let (value, used): (T, usize) =
         bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(e.to_string()))?;
     if used != payload.len() {
         return Err(malformed(format!("{} bytes left over", payload.len() - used)));
     }
-    circuit.validate().map_err(|source| ArtifactError::Circuit {
-        name: name.to_owned(),
-        source,
-    })?;
-    Ok(circuit)
-}
-
-/// Writes a secret key, readable by its owner only.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_client_key(path: &Path, key: &Bound<ClientKey>) -> Result<(), ArtifactError> {
-    let payload = Zeroizing::new([&prefix(&key.binding)[..], &key.value.to_bytes()].concat());
-    Ok(container::write_file(
-        CLIENT_KEY,
-        path,
-        &payload,
-        Access::Private,
-    )?)
-}
-
-/// Reads the secret key of a circuit.
-///
-/// # Errors
-/// If the file is missing, damaged, of another kind or of another circuit.
-pub fn read_client_key(path: &Path, circuit: &Circuit) -> Result<Bound<ClientKey>, ArtifactError> {
-    let payload = Zeroizing::new(container::read_file(CLIENT_KEY, path)?);
-    let (name, (binding, rest)) = (
-        path.display().to_string(),
-        split(path, CLIENT_KEY, circuit, &payload)?,
-    );
-    let value = ClientKey::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
-    Ok(Bound { binding, value })
+    Ok(value)
 }
 
 /// Writes the server's keys.
@@ -247,18 +199,16 @@ pub fn write_server_key(path: &Path, key: &Bound<ServerKey>) -> Result<(), Artif
 /// Reads the server's keys for a circuit.
 ///
 /// # Errors
-/// As [`read_client_key`].
-pub fn read_server_key(path: &Path, circuit: &Circuit) -> Result<Bound<ServerKey>, ArtifactError> {
+/// If the file is missing, damaged, of another kind or of another circuit.
+pub fn read_server_key(path: &Path, circuit: &impl Interface) -> Result<Bound<ServerKey>, ArtifactError> {
     // The circuit's own parameters bound what is read, not the file's header.
     let kind = Kind {
         max_payload: circuit.parameters().server_key_bytes() + PREFIX as u64,
         ..SERVER_KEY
     };
     let payload = container::read_file(kind, path)?;
-    let (name, (binding, rest)) = (
-        path.display().to_string(),
-        split(path, SERVER_KEY, circuit, &payload)?,
-    );
+    let name = path.display().to_string();
+    let (binding, rest) = split(&name, SERVER_KEY, circuit, &payload)?;
     let value = ServerKey::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
     Ok(Bound { binding, value })
 }
@@ -268,27 +218,40 @@ pub fn read_server_key(path: &Path, circuit: &Circuit) -> Result<Bound<ServerKey
 /// # Errors
 /// If the file cannot be written.
 pub fn write_inputs(path: &Path, inputs: &Bound<Vec<SeededCiphertexts>>) -> Result<(), ArtifactError> {
+    let payload = inputs_payload(inputs);
+    Ok(container::write_file(INPUTS, path, &payload, Access::Shared)?)
+}
+
+/// Encrypted samples as the bytes of a `.ct` file.
+pub fn inputs_to_bytes(inputs: &Bound<Vec<SeededCiphertexts>>) -> Vec<u8> {
+    container::encode(INPUTS, &inputs_payload(inputs))
+}
+
+fn inputs_payload(inputs: &Bound<Vec<SeededCiphertexts>>) -> Vec<u8> {
     let mut payload = prefix(&inputs.binding).to_vec();
     payload.extend((inputs.value.len() as u32).to_le_bytes());
     inputs
         .value
         .iter()
         .for_each(|sample| payload.extend(sample.to_bytes()));
-    Ok(container::write_file(INPUTS, path, &payload, Access::Shared)?)
+    payload
 }
 
 /// Reads encrypted samples for a circuit.
 ///
 /// # Errors
-/// As [`read_client_key`].
-pub fn read_inputs(path: &Path, circuit: &Circuit) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
+/// If the file is missing, damaged, of another kind or of another circuit.
+pub fn read_inputs(
+    path: &Path,
+    circuit: &impl Interface,
+) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
     let payload = container::read_file(INPUTS, path)?;
-    let (binding, rest) = split(path, INPUTS, circuit, &payload)?;
+    let name = path.display().to_string();
+    let (binding, rest) = split(&name, INPUTS, circuit, &payload)?;
     let count = circuit.input_count();
     let each = Parameters::seeded_ciphertext_bytes(count as u64) as usize;
     let samples =
-        samples(path, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
-    let name = path.display().to_string();
+        samples(&name, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
     Ok(Bound {
         binding,
         value: samples
@@ -314,21 +277,50 @@ pub fn write_outputs(path: &Path, outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Resu
 /// Reads encrypted results of a circuit.
 ///
 /// # Errors
-/// As [`read_client_key`].
-pub fn read_outputs(path: &Path, circuit: &Circuit) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
+/// If the file is missing, damaged, of another kind or of another circuit.
+pub fn read_outputs(
+    path: &Path,
+    circuit: &impl Interface,
+) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
     let payload = container::read_file(OUTPUTS, path)?;
-    let (binding, rest) = split(path, OUTPUTS, circuit, &payload)?;
+    outputs_from_payload(&path.display().to_string(), &payload, circuit)
+}
+
+/// The encrypted results of a circuit in the bytes of a `.ct` file; `name` says
+/// in errors which.
+///
+/// # Errors
+/// If the bytes are damaged, of another kind or of another circuit.
+pub fn outputs_from_bytes(
+    name: &str,
+    bytes: &[u8],
+    circuit: &impl Interface,
+) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
+    outputs_from_payload(name, container::decode(OUTPUTS, name, bytes)?, circuit)
+}
+
+fn outputs_from_payload(
+    name: &str,
+    payload: &[u8],
+    circuit: &impl Interface,
+) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
+    let (binding, rest) = split(name, OUTPUTS, circuit, payload)?;
     let count = circuit.output_count();
     let each = circuit.parameters().ciphertext_bytes() as usize * count;
     let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters(), count);
-    let samples = samples(path, OUTPUTS, rest, each)?.map(read);
-    let name = path.display().to_string();
+    let samples = samples(name, OUTPUTS, rest, each)?.map(read);
     Ok(Bound {
         binding,
         value: samples
             .collect::<Result<_, _>>()
-            .map_err(|e| key_error(&name, e))?,
+            .map_err(|e| key_error(name, e))?,
     })
+}
+
+/// Bytes of a file of encrypted results of so many samples.
+pub fn outputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
+    let each = circuit.parameters().ciphertext_bytes() * circuit.output_count() as u64;
+    (container::HEADER + PREFIX + 4) as u64 + each.saturating_mul(samples as u64)
 }
 
 const PREFIX: usize = 48;
@@ -342,14 +334,14 @@ fn prefix(binding: &Binding) -> [u8; PREFIX] {
 
 /// Binding and rest of a payload.
 fn split_binding<'p>(
-    path: &Path,
+    name: &str,
     kind: Kind,
     payload: &'p [u8],
 ) -> Result<(Binding, &'p [u8]), ArtifactError> {
     let Some((prefix, rest)) = payload.split_at_checked(PREFIX) else {
         let why = format!("{} bytes, needs {PREFIX} or more", payload.len());
         return Err(ArtifactError::Malformed {
-            name: path.display().to_string(),
+            name: name.to_owned(),
             what: kind.name,
             why,
         });
@@ -365,16 +357,16 @@ fn split_binding<'p>(
 
 /// Binding and rest of a payload, if it belongs to the circuit.
 fn split<'p>(
-    path: &Path,
+    name: &str,
     kind: Kind,
-    circuit: &Circuit,
+    circuit: &impl Interface,
     payload: &'p [u8],
 ) -> Result<(Binding, &'p [u8]), ArtifactError> {
-    let (binding, rest) = split_binding(path, kind, payload)?;
-    let needs = circuit_hash(circuit)?;
+    let (binding, rest) = split_binding(name, kind, payload)?;
+    let needs = circuit.circuit_hash()?;
     if binding.circuit != needs {
         return Err(ArtifactError::OtherCircuit {
-            name: path.display().to_string(),
+            name: name.to_owned(),
             has: short_hex(&binding.circuit),
             needs: short_hex(&needs),
         });
@@ -384,13 +376,13 @@ fn split<'p>(
 
 /// The samples of a ciphertext payload, each of exactly `each` bytes.
 fn samples<'p>(
-    path: &Path,
+    name: &str,
     kind: Kind,
     rest: &'p [u8],
     each: usize,
 ) -> Result<std::slice::ChunksExact<'p, u8>, ArtifactError> {
     let fail = |why| ArtifactError::Malformed {
-        name: path.display().to_string(),
+        name: name.to_owned(),
         what: kind.name,
         why,
     };
@@ -424,5 +416,5 @@ fn key_error(name: &str, source: KeyError) -> ArtifactError {
 /// If the file is missing, damaged or of another kind.
 pub fn read_binding(path: &Path, kind: Kind) -> Result<Binding, ArtifactError> {
     let payload = Zeroizing::new(container::read_file(kind, path)?);
-    Ok(split_binding(path, kind, &payload)?.0)
+    Ok(split_binding(&path.display().to_string(), kind, &payload)?.0)
 }

@@ -7,31 +7,11 @@
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
 use crate::table::{self, Reading};
-use cml_ir::{InputSpec, OutputSpec};
+use cml_ir::OutputSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How the values of some wires, and all rows that read them, lie on the torus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Encoding {
-    /// `P`, number of values in half the torus.
-    ///
-    /// At least the half period of every table that reads a row
-    /// ([`table::half_period`]), and half the values of every output.
-    pub half_period: u64,
-}
-
-impl Encoding {
-    /// Half the distance of neighbouring values on the torus modulo 2^64: `floor(2^62 / P)`.
-    pub fn half_step(self) -> u64 {
-        (1 << 62) / self.half_period.max(1)
-    }
-
-    /// Distance of neighbouring values on the torus modulo 2^64.
-    pub fn step(self) -> u64 {
-        2 * self.half_step()
-    }
-}
+pub use crate::interface::{CircuitInput, Encoding};
 
 /// An integer combination of wires of one encoding: `constant + sum weight * wire`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,19 +75,6 @@ impl Rotation {
 pub struct Level {
     /// In the order in which their lookups define wires.
     pub rotations: Vec<Rotation>,
-}
-
-/// An encrypted input tensor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CircuitInput {
-    /// Name.
-    pub name: String,
-    /// Shape of one sample.
-    pub shape: Vec<usize>,
-    /// How the client quantizes.
-    pub spec: InputSpec,
-    /// Encoding of each element.
-    pub encodings: Vec<u32>,
 }
 
 /// An output tensor, decrypted by the client.
@@ -256,9 +223,7 @@ impl Circuit {
 
     /// Value of a row of an output that was read as so many steps, the torus from -1/2 to 1/2.
     pub(crate) fn output_value(&self, output: &CircuitOutput, row: &Row, steps: i64) -> i64 {
-        let period = self.body.encodings[row.encoding as usize].half_period;
-        let slack = output.slack as i64;
-        (steps + slack).rem_euclid(2 * period as i64) - slack
+        self.body.encodings[row.encoding as usize].output_value(steps, output.slack)
     }
 
     /// The polynomials of all rotations, and how tables are read off them.

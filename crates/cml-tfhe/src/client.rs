@@ -1,12 +1,13 @@
 //! The client: holds the secret key, encrypts and decrypts.
 
-use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
-use crate::circuit::Circuit;
+use crate::artifact::{Binding, Bound};
+use crate::interface::Interface;
 use crate::keys::{Ciphertext, ClientKey, KeyError, Progress, SeededCiphertexts, ServerKey};
-use crate::simulate::input_codes;
+use crate::spec::ClientSpec;
 use cml_ir::{IrError, Tensor};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
+use std::sync::Arc;
 
 /// Why the client cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +21,17 @@ pub enum ClientError {
         /// What is wrong with it.
         source: IrError,
     },
+    /// Outputs of a shape that no tensor has.
+    #[error("sample {sample}: {source}")]
+    Output {
+        /// Number of the sample, from 0.
+        sample: usize,
+        /// What is wrong with it.
+        source: IrError,
+    },
     /// Keys or ciphertexts that do not fit.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A circuit that cannot be hashed.
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
     /// A key of another circuit, or results under other keys.
     #[error("{what} belongs to {has}, this client has {needs}")]
     Foreign {
@@ -51,61 +57,64 @@ pub enum ClientError {
     Randomness(String),
 }
 
-/// A circuit's client: the only one who can encrypt and decrypt.
-pub struct Client<'c> {
-    circuit: &'c Circuit,
+/// A circuit's client: the only one who can encrypt and decrypt. It does not
+/// need the circuit.
+pub struct Client {
+    spec: Arc<ClientSpec>,
     key: Bound<ClientKey>,
 }
 
-impl<'c> Client<'c> {
-    /// Draws a key pair for a circuit: the client, and what it sends to the
-    /// server. `report` is called as the work goes on.
+impl Client {
+    /// Draws a key pair: the client, and what it sends to the server. `report`
+    /// is called as the work goes on.
     ///
     /// # Errors
     /// If the operating system has no randomness.
     pub fn generate(
-        circuit: &'c Circuit,
+        spec: impl Into<Arc<ClientSpec>>,
         report: &mut dyn FnMut(Progress),
     ) -> Result<(Self, Bound<ServerKey>), ClientError> {
+        let spec = spec.into();
         let mut keys = [0; 16];
         OsRng
             .try_fill_bytes(&mut keys)
             .map_err(|e| ClientError::Randomness(e.to_string()))?;
         let binding = Binding {
-            circuit: circuit_hash(circuit)?,
+            circuit: *spec.circuit(),
             keys,
         };
-        let key = ClientKey::generate(circuit.parameters())?;
+        let key = ClientKey::generate(spec.parameters())?;
         let server = Bound {
             binding,
             value: ServerKey::generate(&key, report),
         };
-        Ok((
-            Self {
-                circuit,
-                key: Bound { binding, value: key },
-            },
-            server,
-        ))
+        let key = Bound { binding, value: key };
+        Ok((Self { spec, key }, server))
     }
 
     /// A client from a key that was read from a file.
     ///
     /// # Errors
     /// If the key belongs to another circuit.
-    pub fn new(circuit: &'c Circuit, key: Bound<ClientKey>) -> Result<Self, ClientError> {
+    pub fn new(spec: impl Into<Arc<ClientSpec>>, key: Bound<ClientKey>) -> Result<Self, ClientError> {
+        let spec = spec.into();
         let needs = Binding {
-            circuit: circuit_hash(circuit)?,
+            circuit: *spec.circuit(),
             ..key.binding
         };
-        if key.binding != needs || key.value.parameters() != circuit.parameters() {
+        if key.binding != needs || key.value.parameters() != spec.parameters() {
             return Err(ClientError::Foreign {
                 what: "client key",
                 has: key.binding.to_string(),
                 needs: needs.to_string(),
             });
         }
-        Ok(Self { circuit, key })
+        Ok(Self { spec, key })
+    }
+
+    /// What the client knows of the circuit.
+    pub fn spec(&self) -> &ClientSpec {
+        &self.spec
     }
 
     /// The secret key.
@@ -119,8 +128,8 @@ impl<'c> Client<'c> {
     /// If a sample does not fit the circuit's inputs.
     pub fn encrypt(&self, samples: &[Vec<Tensor>]) -> Result<Bound<Vec<SeededCiphertexts>>, ClientError> {
         let encrypt = |(sample, inputs): (usize, &Vec<Tensor>)| {
-            let codes =
-                input_codes(self.circuit, inputs).map_err(|source| ClientError::Input { sample, source })?;
+            let codes = self.spec.codes(inputs);
+            let codes = codes.map_err(|source| ClientError::Input { sample, source })?;
             Ok(self.key.value.encrypt(&codes))
         };
         let value = samples
@@ -156,7 +165,7 @@ impl<'c> Client<'c> {
     }
 
     fn decrypt_sample(&self, number: usize, sample: &[Ciphertext]) -> Result<Vec<Tensor>, ClientError> {
-        let needs = self.circuit.output_count();
+        let needs = self.spec.output_count();
         if sample.len() != needs {
             return Err(ClientError::Count {
                 sample: number,
@@ -165,19 +174,17 @@ impl<'c> Client<'c> {
             });
         }
         let mut rest = sample.iter();
-        let mut tensors = Vec::with_capacity(self.circuit.outputs().len());
-        for output in self.circuit.outputs() {
-            let rows = output.rows.iter().zip(&output.shifts).zip(rest.by_ref());
-            let values = rows.map(|((row, shift), ciphertext)| {
-                let steps = self
-                    .key
-                    .value
-                    .decrypt(ciphertext, self.circuit.step(row.encoding))?;
-                Ok(self.circuit.output_value(output, row, steps) + shift)
+        let mut tensors = Vec::with_capacity(self.spec.outputs().len());
+        for output in self.spec.outputs() {
+            let elements = output.encodings.iter().zip(&output.shifts).zip(rest.by_ref());
+            let values = elements.map(|((&encoding, shift), ciphertext)| {
+                let encoding = self.spec.encoding(encoding);
+                let steps = self.key.value.decrypt(ciphertext, encoding.step())?;
+                Ok(encoding.output_value(steps, output.slack) + shift)
             });
             let data = values.collect::<Result<Vec<i64>, KeyError>>()?;
             let tensor = Tensor::new(output.shape.clone(), data);
-            tensors.push(tensor.map_err(|source| ClientError::Input {
+            tensors.push(tensor.map_err(|source| ClientError::Output {
                 sample: number,
                 source,
             })?);

@@ -2,6 +2,7 @@
 
 use crate::circuit::{Circuit, Demand, Rotation};
 use crate::noise::{Reader, Source};
+use crate::spec::one_in;
 use cml_ir::{Interval, short_hex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -150,15 +151,5 @@ fn span(values: impl Iterator<Item = i64>) -> String {
         Some(i) if i.lo == i.hi => i.lo.to_string(),
         Some(i) => format!("{} to {}", i.lo, i.hi),
         None => "no".to_owned(),
-    }
-}
-
-/// The reciprocal of a probability, for people: `2^36 (6.9e10)`.
-pub fn one_in(log2_p: f64) -> String {
-    let odds = (-log2_p).exp2();
-    if odds < 1e4 {
-        format!("{odds:.0}")
-    } else {
-        format!("{odds:.1e}")
     }
 }

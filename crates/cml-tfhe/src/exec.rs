@@ -293,5 +293,5 @@ impl Evaluator {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client"))]
 mod tests;

@@ -2,8 +2,7 @@
 //!
 //! The client holds a [`ClientKey`]; the server gets a [`ServerKey`], which it
 //! expands to an [`EvaluationKey`]. Nothing but the client key can encrypt or
-//! decrypt, and only `keys/client.rs` and the generation of the server key can
-//! see its bits.
+//! decrypt, and only `keys/client.rs` and `keys/generate.rs` can see its bits.
 //!
 //! **Byte layouts** hold no lengths and no dimensions: all are computed from the
 //! [`Parameters`] of the circuit, given by the reader, and compared with the
@@ -19,8 +18,12 @@
 
 mod bytes;
 mod ciphertext;
+#[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "server")]
 mod evaluation;
+#[cfg(feature = "client")]
+mod generate;
 mod server;
 
 use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed};
@@ -32,7 +35,9 @@ use tfhe::core_crypto::prelude::{
 use crate::params::{ParameterError, Parameters};
 
 pub use ciphertext::{Ciphertext, SeededCiphertexts, ciphertexts_from_bytes, ciphertexts_to_bytes};
+#[cfg(feature = "client")]
 pub use client::ClientKey;
+#[cfg(feature = "server")]
 pub use evaluation::EvaluationKey;
 pub use server::{Progress, ServerKey, Stage};
 
@@ -122,5 +127,5 @@ fn compression_seed(seed: u128) -> CompressionSeed {
     CompressionSeed::from(Seed(seed))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client", feature = "server"))]
 mod tests;

@@ -2,6 +2,7 @@
 //! rounding as the encrypted run, without keys, with or without its noise.
 
 use crate::circuit::{Circuit, Prepared};
+use crate::interface::input_codes;
 use crate::noise;
 use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
@@ -118,8 +119,8 @@ impl<'c> Simulator<'c> {
     /// # Errors
     /// If the inputs do not have the declared number, shapes and ranges.
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, IrError> {
-        let codes = input_codes(self.circuit, inputs)?;
         let circuit = self.circuit;
+        let codes = input_codes(circuit.name(), circuit.inputs(), circuit.encodings(), inputs)?;
         let mut wires: Vec<u64> = Vec::with_capacity(codes.len() + circuit.lookup_count());
         for (code, step) in codes {
             let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.fresh));
@@ -168,44 +169,4 @@ fn row_phase(circuit: &Circuit, row: &crate::circuit::Row, wires: &[u64]) -> u64
     row.terms.iter().fold(start, |sum, &(wire, w)| {
         sum.wrapping_add(wires[wire as usize].wrapping_mul(w as u64))
     })
-}
-
-/// Checked integer codes of a sample with the step of each, in wire order.
-pub(crate) fn input_codes(circuit: &Circuit, inputs: &[Tensor]) -> Result<Vec<(i64, u64)>, IrError> {
-    let needs = circuit.inputs().len();
-    if inputs.len() != needs {
-        return Err(IrError::InputCount {
-            graph: circuit.name().to_owned(),
-            needs,
-            has: inputs.len(),
-        });
-    }
-    let mut codes = Vec::with_capacity(circuit.input_count());
-    for (input, given) in circuit.inputs().iter().zip(inputs) {
-        if given.shape() != input.shape {
-            return Err(IrError::Shape {
-                node: input.name.clone(),
-                what: "input",
-                needs: format!("{:?}", input.shape),
-                has: format!("{:?}", given.shape()),
-            });
-        }
-        let range = input.spec.range;
-        if let Some(index) = given.data().iter().position(|&v| !range.contains(v)) {
-            return Err(IrError::InputRange {
-                node: input.name.clone(),
-                index,
-                has: given.data()[index],
-                range,
-            });
-        }
-        codes.extend(
-            given
-                .data()
-                .iter()
-                .zip(&input.encodings)
-                .map(|(&v, &e)| (v, circuit.step(e))),
-        );
-    }
-    Ok(codes)
 }

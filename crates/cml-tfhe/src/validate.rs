@@ -1,6 +1,7 @@
 //! What a circuit must satisfy before anything runs it.
 
 use crate::circuit::{Circuit, Rotation, Row};
+use crate::interface::bad_encoding;
 use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::params::ParameterError;
 use crate::program::{Reach, Reached};
@@ -57,28 +58,12 @@ impl Circuit {
         if self.body.inputs.is_empty() || self.body.outputs.is_empty() {
             return fail("interface", 0, "needs an input and an output");
         }
-        if let Some(i) = self
-            .body
-            .encodings
-            .iter()
-            .position(|e| !(1..=1 << 40).contains(&e.half_period))
-        {
+        if let Some(i) = bad_encoding(&self.body.encodings) {
             return fail("encoding", i, "number of values out of range");
         }
         for (i, input) in self.body.inputs.iter().enumerate() {
-            let count = input.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-            if count != Some(input.encodings.len()) || input.encodings.is_empty() {
-                return fail("input", i, "encodings do not fill its shape");
-            }
-            if input
-                .encodings
-                .iter()
-                .any(|&e| e as usize >= self.body.encodings.len())
-            {
-                return fail("input", i, "names an encoding that is not there");
-            }
-            if let Err(why) = input.spec.check(&input.name, cml_ir::channels(&input.shape)) {
-                return fail("input", i, &why.to_string());
+            if let Err(why) = input.check(self.body.encodings.len()) {
+                return fail("input", i, &why);
             }
             wires.extend(&input.encodings);
             ranges.resize(wires.len(), input.spec.range);

@@ -1,21 +1,22 @@
 //! `cml encrypt`: clear samples to ciphertexts.
 
-use crate::commands::simulate::circuit_inputs;
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
 use crate::show::{Report, bytes, file_size, timed};
+use crate::spec::{read_spec, spec_inputs};
 use cml_tfhe::{Client, artifact};
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Quantize and encrypt samples with the secret key.
 ///
-/// Example: cml encrypt net.cmlc --key client.key --data checkerboard --samples 5 -o in.ct
+/// Example: cml encrypt net.cmls --key client.key --data checkerboard --samples 5 -o in.ct
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Circuit from `cml compile`.
-    circuit: PathBuf,
+    /// Client spec from `cml export-client`, or circuit from `cml compile`.
+    #[arg(value_name = "SPEC|CIRCUIT")]
+    spec: PathBuf,
     /// Secret key from `cml keygen`.
     #[arg(long, default_value = "client.key")]
     key: PathBuf,
@@ -30,10 +31,11 @@ pub(crate) struct Args {
 pub(crate) const DEFAULT_SAMPLES: usize = 10;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let circuit = artifact::read_circuit(&args.circuit)?;
-    let client = Client::new(&circuit, artifact::read_client_key(&args.key, &circuit)?)?;
+    let spec = read_spec(&args.spec)?;
+    let key = artifact::read_client_key(&args.key, &spec)?;
     let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
-    let inputs = circuit_inputs(&circuit, &samples)?;
+    let inputs = spec_inputs(&spec, &samples)?;
+    let client = Client::new(spec, key)?;
     let (encrypted, time) = timed(|| client.encrypt(&inputs));
     artifact::write_inputs(&args.output, &encrypted?).or_failed()?;
     let size = file_size(&args.output);

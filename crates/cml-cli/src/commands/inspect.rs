@@ -8,7 +8,7 @@ use cml_tfhe::artifact;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Say what an artifact holds: network, graph, circuit, key or ciphertexts.
+/// Say what an artifact holds: network, graph, circuit, client spec, key or ciphertexts.
 ///
 /// Example: cml inspect net.cmlg
 #[derive(clap::Args)]
@@ -42,6 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 format!("{circuit}{}", circuit.failure_lines().join("\n")),
             )
         }
+        Ok(tag) if tag == artifact::SPEC.tag => (artifact::SPEC.name, artifact::read_spec(path)?.to_string()),
         Ok(tag) => {
             let kinds = [
                 artifact::CLIENT_KEY,

@@ -3,6 +3,7 @@
 use crate::exit::OrFailed;
 use crate::progress::key_bars;
 use crate::show::{Report, bytes, file_size, timed};
+use crate::spec::read_spec;
 use anyhow::bail;
 use cml_tfhe::{Client, artifact};
 use serde_json::json;
@@ -10,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 /// Draw the keys of a circuit: client.key stays with you, server.key goes to the server.
 ///
-/// Example: cml keygen net.cmlc --client-key client.key --server-key server.key
+/// Example: cml keygen net.cmls --client-key client.key --server-key server.key
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Circuit from `cml compile`.
-    circuit: PathBuf,
+    /// Client spec from `cml export-client`, or circuit from `cml compile`.
+    #[arg(value_name = "SPEC|CIRCUIT")]
+    spec: PathBuf,
     /// Secret key to write (mode 0600).
     #[arg(long, default_value = "client.key")]
     client_key: PathBuf,
@@ -28,7 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let circuit = artifact::read_circuit(&args.circuit)?;
+    let spec = read_spec(&args.spec)?;
     for path in [&args.client_key, &args.server_key] {
         if path.exists() && !args.force {
             bail!(
@@ -38,7 +40,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         }
         check_folder(path)?;
     }
-    let (keys, time) = timed(|| Client::generate(&circuit, &mut key_bars("drawing")));
+    let (keys, time) = timed(|| Client::generate(spec, &mut key_bars("drawing")));
     let (client, server) = keys.or_failed()?;
     // The secret key comes last: if it is there, so is the other.
     artifact::write_server_key(&args.server_key, &server).or_failed()?;

@@ -4,6 +4,7 @@ pub(crate) mod analyze;
 pub(crate) mod compile;
 pub(crate) mod decrypt;
 pub(crate) mod encrypt;
+pub(crate) mod export_client;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod keygen;

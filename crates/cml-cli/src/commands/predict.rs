@@ -10,7 +10,7 @@ use crate::score::predict;
 use crate::show::{Report, percent, timed};
 use anyhow::bail;
 use cml_ir::Tensor;
-use cml_tfhe::{Bound, Circuit, Client, Noise, Server, Simulator, artifact};
+use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Noise, Server, Simulator, artifact};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let inputs = circuit_inputs(&circuit, &samples)?;
     let (oracle, expected) = expected(&circuit, args.graph.as_deref(), &inputs)?;
 
-    let (keys, keygen) = timed(|| Client::generate(&circuit, &mut key_bars("drawing")));
+    let client_spec = ClientSpec::of(&circuit)?;
+    let (keys, keygen) = timed(|| Client::generate(client_spec, &mut key_bars("drawing")));
     let (client, server_key) = keys.or_failed()?;
     let (server, expanding) = timed(|| Server::new(&circuit, &server_key, &mut key_bars("expanding")));
     let server = server.or_failed()?;
@@ -71,7 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let text = format!(
         "{}\n\n{accuracy}{different} differ from the {oracle}{}\n\
          keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
-        results_table(&circuit, &results),
+        results_table(spec, &results),
         if circuit.is_exact() {
             String::new()
         } else {
@@ -98,7 +99,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "first_inference_seconds": seconds[0],
         "run_seconds": total,
         "inference_seconds": seconds,
-        "results": results_json(&circuit, &results),
+        "results": results_json(spec, &results),
     });
     let mut report = Report::new(text, json);
     // Approximate layers may be off by one level: that is what was asked for.

@@ -2,7 +2,7 @@
 
 use crate::data::{DataArgs, Samples};
 use crate::progress::bar;
-use crate::score::{argmax, predict};
+use crate::score::predict;
 use crate::show::{Report, percent, table, timed};
 use anyhow::{Context, bail};
 use cml_bitwidth::{Observed, Overflow, Widths, analyze, observe};
@@ -64,7 +64,7 @@ fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
     let class = |(i, row): (usize, &Vec<f32>)| {
         progress.inc(1);
         let scores = network.forward(row).with_context(|| format!("sample {i}"))?;
-        Ok(argmax(&scores))
+        Ok(cml_ir::argmax(&scores))
     };
     let (classes, time) = timed(|| samples.rows.iter().enumerate().map(class).collect());
     progress.finish_and_clear();

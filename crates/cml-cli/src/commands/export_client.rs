@@ -1,0 +1,38 @@
+//! `cml export-client`: the client's part of a circuit.
+
+use crate::exit::OrFailed;
+use crate::show::{Report, bytes, file_size, hex};
+use cml_ir::short_hex;
+use cml_tfhe::{ClientSpec, artifact};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Write what a client needs of a circuit: shapes, scales, encodings, parameters; no weights.
+///
+/// Keys, encryption and decryption need this file only; the circuit stays on the server.
+/// Example: cml export-client net.cmlc -o net.cmls
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Circuit from `cml compile`.
+    circuit: PathBuf,
+    /// Client spec to write.
+    #[arg(short, long, default_value = "net.cmls")]
+    output: PathBuf,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    let spec = ClientSpec::of(&artifact::read_circuit(&args.circuit)?)?;
+    artifact::write_spec(&args.output, &spec).or_failed()?;
+    let size = file_size(&args.output);
+    let text = format!(
+        "{}: client spec of {}, circuit #{}, {}",
+        args.output.display(),
+        spec.name(),
+        short_hex(spec.circuit()),
+        bytes(size)
+    );
+    let json =
+        json!({"output": args.output, "bytes": size, "name": spec.name(), "circuit": hex(spec.circuit())});
+    Ok(Report::new(text, json))
+}

@@ -1,0 +1,128 @@
+//! The interface of a circuit: what both sides know of it, the client without the program.
+
+use crate::artifact::ArtifactError;
+use crate::params::Parameters;
+use cml_ir::{InputSpec, IrError, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// What keys and ciphertexts are made for and checked against: a circuit, or
+/// the client's part of it.
+pub trait Interface {
+    /// SHA-256 of the circuit: what keys and ciphertexts are bound to.
+    ///
+    /// # Errors
+    /// If the circuit is larger than its file format allows.
+    fn circuit_hash(&self) -> Result<[u8; 32], ArtifactError>;
+
+    /// TFHE parameters.
+    fn parameters(&self) -> &Parameters;
+
+    /// Number of encrypted input values of one sample.
+    fn input_count(&self) -> usize;
+
+    /// Number of encrypted output values of one sample.
+    fn output_count(&self) -> usize;
+}
+
+/// How the values of some wires, and all rows that read them, lie on the torus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Encoding {
+    /// `P`, number of values in half the torus.
+    ///
+    /// At least the half period of every table that reads a row
+    /// ([`crate::table::half_period`]), and half the values of every output.
+    pub half_period: u64,
+}
+
+impl Encoding {
+    /// Half the distance of neighbouring values on the torus modulo 2^64: `floor(2^62 / P)`.
+    pub fn half_step(self) -> u64 {
+        (1 << 62) / self.half_period.max(1)
+    }
+
+    /// Distance of neighbouring values on the torus modulo 2^64.
+    pub fn step(self) -> u64 {
+        2 * self.half_step()
+    }
+
+    /// Value of an output's row that was read as so many steps, the torus from -1/2 to 1/2;
+    /// it may be off by its slack.
+    pub(crate) fn output_value(self, steps: i64, slack: u64) -> i64 {
+        let slack = slack as i64;
+        (steps + slack).rem_euclid(2 * self.half_period as i64) - slack
+    }
+}
+
+/// An encrypted input tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CircuitInput {
+    /// Name.
+    pub name: String,
+    /// Shape of one sample.
+    pub shape: Vec<usize>,
+    /// How the client quantizes.
+    pub spec: InputSpec,
+    /// Encoding of each element.
+    pub encodings: Vec<u32>,
+}
+
+impl CircuitInput {
+    /// What is wrong with an input, if there are so many encodings.
+    pub(crate) fn check(&self, encodings: usize) -> Result<(), String> {
+        let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if count != Some(self.encodings.len()) || self.encodings.is_empty() {
+            return Err("encodings do not fill its shape".to_owned());
+        }
+        if self.encodings.iter().any(|&e| e as usize >= encodings) {
+            return Err("names an encoding that is not there".to_owned());
+        }
+        let spec = self.spec.check(&self.name, cml_ir::channels(&self.shape));
+        spec.map_err(|why| why.to_string())
+    }
+}
+
+/// Number of an encoding that no program can have, if there is one.
+pub(crate) fn bad_encoding(encodings: &[Encoding]) -> Option<usize> {
+    let good = |e: &Encoding| (1..=1 << 40).contains(&e.half_period);
+    encodings.iter().position(|e| !good(e))
+}
+
+/// Checked integer codes of a sample with the step of each, in wire order;
+/// `name` says in errors whose inputs these are.
+pub(crate) fn input_codes(
+    name: &str,
+    inputs: &[CircuitInput],
+    encodings: &[Encoding],
+    sample: &[Tensor],
+) -> Result<Vec<(i64, u64)>, IrError> {
+    if sample.len() != inputs.len() {
+        return Err(IrError::InputCount {
+            graph: name.to_owned(),
+            needs: inputs.len(),
+            has: sample.len(),
+        });
+    }
+    let mut codes = Vec::with_capacity(inputs.iter().map(|i| i.encodings.len()).sum());
+    for (input, given) in inputs.iter().zip(sample) {
+        if given.shape() != input.shape {
+            return Err(IrError::Shape {
+                node: input.name.clone(),
+                what: "input",
+                needs: format!("{:?}", input.shape),
+                has: format!("{:?}", given.shape()),
+            });
+        }
+        let range = input.spec.range;
+        if let Some(index) = given.data().iter().position(|&v| !range.contains(v)) {
+            return Err(IrError::InputRange {
+                node: input.name.clone(),
+                index,
+                has: given.data()[index],
+                range,
+            });
+        }
+        let steps = input.encodings.iter().map(|&e| encodings[e as usize].step());
+        codes.extend(given.data().iter().copied().zip(steps));
+    }
+    Ok(codes)
+}

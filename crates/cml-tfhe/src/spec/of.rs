@@ -1,0 +1,91 @@
+//! The client's part of a circuit.
+
+use super::{ClientSpec, LEAST_LOG2, LONGEST_TEXT, SpecOutput};
+use crate::artifact::{ArtifactError, circuit_hash};
+use crate::circuit::{Circuit, CircuitInput, CircuitOutput, Encoding};
+use cml_ir::OutputSpec;
+use std::collections::BTreeMap;
+
+impl ClientSpec {
+    /// What the client of a circuit needs.
+    ///
+    /// Characters of names that a terminal would obey are replaced, and names
+    /// of more than 1024 bytes cut.
+    ///
+    /// # Errors
+    /// If the circuit cannot be hashed.
+    pub fn of(circuit: &Circuit) -> Result<Self, ArtifactError> {
+        let mut used = Used::default();
+        let inputs = circuit.inputs().iter().map(|input| CircuitInput {
+            name: plain(&input.name),
+            shape: input.shape.clone(),
+            spec: input.spec.clone(),
+            encodings: used.numbers(circuit, input.encodings.iter().copied()),
+        });
+        let inputs = inputs.collect();
+        let output = |output: &CircuitOutput| SpecOutput {
+            name: plain(&output.name),
+            shape: output.shape.clone(),
+            spec: OutputSpec {
+                labels: output.spec.labels.iter().map(|l| plain(l)).collect(),
+                ..output.spec.clone()
+            },
+            encodings: used.numbers(circuit, output.rows.iter().map(|r| r.encoding)),
+            shifts: output.shifts.clone(),
+            slack: output.slack,
+        };
+        let outputs = circuit.outputs().iter().map(output).collect();
+        let spec = Self {
+            name: plain(circuit.name()),
+            circuit: circuit_hash(circuit)?,
+            parameters: *circuit.parameters(),
+            budget_log2: circuit.budget_log2(),
+            inference_log2: circuit.inference_log2_p_fail().max(LEAST_LOG2),
+            exact: circuit.is_exact(),
+            encodings: used.encodings,
+            inputs,
+            outputs,
+        };
+        spec.validate().map_err(|source| ArtifactError::Spec {
+            name: spec.name.clone(),
+            source,
+        })?;
+        Ok(spec)
+    }
+}
+
+/// The encodings of the interface, numbered by first use.
+#[derive(Default)]
+struct Used {
+    encodings: Vec<Encoding>,
+    numbers: BTreeMap<u32, u32>,
+}
+
+impl Used {
+    fn numbers(&mut self, circuit: &Circuit, encodings: impl Iterator<Item = u32>) -> Vec<u32> {
+        let number = |encoding: u32| {
+            *self.numbers.entry(encoding).or_insert_with(|| {
+                self.encodings.push(circuit.encodings()[encoding as usize]);
+                self.encodings.len() as u32 - 1
+            })
+        };
+        encodings.map(number).collect()
+    }
+}
+
+/// A text without control characters, of bounded length.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        let c = if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        };
+        if plain.len() + c.len_utf8() > LONGEST_TEXT {
+            break;
+        }
+        plain.push(c);
+    }
+    plain
+}
