@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cml-onnx", &["cml-quant"]),
     ("cml-bitwidth", &["cml-ir"]),
     ("cml-tfhe", &["cml-ir", "cml-bitwidth"]),
+    ("cml-serve", &["cml-ir", "cml-tfhe"]),
     (
         "cml-cli",
         &[
@@ -26,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cml-onnx",
             "cml-bitwidth",
             "cml-tfhe",
+            "cml-serve",
         ],
     ),
     (
@@ -43,7 +45,11 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Siblings that only the tests of a crate may name.
-const TEST_EDGES: &[(&str, &[&str])] = &[("cml-nn", &["cml-ir"]), ("cml-onnx", &["cml-ir"])];
+const TEST_EDGES: &[(&str, &[&str])] = &[
+    ("cml-nn", &["cml-ir"]),
+    ("cml-onnx", &["cml-ir"]),
+    ("cml-serve", &["cml-bitwidth"]),
+];
 
 /// What links libtorch, and so is no default member.
 const NEED_LIBTORCH: [&str; 2] = ["cml-nn", "cml-cli"];

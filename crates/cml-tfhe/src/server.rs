@@ -3,7 +3,9 @@
 use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
 use crate::circuit::{Circuit, Prepared, Row};
 use crate::exec::{Evaluator, ExecError, Job};
+use crate::interface::Interface;
 use crate::keys::{Ciphertext, EvaluationKey, Progress, SeededCiphertexts, ServerKey};
+use crate::params::Parameters;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -72,7 +74,7 @@ impl ServedCircuit {
         &self.circuit
     }
 
-    /// SHA-256 of the circuit.
+    /// SHA-256 of the circuit, computed once.
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
@@ -108,6 +110,24 @@ impl ServedCircuit {
     /// Samples whose wires are in memory at once: what [`Server::run`] takes at a time.
     pub fn samples_together(&self) -> usize {
         samples_together(&self.circuit)
+    }
+}
+
+impl Interface for ServedCircuit {
+    fn circuit_hash(&self) -> Result<[u8; 32], ArtifactError> {
+        Ok(self.hash)
+    }
+
+    fn parameters(&self) -> &Parameters {
+        self.circuit.parameters()
+    }
+
+    fn input_count(&self) -> usize {
+        self.circuit.input_count()
+    }
+
+    fn output_count(&self) -> usize {
+        self.circuit.output_count()
     }
 }
 

@@ -74,6 +74,12 @@ impl Arriving {
         (self.start.len() == self.keep).then_some(&self.start)
     }
 
+    /// The checksum that the header declares, once that has come.
+    pub fn checksum(&self) -> Option<[u8; 32]> {
+        self.length?;
+        self.header[24..HEADER].try_into().ok()
+    }
+
     /// The checksum of a file that has come as a whole and is undamaged.
     ///
     /// # Errors
