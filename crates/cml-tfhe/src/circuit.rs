@@ -4,6 +4,8 @@
 //! element by element; each lookup defines the next one. Encodings, parameters
 //! and order are fixed here; an executor decides nothing.
 
+use crate::cost::{CostModel, LookupCost};
+use crate::keys::LweKey;
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
 use crate::table::{self, Reading, Spacing};
@@ -117,6 +119,8 @@ pub struct Circuit {
 /// The program itself, for which parameters are then chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Body {
+    /// The key that all inputs are under. Rows of inputs under the small key read nothing else.
+    pub(crate) input_key: LweKey,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) layers: Vec<String>,
     pub(crate) inputs: Vec<CircuitInput>,
@@ -166,6 +170,16 @@ impl Circuit {
         self.budget_log2
     }
 
+    /// The key that inputs are encrypted under.
+    pub fn input_key(&self) -> LweKey {
+        self.body.input_key
+    }
+
+    /// Whether a row reads inputs under the small key, so that a rotation on it needs no keyswitch.
+    pub fn reads_small(&self, row: &Row) -> bool {
+        self.body.reads_small(row)
+    }
+
     /// Encodings.
     pub fn encodings(&self) -> &[Encoding] {
         &self.body.encodings
@@ -213,7 +227,7 @@ impl Circuit {
 
     /// Number of encrypted input values of one sample.
     pub fn input_count(&self) -> usize {
-        self.body.inputs.iter().map(|i| i.encodings.len()).sum()
+        self.body.input_count()
     }
 
     /// Number of encrypted output values of one sample.
@@ -282,6 +296,15 @@ impl Circuit {
         noise::log2_p_fail(&self.parameters, demand.extension, &demand.requirement)
     }
 
+    /// Predicted work of one inference, in nanoseconds of one thread.
+    pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
+        let work = |d: &Demand| {
+            let one: LookupCost = cost.rotation(&self.parameters, d.extension, &d.requirement);
+            d.rotations.len() as f64 * one.total_ns()
+        };
+        self.demands().iter().map(work).sum()
+    }
+
     /// log2 of the failure probability of the worst lookup.
     pub fn worst_log2_p_fail(&self) -> f64 {
         let each = self.demands().into_iter().map(|d| self.log2_p_fail(&d));
@@ -319,6 +342,25 @@ enum Origin<'a> {
 }
 
 impl Body {
+    fn reads_small(&self, row: &Row) -> bool {
+        let first = row.terms.first().map(|t| t.0 as usize);
+        self.input_key == LweKey::Small && first.is_some_and(|wire| wire < self.input_count())
+    }
+
+    pub(crate) fn input_count(&self) -> usize {
+        self.inputs.iter().map(|i| i.encodings.len()).sum()
+    }
+
+    /// Whether inputs may be under the small key: whoever reads one reads nothing else, and looks it up.
+    pub(crate) fn inputs_may_be_small(&self) -> bool {
+        let inputs = self.input_count();
+        let reads = |row: &Row| row.terms.first().is_some_and(|t| (t.0 as usize) < inputs);
+        let only = |row: &Row| row.terms.last().is_none_or(|t| (t.0 as usize) < inputs);
+        let mut rotations = self.levels.iter().flat_map(|l| &l.rotations);
+        let mut outputs = self.outputs.iter().flat_map(|o| &o.rows);
+        rotations.all(|r| !reads(&r.row) || only(&r.row)) && !outputs.any(reads)
+    }
+
     fn origins(&self) -> Vec<Origin<'_>> {
         let inputs = self.inputs.iter().flat_map(|i| &i.encodings);
         let mut origins: Vec<Origin<'_>> = inputs.map(|_| Origin::Fresh).collect();
@@ -348,10 +390,10 @@ impl Body {
                 scale,
                 nu2,
                 alike,
-                source: if row.terms.iter().all(fresh) {
-                    Source::Fresh
-                } else {
-                    Source::Lookup
+                source: match self.input_key {
+                    _ if !row.terms.iter().all(fresh) => Source::Lookup,
+                    LweKey::Big => Source::Fresh,
+                    LweKey::Small => Source::FreshSmall,
                 },
                 reader,
                 slack,

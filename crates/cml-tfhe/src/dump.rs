@@ -1,6 +1,7 @@
 //! Text form of circuits: one line for each layer of each level, stable.
 
 use crate::circuit::{Circuit, Demand, Rotation};
+use crate::keys::LweKey;
 use crate::noise::{Reader, Source};
 use crate::spec::one_in;
 use cml_ir::{Interval, short_hex};
@@ -31,11 +32,15 @@ impl fmt::Display for Circuit {
             let encodings: BTreeSet<u32> = input.encodings.iter().copied().collect();
             writeln!(
                 f,
-                "input      {} {:?} codes {}  {}",
+                "input      {} {:?} codes {}  {}, under the {} key",
                 input.name,
                 input.shape,
                 input.spec.range,
-                self.domains(encodings)
+                self.domains(encodings),
+                match self.input_key() {
+                    LweKey::Big => "big",
+                    LweKey::Small => "small",
+                }
             )?;
         }
         for (number, level) in self.levels().iter().enumerate() {
@@ -124,10 +129,10 @@ impl Circuit {
             } else {
                 format!("2^{p:.1}")
             };
-            let source = if r.source == Source::Fresh {
-                "inputs"
-            } else {
-                "lookups"
+            let source = match r.source {
+                Source::Fresh => "inputs",
+                Source::FreshSmall => "inputs under the small key",
+                Source::Lookup => "lookups",
             };
             let scaled = if r.scale > 1 {
                 format!(" scaled by {}", r.scale)

@@ -1,6 +1,7 @@
 //! Encodings: where on the torus the values of a program lie.
 
 use crate::circuit::{Body, CircuitInput, CircuitOutput, Encoding, Level, Lookup, Rotation, Row};
+use crate::keys::LweKey;
 use crate::program::{Affine, Program};
 use crate::table;
 use cml_ir::{Graph, Interval};
@@ -126,6 +127,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[
         });
     }
     Body {
+        input_key: LweKey::Big,
         encodings: plan.list,
         layers: program.layers.clone(),
         inputs: circuit_inputs,

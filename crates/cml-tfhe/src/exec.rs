@@ -16,7 +16,7 @@ use tfhe::core_crypto::prelude::{
     keyswitch_lwe_ciphertext_with_scalar_change,
 };
 
-use crate::keys::{Ciphertext, Dimensions, EvaluationKey, modulus32, modulus64};
+use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32, modulus64};
 use crate::params::Parameters;
 use crate::table::Reading;
 use switch::Rotations;
@@ -101,7 +101,7 @@ impl Evaluator {
         self.key.parameters()
     }
 
-    /// The sum of `weight * wires[index]` over all `(index, weight)`, plus a clear `constant` of the
+    /// The sum of `weight * wires[index]` over all `(index, weight)`, all under one key, plus a clear `constant` of the
     /// torus modulo 2^64.
     ///
     /// # Errors
@@ -113,14 +113,18 @@ impl Evaluator {
         constant: u64,
         wires: &[Ciphertext],
     ) -> Result<Ciphertext, ExecError> {
-        let mut sum = Ciphertext::trivial(self.dimensions.big.0, constant);
+        let key = terms
+            .first()
+            .and_then(|t| wires.get(t.0))
+            .map_or(LweKey::Big, Ciphertext::key);
+        let mut sum = Ciphertext::trivial(key, self.dimension(key), constant);
         for &(wire, weight) in terms {
             let no_such_wire = ExecError::NoSuchWire {
                 wire,
                 wires: wires.len(),
             };
             let value = wires.get(wire).ok_or(no_such_wire)?;
-            self.check(value)?;
+            self.check(value, key)?;
             if weight != 0 {
                 sum.add_multiple(value.words(), weight);
             }
@@ -184,7 +188,7 @@ impl Evaluator {
     }
 
     fn check_job(&self, job: &Job<'_>) -> Result<(), ExecError> {
-        self.check(job.input)?;
+        self.check(job.input, job.input.key())?;
         let (has, needs) = (job.polynomial.len(), self.dimensions.polynomial.0 * job.extension);
         if has != needs || needs == 0 {
             return Err(ExecError::TableSize { has, needs });
@@ -196,9 +200,17 @@ impl Evaluator {
         }
     }
 
-    fn check(&self, ciphertext: &Ciphertext) -> Result<(), ExecError> {
-        let (has, needs) = (ciphertext.dimension(), self.dimensions.big.0);
-        if has == needs {
+    /// Mask elements under a key.
+    fn dimension(&self, key: LweKey) -> usize {
+        match key {
+            LweKey::Big => self.dimensions.big.0,
+            LweKey::Small => self.dimensions.lwe.0,
+        }
+    }
+
+    fn check(&self, ciphertext: &Ciphertext, key: LweKey) -> Result<(), ExecError> {
+        let (has, needs) = (ciphertext.dimension(), self.dimension(key));
+        if has == needs && ciphertext.key() == key {
             Ok(())
         } else {
             Err(ExecError::Dimension { has, needs })
@@ -224,6 +236,11 @@ impl Evaluator {
 
     /// Leaves the input under the small key in the scratch.
     fn keyswitch(&self, input: &Ciphertext, scratch: &mut Scratch) {
+        if input.key() == LweKey::Small {
+            let words: Vec<u32> = input.halves().collect();
+            scratch.small.as_mut().copy_from_slice(&words);
+            return;
+        }
         keyswitch_lwe_ciphertext_with_scalar_change(self.key.keyswitch(), input.inner(), &mut scratch.small);
     }
 

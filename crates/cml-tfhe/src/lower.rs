@@ -2,6 +2,7 @@
 
 use crate::circuit::{Body, Circuit, Lookup};
 use crate::encode::{Layout, encode};
+use crate::keys::LweKey;
 use crate::noise::Requirement;
 use crate::optimizer::{Choice, Goal, SearchError, search};
 use crate::program::{PassReport, Program, Settings, optimize};
@@ -139,9 +140,16 @@ fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(B
         for share in [true, false] {
             let mut body = encode(program, graph, Layout { share, stretch }, &slack);
             loosen(&mut body, &options.approximate);
-            if !bodies.contains(&body) {
-                bodies.push(body);
+            if bodies.contains(&body) {
+                continue;
             }
+            if body.inputs_may_be_small() {
+                bodies.push(Body {
+                    input_key: LweKey::Small,
+                    ..body.clone()
+                });
+            }
+            bodies.push(body);
         }
     }
     let mut best: Option<(Body, Choice)> = None;

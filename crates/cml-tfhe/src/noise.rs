@@ -33,6 +33,8 @@ const SMALLEST_NOISE_BOUND: u32 = 3;
 pub enum Source {
     /// Encrypted by the client under the big key.
     Fresh,
+    /// Encrypted by the client under the small key: a lookup needs no keyswitch.
+    FreshSmall,
     /// Put out by a lookup.
     Lookup,
 }
@@ -87,6 +89,13 @@ pub fn minimal_noise_bound(lwe_dimension: u32, modulus_log: u32) -> u32 {
 pub fn fresh_variance(parameters: &Parameters) -> f64 {
     TUniform::<u64>::new(parameters.glwe_noise_bound)
         .variance(modulus(GLWE_MODULUS_LOG))
+        .0
+}
+
+/// Variance of a fresh encryption under the small key.
+pub fn fresh_small_variance(parameters: &Parameters) -> f64 {
+    TUniform::<u32>::new(parameters.lwe_noise_bound)
+        .variance(modulus(LWE_MODULUS_LOG))
         .0
 }
 
@@ -212,6 +221,7 @@ fn variance_through(
 ) -> f64 {
     let wire = match requirement.source {
         Source::Fresh => fresh_variance(parameters),
+        Source::FreshSmall => fresh_small_variance(parameters),
         Source::Lookup => allowance * lookup_variance(parameters),
     };
     let alike = match requirement.source {
@@ -222,9 +232,11 @@ fn variance_through(
     match requirement.reader {
         Reader::Client => linear,
         Reader::Lookup => {
-            linear
-                + keyswitch_variance_to(parameters, modulus_log)
-                + modulus_switch_variance_from(parameters, extension, modulus_log)
+            let keyswitch = match requirement.source {
+                Source::FreshSmall => 0.0,
+                Source::Fresh | Source::Lookup => keyswitch_variance_to(parameters, modulus_log),
+            };
+            linear + keyswitch + modulus_switch_variance_from(parameters, extension, modulus_log)
         }
     }
 }

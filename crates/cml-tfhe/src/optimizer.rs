@@ -206,6 +206,7 @@ static CANDIDATES: OnceLock<Vec<Candidate>> = OnceLock::new();
 struct Candidate {
     parameters: Parameters,
     fresh: f64,
+    fresh_small: f64,
     lookup: f64,
     alike_share: f64,
     keyswitch: f64,
@@ -218,6 +219,7 @@ impl Candidate {
         Self {
             parameters,
             fresh: noise::fresh_variance(&parameters),
+            fresh_small: noise::fresh_small_variance(&parameters),
             lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
             alike_share: noise::alike_share(&parameters),
             keyswitch: noise::keyswitch_variance(&parameters),
@@ -237,7 +239,8 @@ impl Candidate {
         for (requirement, count) in wishes {
             // What one polynomial takes is the least that it can be.
             let extension = self.extension(requirement, deviations)?;
-            total += *count as f64 * cost.lookup(&self.parameters, extension).total_ns();
+            let one = cost.rotation(&self.parameters, extension, requirement);
+            total += *count as f64 * one.total_ns();
             if total > enough {
                 return None;
             }
@@ -249,14 +252,15 @@ impl Candidate {
     fn before(&self, requirement: &Requirement) -> f64 {
         let wire = match requirement.source {
             Source::Fresh => self.fresh,
+            Source::FreshSmall => self.fresh_small,
             Source::Lookup => self.lookup,
         };
         let added = match requirement.reader {
-            Reader::Lookup => self.keyswitch,
-            Reader::Client => 0.0,
+            Reader::Lookup if requirement.source != Source::FreshSmall => self.keyswitch,
+            Reader::Lookup | Reader::Client => 0.0,
         };
         let alike = match requirement.source {
-            Source::Fresh => 0.0,
+            Source::Fresh | Source::FreshSmall => 0.0,
             Source::Lookup => requirement.alike as f64 * self.alike_share,
         };
         (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2) + added

@@ -3,7 +3,7 @@
 use crate::circuit::{Circuit, Demand};
 use crate::cost::{CostModel, LookupCost};
 use crate::exec::{self, Load};
-use crate::noise::{Reader, Requirement};
+use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Goal, Objective, search};
 use crate::params::Parameters;
 use serde::Serialize;
@@ -70,7 +70,7 @@ impl Plan {
         let threads = rayon::current_num_threads();
         let demands = circuit.demands();
         // Rotations of one level and extension run together.
-        let mut groups: Vec<(usize, u32, usize)> = Vec::new();
+        let mut groups: Vec<(usize, u32, usize, bool)> = Vec::new();
         for demand in demands.iter().filter(|d| !d.rotations.is_empty()) {
             let level = demand.rotations[0].0;
             match groups
@@ -78,7 +78,10 @@ impl Plan {
                 .find(|g| (g.0, g.1) == (level, demand.extension))
             {
                 Some(group) => group.2 += demand.rotations.len(),
-                None => groups.push((level, demand.extension, demand.rotations.len())),
+                None => {
+                    let switched = demand.requirement.source != Source::FreshSmall;
+                    groups.push((level, demand.extension, demand.rotations.len(), switched));
+                }
             }
         }
         let mut known: Vec<(u32, usize, LookupCost)> = Vec::new();
@@ -99,8 +102,11 @@ impl Plan {
         // Seconds of one rotation of each group, waiting included, and the work without it.
         let (mut work, mut keyswitches, mut seconds) = (0.0, 0.0, 0.0);
         let mut each: Vec<(usize, u32, f64)> = Vec::new();
-        for &(level, extension, rotations) in &groups {
-            let one = cost(extension, rotations);
+        for &(level, extension, rotations, switched) in &groups {
+            let mut one = cost(extension, rotations);
+            if !switched {
+                one.keyswitch_ns = 0.0;
+            }
             let (busy, total) = (rotations.div_ceil(threads), one.total_ns() / 1e9);
             seconds += busy as f64 * total;
             work += rotations as f64 * total;

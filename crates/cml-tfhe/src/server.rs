@@ -203,8 +203,8 @@ impl Server {
         samples: &[SeededCiphertexts],
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
-        let parameters = self.circuit.parameters();
-        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters)).collect();
+        let (parameters, key) = (self.circuit.parameters(), self.circuit.input_key());
+        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters, key)).collect();
         // Small enough for frequent reports, large enough for full batches on all threads.
         let chunk = 16 * rayon::current_num_threads();
         let mut first = 0;

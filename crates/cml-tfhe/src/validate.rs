@@ -2,6 +2,7 @@
 
 use crate::circuit::{Circuit, Rotation, Row};
 use crate::interface::bad_encoding;
+use crate::keys::LweKey;
 use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::params::ParameterError;
 use crate::program::{Reach, Reached};
@@ -67,6 +68,13 @@ impl Circuit {
             }
             wires.extend(&input.encodings);
             ranges.resize(wires.len(), input.spec.range);
+        }
+        if self.body.input_key == LweKey::Small && !self.body.inputs_may_be_small() {
+            return fail(
+                "input",
+                0,
+                "is under the small key, and a row reads more than such inputs",
+            );
         }
         let mut reach = Reach::new(ranges);
         let tables: Vec<Option<Interval>> = self

@@ -2,7 +2,7 @@
 
 use cml_tfhe::Parameters;
 use cml_tfhe::exec::{Evaluator, Job, Load, measure};
-use cml_tfhe::keys::{Ciphertext, ClientKey, EvaluationKey, ServerKey};
+use cml_tfhe::keys::{Ciphertext, ClientKey, EvaluationKey, LweKey, ServerKey};
 use cml_tfhe::noise::{Reader, Requirement, Source};
 use cml_tfhe::optimizer::{Goal, search};
 use cml_tfhe::table::Reading;
@@ -47,7 +47,9 @@ impl Kit {
             parameters: *parameters,
             extension,
             evaluator,
-            inputs: client.encrypt(&values).expand(parameters),
+            inputs: client
+                .encrypt(LweKey::Big, &values)
+                .expand(parameters, LweKey::Big),
             table: vec![1 << 60; parameters.table_size(extension) as usize],
             readings: vec![Reading {
                 terms: vec![(0, 1)],

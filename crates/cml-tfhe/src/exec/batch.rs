@@ -21,7 +21,7 @@ use super::keyswitch::keyswitch_batch;
 use super::product::{Digits, Products, Roundings, aligned};
 use super::switch::Rotations;
 use super::{Evaluator, ExecError, Job};
-use crate::keys::{Ciphertext, modulus32, modulus64};
+use crate::keys::{Ciphertext, LweKey, modulus32, modulus64};
 use crate::table::Reading;
 
 /// Most rotations of a batch: beyond that the key is no longer what takes the time.
@@ -143,8 +143,25 @@ impl Evaluator {
             scratch.small.push(LweCiphertextOwned::new(0, size, modulus32()));
             scratch.rotations.push(Rotations::default());
         }
-        let inputs = jobs.iter().map(|job| job.input);
-        keyswitch_batch(self.key.keyswitch(), inputs, &mut scratch.small[..jobs.len()]);
+        let small = &mut scratch.small[..jobs.len()];
+        if jobs.iter().all(|job| job.input.key() == LweKey::Big) {
+            let inputs = jobs.iter().map(|job| job.input);
+            keyswitch_batch(self.key.keyswitch(), inputs, small);
+        } else {
+            for (job, small) in jobs.iter().zip(small) {
+                if job.input.key() == LweKey::Big {
+                    let inputs = std::iter::once(job.input);
+                    keyswitch_batch(self.key.keyswitch(), inputs, std::slice::from_mut(small));
+                } else {
+                    let halves = job.input.halves();
+                    small
+                        .as_mut()
+                        .iter_mut()
+                        .zip(halves)
+                        .for_each(|(to, half)| *to = half);
+                }
+            }
+        }
         let size = extension * polynomial.0;
         scratch.table.resize(size, 0);
         for (i, job) in jobs.iter().enumerate() {
@@ -172,7 +189,7 @@ impl Evaluator {
         lanes: &[GlweCiphertext<C>],
         sample: &mut LweCiphertextOwned<u64>,
     ) -> Ciphertext {
-        let mut sum = Ciphertext::trivial(self.dimensions.big.0, reading.constant);
+        let mut sum = Ciphertext::trivial(LweKey::Big, self.dimensions.big.0, reading.constant);
         for &(degree, weight) in &reading.terms {
             let (lane, degree) = (degree % lanes.len(), degree / lanes.len());
             extract_lwe_sample_from_glwe_ciphertext(&lanes[lane], sample, MonomialDegree(degree));

@@ -7,7 +7,7 @@ use tfhe::core_crypto::prelude::LweCiphertextOwned;
 use super::keyswitch::keyswitch_batch;
 use super::{Evaluator, Job};
 use crate::cost::LookupCost;
-use crate::keys::{Ciphertext, Dimensions, EvaluationKey, modulus32};
+use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32};
 use crate::params::Parameters;
 use crate::table::Reading;
 
@@ -48,7 +48,7 @@ pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
     let dimensions = Dimensions::of(parameters);
     // An arbitrary mask: a zero one would let the rotation skip its steps.
     let word = |i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let input = Ciphertext::from_words((0..=dimensions.big.0 as u64).map(word).collect());
+    let input = Ciphertext::from_words(LweKey::Big, (0..=dimensions.big.0 as u64).map(word).collect());
     let polynomial: Vec<u64> = (0..parameters.table_size(load.extension)).map(word).collect();
     let readings = [Reading {
         terms: vec![(0, 1)],

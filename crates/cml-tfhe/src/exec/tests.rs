@@ -272,7 +272,10 @@ fn batches_give_the_bits_of_single_rotations() {
         let evaluator = evaluator(&client);
         let (values, half_step) = (5, (1 << 62) / 5);
         let pairs: Vec<(i64, u64)> = (0..37).map(|i| (i % values, 2 * half_step)).collect();
-        let wires = client.insecure_encrypt(&pairs, 6);
+        // Under both keys, in one batch.
+        let mut wires = client.insecure_encrypt(&pairs[..30], 6);
+        wires.extend(client.insecure_encrypt_under(LweKey::Small, &pairs[30..], 7));
+        wires.swap(1, 34);
         let table = |shift: i64, extension| {
             let values: Vec<i64> = (0..values).map(|v| (v + shift) % values).collect();
             let size = parameters.table_size(extension);
@@ -405,7 +408,10 @@ fn operands_of_other_parameters_are_refused() {
     let parameters = Parameters::new(639, (1, 1024), (23, 1), (4, 3)).expect("valid set");
     let client = ClientKey::insecure_from_seed(&parameters, 7);
     let evaluator = evaluator(&client);
-    let (small, own) = (Ciphertext::trivial(1023, 0), Ciphertext::trivial(1024, 0));
+    let (small, own) = (
+        Ciphertext::trivial(LweKey::Big, 1023, 0),
+        Ciphertext::trivial(LweKey::Big, 1024, 0),
+    );
     let at = |degree| Reading {
         terms: vec![(degree, 1)],
         constant: 0,
@@ -444,5 +450,8 @@ fn operands_of_other_parameters_are_refused() {
         evaluator.linear(&[(2, 1)], 0, &wires),
         Err(ExecError::NoSuchWire { wire: 2, wires: 2 })
     );
-    assert_eq!(evaluator.linear(&[], 9, &wires), Ok(Ciphertext::trivial(1024, 9)));
+    assert_eq!(
+        evaluator.linear(&[], 9, &wires),
+        Ok(Ciphertext::trivial(LweKey::Big, 1024, 9))
+    );
 }
