@@ -7,6 +7,8 @@ mod batch;
 mod keyswitch;
 mod measure;
 mod product;
+mod schedule;
+mod split;
 mod switch;
 
 use rayon::prelude::*;
@@ -19,9 +21,12 @@ use tfhe::core_crypto::prelude::{
 use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32, modulus64};
 use crate::params::Parameters;
 use crate::table::Reading;
+pub(crate) use batch::most_together;
 use switch::Rotations;
 
+pub(crate) use measure::measure_split;
 pub use measure::{Load, measure};
+pub(crate) use schedule::Schedule;
 
 /// Why an operation on ciphertexts is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -158,20 +163,12 @@ impl Evaluator {
         for job in jobs {
             self.check_job(job)?;
         }
-        // Equal extensions together, the longest work first.
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(jobs[i].extension), i));
-        let mut batches: Vec<&[usize]> = Vec::new();
-        for equal in order.chunk_by(|&a, &b| jobs[a].extension == jobs[b].extension) {
-            let extension = jobs[equal[0]].extension;
-            let mut rest = equal;
-            for size in self.batch_sizes(equal.len(), extension, rayon::current_num_threads()) {
-                let (batch, after) = rest.split_at(size);
-                batches.push(batch);
-                rest = after;
-            }
-        }
-        let run = |scratch: &mut batch::Scratch, batch: &&[usize]| {
+        let threads = rayon::current_num_threads();
+        let extensions: Vec<usize> = jobs.iter().map(|job| job.extension).collect();
+        let Schedule { split, batches } = Schedule::of(&extensions, threads, |extension| {
+            most_together(self.parameters(), extension)
+        });
+        let run = |scratch: &mut batch::Scratch, batch: &Vec<usize>| {
             let jobs: Vec<Job<'_>> = batch.iter().map(|&i| jobs[i]).collect();
             self.rotate_batch(&jobs, scratch)
         };
@@ -181,8 +178,11 @@ impl Evaluator {
             .map_init(|| self.batch_scratch(), run)
             .collect();
         let mut results = vec![Vec::new(); jobs.len()];
-        for (place, result) in order.into_iter().zip(done?.into_iter().flatten()) {
+        for (place, result) in batches.into_iter().flatten().zip(done?.into_iter().flatten()) {
             results[place] = result;
+        }
+        for place in split {
+            results[place] = self.rotate_split(&jobs[place], threads);
         }
         Ok(results)
     }
