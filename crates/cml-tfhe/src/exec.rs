@@ -21,7 +21,7 @@ use tfhe::core_crypto::prelude::{
 use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32, modulus64};
 use crate::params::Parameters;
 use crate::table::Reading;
-pub(crate) use batch::most_together;
+pub(crate) use batch::most_lanes;
 use switch::Rotations;
 
 pub(crate) use measure::measure_split;
@@ -165,9 +165,7 @@ impl Evaluator {
         }
         let threads = rayon::current_num_threads();
         let extensions: Vec<usize> = jobs.iter().map(|job| job.extension).collect();
-        let Schedule { split, batches } = Schedule::of(&extensions, threads, |extension| {
-            most_together(self.parameters(), extension)
-        });
+        let Schedule { split, batches } = Schedule::of(&extensions, threads, most_lanes(self.parameters()));
         let run = |scratch: &mut batch::Scratch, batch: &Vec<usize>| {
             let jobs: Vec<Job<'_>> = batch.iter().map(|&i| jobs[i]).collect();
             self.rotate_batch(&jobs, scratch)

@@ -2,12 +2,11 @@
 
 use crate::circuit::{Circuit, Demand};
 use crate::cost::{CostModel, LookupCost};
-use crate::exec::{self, Load, Schedule, most_together};
+use crate::exec::{self, Load, Schedule, most_lanes};
 use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Goal, Objective, search};
 use crate::params::Parameters;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Cost of one inference on this host, by layer and in all.
 #[derive(Clone, Debug, Serialize)]
@@ -80,15 +79,12 @@ impl Plan {
         let mut each: Vec<f64> = vec![0.0; demands.len()];
         for level in 0..circuit.levels().len() {
             let of_level = |d: &&Demand| d.rotations.first().is_some_and(|place| place.0 == level);
-            // Rotations of one extension run together.
-            let mut together: BTreeMap<u32, usize> = BTreeMap::new();
-            for demand in demands.iter().filter(of_level) {
-                *together.entry(demand.extension).or_default() += demand.rotations.len();
-            }
+            let lanes = |d: &Demand| d.extension as usize * d.rotations.len();
+            let lanes: usize = demands.iter().filter(of_level).map(lanes).sum();
             let (mut extensions, mut times): (Vec<usize>, Vec<LookupCost>) = Default::default();
             let mut level_work = 0.0;
             for (demand, each) in demands.iter().zip(&mut each).filter(|(d, _)| of_level(d)) {
-                let mut one = clock.rotation(demand.extension, together[&demand.extension]);
+                let mut one = clock.rotation(demand.extension, lanes.div_ceil(demand.extension as usize));
                 if demand.requirement.source == Source::FreshSmall {
                     one.keyswitch_ns = 0.0;
                 }
@@ -101,7 +97,7 @@ impl Plan {
                 );
                 times.resize(extensions.len(), one);
             }
-            let schedule = Schedule::of(&extensions, threads, |e| most_together(parameters, e));
+            let schedule = Schedule::of(&extensions, threads, most_lanes(parameters));
             let level_seconds = schedule.makespan(
                 threads,
                 |i| times[i].total_ns() / 1e9,

@@ -27,9 +27,9 @@ use crate::keys::{Ciphertext, LweKey, modulus32, modulus64};
 use crate::params::Parameters;
 use crate::table::Reading;
 
-/// Most rotations of a batch: beyond that the key is no longer what takes the time.
-const MOST: usize = 16;
-/// Memory for the accumulators of a batch, in bytes.
+/// Most lanes of a batch: beyond that the key is no longer what takes the time.
+const MOST: usize = 32;
+/// Memory for the lanes of a batch, in bytes.
 const MOST_BYTES: usize = 1 << 20;
 
 /// One polynomial of each of the accumulator's.
@@ -51,9 +51,9 @@ pub(super) struct Scratch {
     buffers: ComputationBuffers,
 }
 
-/// Most rotations of that extension in one batch.
-pub(crate) fn most_together(parameters: &Parameters, extension: usize) -> usize {
-    let polynomials = (parameters.glwe_dimension as usize + 1) * extension;
+/// Most lanes in one batch.
+pub(crate) fn most_lanes(parameters: &Parameters) -> usize {
+    let polynomials = parameters.glwe_dimension as usize + 1;
     let bytes = 8 * parameters.polynomial_size as usize * polynomials;
     (MOST_BYTES / bytes.max(1)).clamp(1, MOST)
 }
@@ -78,31 +78,34 @@ impl Evaluator {
         }
     }
 
-    /// What the jobs of one batch read, in order; operands were checked, extensions are equal.
+    /// What the jobs of one batch read, in order; operands were checked.
     pub(super) fn rotate_batch(
         &self,
         jobs: &[Job<'_>],
         scratch: &mut Scratch,
     ) -> Result<Vec<Vec<Ciphertext>>, ExecError> {
-        let Some(extension) = jobs.first().map(|job| job.extension) else {
-            return Ok(Vec::new());
-        };
-        self.start(jobs, extension, scratch);
-        self.turn(jobs.len(), extension, scratch);
+        self.start(jobs, scratch);
+        self.turn(jobs, scratch);
         let mut results = Vec::with_capacity(jobs.len());
-        for (job, lanes) in jobs.iter().zip(scratch.lanes.chunks_exact(extension)) {
+        let mut first = 0;
+        for job in jobs {
+            let lanes = &scratch.lanes[first..first + job.extension];
             let read = |reading| self.read(reading, lanes, &mut scratch.sample);
             results.push(job.readings.iter().map(read).collect());
+            first += job.extension;
         }
         Ok(results)
     }
 
-    /// The blind rotations of the accumulators of so many jobs.
-    pub(super) fn turn(&self, jobs: usize, extension: usize, scratch: &mut Scratch) {
+    /// The blind rotations of the accumulators of these jobs.
+    pub(super) fn turn(&self, jobs: &[Job<'_>], scratch: &mut Scratch) {
         let (n, arch) = (self.dimensions.polynomial.0, Arch::new());
         for (bit, element) in self.key.bootstrap().as_view().into_ggsw_iter().enumerate() {
-            let accumulators = scratch.lanes.chunks_exact_mut(extension);
-            for (lanes, rotations) in accumulators.zip(&scratch.rotations).take(jobs) {
+            let mut rest = scratch.lanes.as_mut_slice();
+            for (job, rotations) in jobs.iter().zip(&scratch.rotations) {
+                let extension = job.extension;
+                let (lanes, after) = rest.split_at_mut(extension);
+                rest = after;
                 let degree = rotations.mask[bit];
                 if degree == 0 {
                     continue;
@@ -131,14 +134,16 @@ impl Evaluator {
 
     /// Keyswitches and modulus switches each job, and puts its table, rotated by the body, into its
     /// accumulator.
-    pub(super) fn start(&self, jobs: &[Job<'_>], extension: usize, scratch: &mut Scratch) {
+    pub(super) fn start(&self, jobs: &[Job<'_>], scratch: &mut Scratch) {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let words = glwe_size.0 * polynomial.0;
         let empty = || GlweCiphertext::from_container(aligned(words), polynomial, modulus64());
-        while scratch.lanes.len() < jobs.len() * extension {
+        let lanes: usize = jobs.iter().map(|job| job.extension).sum();
+        while scratch.lanes.len() < lanes {
             scratch.lanes.push(empty());
         }
-        while scratch.digits.len() < extension {
+        let most = jobs.iter().map(|job| job.extension).max();
+        while scratch.digits.len() < most.unwrap_or(0) {
             scratch.digits.push(Digits::new(&self.dimensions));
         }
         while scratch.small.len() < jobs.len() {
@@ -165,15 +170,18 @@ impl Evaluator {
                 }
             }
         }
-        let size = extension * polynomial.0;
-        scratch.table.resize(size, 0);
+        let mut first = 0;
         for (i, job) in jobs.iter().enumerate() {
+            let extension = job.extension;
+            let size = extension * polynomial.0;
+            scratch.table.resize(size, 0);
             let rotations = &mut scratch.rotations[i];
             rotations.switch(scratch.small[i].as_ref(), size);
             // Division by Y^body is multiplication by Y^(2L - body).
             let degree = (2 * size - rotations.body) % (2 * size);
             rotate(&mut scratch.table, job.polynomial, degree);
-            let lanes = &mut scratch.lanes[i * extension..(i + 1) * extension];
+            let lanes = &mut scratch.lanes[first..first + extension];
+            first += extension;
             for (j, lane) in lanes.iter_mut().enumerate() {
                 lane.get_mut_mask().as_mut().fill(0);
                 let coefficients = scratch.table.iter().skip(j).step_by(extension);
@@ -250,7 +258,7 @@ impl Scratch {
 }
 
 impl Scratch {
-    /// Turns every accumulator by arbitrary amounts: keys of zeros turn nothing.
+    /// Turns every accumulator, of tables of that size, by arbitrary amounts: keys of zeros turn nothing.
     pub(super) fn turn_anyhow(&mut self, size: usize) {
         for (job, rotations) in self.rotations.iter_mut().enumerate() {
             for (bit, degree) in rotations.mask.iter_mut().enumerate() {

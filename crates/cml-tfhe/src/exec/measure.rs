@@ -4,9 +4,9 @@ use rayon::prelude::*;
 use std::time::{Duration, Instant};
 use tfhe::core_crypto::prelude::LweCiphertextOwned;
 
-use super::batch::{Scratch, most_together};
+use super::batch::{Scratch, most_lanes};
 use super::keyswitch::keyswitch_batch;
-use super::schedule::sizes;
+use super::schedule::Schedule;
 use super::{Evaluator, Job};
 use crate::cost::LookupCost;
 use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32};
@@ -16,6 +16,8 @@ use crate::table::Reading;
 /// Elements of the bootstrapping key that are timed, and bytes of them at least: more than a cache close
 /// to a core holds.
 const ELEMENTS: (usize, usize) = (8, 8 << 20);
+/// Words that no cache holds: 64 MiB.
+const OTHER: usize = 8 << 20;
 /// Each part is timed so often, and the fastest run counts: other work can only slow a run down.
 const REPETITIONS: usize = 5;
 
@@ -47,11 +49,11 @@ pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
     let evaluator = &subject.evaluator;
     let threads = rayon::current_num_threads();
     let total = load.rotations.max(1);
+    let schedule = Schedule::of(&vec![subject.extension(); total], threads, most_lanes(parameters));
     // Threads that have work, the most that one of them has, and its batches.
     let busy = threads.min(total);
     let most = total.div_ceil(busy);
-    let sizes = sizes(total, threads, most_together(parameters, subject.extension()));
-    let batch = sizes.into_iter().max().unwrap_or(1);
+    let batch = schedule.batches.iter().map(Vec::len).max().unwrap_or(1);
     let rounds = most as f64 / batch as f64;
     let jobs = vec![subject.job(); batch];
     let run = |_| {
@@ -60,11 +62,12 @@ pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
         let mut outputs = vec![LweCiphertextOwned::new(0, size, modulus32()); batch];
         let mut least = (Duration::MAX, Duration::MAX);
         for _ in 0..REPETITIONS {
+            forget(&subject.other);
             let start = Instant::now();
             let inputs = jobs.iter().map(|job| job.input);
             keyswitch_batch(evaluator.key.keyswitch(), inputs, &mut outputs);
             let middle = Instant::now();
-            evaluator.turn(batch, subject.extension(), &mut scratch);
+            evaluator.turn(&jobs, &mut scratch);
             least.0 = least.0.min(middle - start);
             least.1 = least.1.min(middle.elapsed());
         }
@@ -89,6 +92,7 @@ pub(crate) fn measure_split(parameters: &Parameters, extension: u32) -> f64 {
     let threads = rayon::current_num_threads();
     let mut least = Duration::MAX;
     for _ in 0..REPETITIONS {
+        forget(&subject.other);
         let start = Instant::now();
         subject
             .evaluator
@@ -106,6 +110,13 @@ struct Subject {
     readings: Vec<Reading>,
     /// Elements of the whole bootstrapping key for each one that there is.
     scale: f64,
+    /// To fill the caches with.
+    other: Vec<u64>,
+}
+
+/// Fills the caches with something else: an executor at work comes back to a key when it is gone from them.
+fn forget(other: &[u64]) {
+    std::hint::black_box(other.iter().fold(0, |sum: u64, &word| sum.wrapping_add(word)));
 }
 
 impl Subject {
@@ -125,6 +136,7 @@ impl Subject {
                 constant: 0,
             }],
             scale: n as f64 / elements as f64,
+            other: vec![1; OTHER],
         }
     }
 
@@ -144,7 +156,7 @@ impl Subject {
     /// Ready to turn.
     fn scratch(&self, jobs: &[Job<'_>]) -> Scratch {
         let mut scratch = self.evaluator.batch_scratch();
-        self.evaluator.start(jobs, self.extension(), &mut scratch);
+        self.evaluator.start(jobs, &mut scratch);
         scratch.turn_anyhow(self.polynomial.len());
         scratch
     }

@@ -56,7 +56,7 @@ impl Evaluator {
     /// What a job reads, by so many threads; operands were checked.
     pub(super) fn rotate_split(&self, job: &Job<'_>, threads: usize) -> Vec<Ciphertext> {
         let mut scratch = self.batch_scratch();
-        self.start(std::slice::from_ref(job), job.extension, &mut scratch);
+        self.start(std::slice::from_ref(job), &mut scratch);
         self.turn_split(job.extension, threads, &mut scratch);
         scratch.read_first(self, job)
     }

@@ -1,6 +1,7 @@
 //! The server key as the executor uses it: expanded, the bootstrapping key in the Fourier domain.
 
 use tfhe::core_crypto::commons::generators::MaskRandomGenerator;
+use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::prelude::{
     DefaultRandomGenerator, Fft, FftView, FourierLweBootstrapKey, FourierLweBootstrapKeyOwned,
     LweBootstrapKey, LweDimension, LweKeyswitchKeyOwned, SeededLweBootstrapKey, SeededLweKeyswitchKey,
@@ -41,16 +42,19 @@ impl EvaluationKey {
         }
     }
 
-    /// A key of zeros that has only the first `bits` elements of the bootstrapping key: to take times
-    /// with, which do not depend on what a key holds.
+    /// A key of ones that has only the first `bits` elements of the bootstrapping key: to take times
+    /// with, which do not depend on what a key holds. (Zeros that nobody wrote would take no memory.)
     pub(crate) fn for_timing(parameters: &Parameters, bits: usize) -> Self {
         let dimensions = Dimensions::of(parameters);
         let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
         let (pbs, ks) = (dimensions.pbs, dimensions.ks);
+        let mut bootstrap =
+            FourierLweBootstrapKey::new(LweDimension(bits), glwe_size, polynomial, pbs.0, pbs.1);
+        bootstrap.as_mut_view().data().fill(c64 { re: 1.0, im: 0.0 });
         Self {
             parameters: *parameters,
-            bootstrap: FourierLweBootstrapKey::new(LweDimension(bits), glwe_size, polynomial, pbs.0, pbs.1),
-            keyswitch: LweKeyswitchKeyOwned::new(0, ks.0, ks.1, dimensions.big, dimensions.lwe, modulus32()),
+            bootstrap,
+            keyswitch: LweKeyswitchKeyOwned::new(1, ks.0, ks.1, dimensions.big, dimensions.lwe, modulus32()),
             fft: Fft::new(polynomial),
         }
     }
