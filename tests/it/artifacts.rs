@@ -323,7 +323,7 @@ fn a_secret_key_is_for_its_owner_only() {
 /// Values of a client's files, read back.
 struct Party {
     client: Client,
-    server: Server<'static>,
+    server: Server,
     inputs: artifact::Bound<Vec<cml_tfhe::keys::SeededCiphertexts>>,
     outputs: artifact::Bound<Vec<Vec<cml_tfhe::keys::Ciphertext>>>,
 }

@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cml-bitwidth", &["cml-ir"]),
     ("cml-tfhe", &["cml-ir", "cml-bitwidth"]),
     ("cml-client", &["cml-ir", "cml-tfhe"]),
+    ("cml-serve", &["cml-ir", "cml-tfhe"]),
     (
         "cml-cli",
         &[
@@ -28,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cml-bitwidth",
             "cml-tfhe",
             "cml-client",
+            "cml-serve",
         ],
     ),
     (
@@ -45,7 +47,12 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Siblings that only the tests of a crate may name.
-const TEST_EDGES: &[(&str, &[&str])] = &[("cml-nn", &["cml-ir"]), ("cml-onnx", &["cml-ir"])];
+const TEST_EDGES: &[(&str, &[&str])] = &[
+    ("cml-nn", &["cml-ir"]),
+    ("cml-onnx", &["cml-ir"]),
+    ("cml-client", &["cml-bitwidth"]),
+    ("cml-serve", &["cml-bitwidth"]),
+];
 
 /// What links libtorch, and so is no default member.
 const NEED_LIBTORCH: [&str; 2] = ["cml-nn", "cml-cli"];

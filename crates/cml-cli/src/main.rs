@@ -44,6 +44,8 @@ enum Command {
     Keygen(commands::keygen::Args),
     Encrypt(commands::encrypt::Args),
     Run(commands::run::Args),
+    #[cfg(feature = "serve")]
+    Serve(commands::serve::Args),
     Decrypt(commands::decrypt::Args),
     Predict(commands::predict::Args),
     Client(commands::client::Args),
@@ -65,6 +67,8 @@ fn main() -> ExitCode {
         Command::Keygen(args) => commands::keygen::run(args),
         Command::Encrypt(args) => commands::encrypt::run(args),
         Command::Run(args) => commands::run::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => commands::serve::run(args),
         Command::Decrypt(args) => commands::decrypt::run(args),
         Command::Predict(args) => commands::predict::run(args),
         Command::Client(args) => commands::client::run(args),

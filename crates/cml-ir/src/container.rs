@@ -12,6 +12,10 @@
 //! Writers go through a temporary file and a rename: a reader sees the old
 //! file or the new one, never a part. The checksum finds damage, not forgery.
 
+mod arriving;
+
+pub use arriving::Arriving;
+
 use crate::IrError;
 use sha2::{Digest, Sha256};
 use std::fs::File;

@@ -2,6 +2,8 @@
 //! circuit that it belongs to. The only file here that knows bincode.
 
 #[cfg(feature = "server")]
+mod arriving;
+#[cfg(feature = "server")]
 mod circuit;
 #[cfg(feature = "client")]
 mod client_key;
@@ -22,6 +24,8 @@ use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "server")]
+pub use arriving::{ArrivingKey, KeyHead, peek_server_key};
 #[cfg(feature = "server")]
 pub use circuit::{circuit_from_bytes, circuit_hash, circuit_to_bytes, read_circuit, write_circuit};
 #[cfg(feature = "client")]
@@ -263,17 +267,36 @@ pub fn read_inputs(
     circuit: &impl Interface,
 ) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
     let payload = container::read_file(INPUTS, path)?;
-    let name = path.display().to_string();
-    let (binding, rest) = split(&name, INPUTS, circuit, &payload)?;
+    inputs_from_payload(&path.display().to_string(), &payload, circuit)
+}
+
+/// The encrypted samples in the bytes of a `.ct` file; `name` says in errors which.
+///
+/// # Errors
+/// If the bytes are damaged, of another kind or of another circuit.
+pub fn inputs_from_bytes(
+    name: &str,
+    bytes: &[u8],
+    circuit: &impl Interface,
+) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
+    inputs_from_payload(name, container::decode(INPUTS, name, bytes)?, circuit)
+}
+
+fn inputs_from_payload(
+    name: &str,
+    payload: &[u8],
+    circuit: &impl Interface,
+) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
+    let (binding, rest) = split(name, INPUTS, circuit, payload)?;
     let count = circuit.input_count();
     let each = Parameters::seeded_ciphertext_bytes(count as u64) as usize;
     let samples =
-        samples(&name, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
+        samples(name, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
     Ok(Bound {
         binding,
         value: samples
             .collect::<Result<_, _>>()
-            .map_err(|e| key_error(&name, e))?,
+            .map_err(|e| key_error(name, e))?,
     })
 }
 
@@ -282,13 +305,23 @@ pub fn read_inputs(
 /// # Errors
 /// If the file cannot be written.
 pub fn write_outputs(path: &Path, outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Result<(), ArtifactError> {
+    let payload = outputs_payload(outputs);
+    Ok(container::write_file(OUTPUTS, path, &payload, Access::Shared)?)
+}
+
+/// Encrypted results as the bytes of a `.ct` file.
+pub fn outputs_to_bytes(outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Vec<u8> {
+    container::encode(OUTPUTS, &outputs_payload(outputs))
+}
+
+fn outputs_payload(outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Vec<u8> {
     let mut payload = prefix(&outputs.binding).to_vec();
     payload.extend((outputs.value.len() as u32).to_le_bytes());
     outputs
         .value
         .iter()
         .for_each(|sample| payload.extend(keys::ciphertexts_to_bytes(sample)));
-    Ok(container::write_file(OUTPUTS, path, &payload, Access::Shared)?)
+    payload
 }
 
 /// Reads encrypted results of a circuit.

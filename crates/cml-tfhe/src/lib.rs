@@ -84,7 +84,7 @@ pub use plan::{LayerPlan, Plan};
 #[cfg(feature = "server")]
 pub use program::PassReport;
 #[cfg(feature = "server")]
-pub use server::{Server, ServerError};
+pub use server::{ServedCircuit, Server, ServerError};
 #[cfg(feature = "server")]
 pub use simulate::{Noise, Simulator};
 pub use spec::{ClientSpec, SpecError, SpecOutput, one_in};

@@ -3,8 +3,11 @@
 use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
 use crate::circuit::{Circuit, Prepared, Row};
 use crate::exec::{Evaluator, ExecError, Job};
+use crate::interface::Interface;
 use crate::keys::{Ciphertext, EvaluationKey, Progress, SeededCiphertexts, ServerKey};
+use crate::params::Parameters;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Memory for the wires of the samples that run together, in bytes.
 const WIRE_BYTES: u64 = 512 << 20;
@@ -43,45 +46,116 @@ pub enum ServerError {
     Exec(#[from] ExecError),
 }
 
-/// A circuit with the evaluation keys of one client.
-pub struct Server<'c> {
-    circuit: &'c Circuit,
-    binding: Binding,
-    evaluator: Evaluator,
-    prepared: Prepared,
+/// A circuit with what every server of it needs: its hash and its tables as polynomials.
+///
+/// Servers of many clients share one: only the evaluation keys are a client's own.
+#[derive(Clone, Debug)]
+pub struct ServedCircuit {
+    circuit: Arc<Circuit>,
+    hash: [u8; 32],
+    prepared: Arc<Prepared>,
 }
 
-impl<'c> Server<'c> {
-    /// Expands a client's keys for a circuit; `report` is called as it goes on.
+impl ServedCircuit {
+    /// Hashes a circuit and computes its polynomials.
+    ///
+    /// # Errors
+    /// If the circuit cannot be hashed.
+    pub fn new(circuit: Arc<Circuit>) -> Result<Self, ServerError> {
+        Ok(Self {
+            hash: circuit_hash(&circuit)?,
+            prepared: Arc::new(circuit.prepare()),
+            circuit,
+        })
+    }
+
+    /// The circuit.
+    pub fn circuit(&self) -> &Circuit {
+        &self.circuit
+    }
+
+    /// SHA-256 of the circuit, computed once.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// Expands a client's keys; `report` is called as it goes on.
+    ///
+    /// # Errors
+    /// If the keys belong to another circuit.
+    pub fn server(
+        &self,
+        key: &Bound<ServerKey>,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Server, ServerError> {
+        let needs = Binding {
+            circuit: self.hash,
+            keys: key.binding.keys,
+        };
+        if key.binding != needs || key.value.parameters() != self.circuit.parameters() {
+            return Err(ServerError::Foreign {
+                what: "server key",
+                has: key.binding.to_string(),
+                needs: needs.to_string(),
+            });
+        }
+        Ok(Server {
+            circuit: Arc::clone(&self.circuit),
+            binding: key.binding,
+            evaluator: Evaluator::new(EvaluationKey::expand(&key.value, report)),
+            prepared: Arc::clone(&self.prepared),
+        })
+    }
+
+    /// Samples whose wires are in memory at once: what [`Server::run`] takes at a time.
+    pub fn samples_together(&self) -> usize {
+        samples_together(&self.circuit)
+    }
+}
+
+impl Interface for ServedCircuit {
+    fn circuit_hash(&self) -> Result<[u8; 32], ArtifactError> {
+        Ok(self.hash)
+    }
+
+    fn parameters(&self) -> &Parameters {
+        self.circuit.parameters()
+    }
+
+    fn input_count(&self) -> usize {
+        self.circuit.input_count()
+    }
+
+    fn output_count(&self) -> usize {
+        self.circuit.output_count()
+    }
+}
+
+/// A circuit with the evaluation keys of one client.
+pub struct Server {
+    circuit: Arc<Circuit>,
+    binding: Binding,
+    evaluator: Evaluator,
+    prepared: Arc<Prepared>,
+}
+
+impl Server {
+    /// Expands a client's keys for a circuit, of which it keeps a copy; `report` is called as it
+    /// goes on. For several clients see [`ServedCircuit`].
     ///
     /// # Errors
     /// If the keys belong to another circuit.
     pub fn new(
-        circuit: &'c Circuit,
+        circuit: &Circuit,
         key: &Bound<ServerKey>,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Self, ServerError> {
-        let needs = circuit_hash(circuit)?;
-        if key.binding.circuit != needs || key.value.parameters() != circuit.parameters() {
-            let needs = Binding {
-                circuit: needs,
-                keys: key.binding.keys,
-            }
-            .to_string();
-            return Err(ServerError::Foreign {
-                what: "server key",
-                has: key.binding.to_string(),
-                needs,
-            });
-        }
-        let evaluator = Evaluator::new(EvaluationKey::expand(&key.value, report));
-        let prepared = circuit.prepare();
-        Ok(Self {
-            circuit,
-            binding: key.binding,
-            evaluator,
-            prepared,
-        })
+        ServedCircuit::new(Arc::new(circuit.clone()))?.server(key, report)
+    }
+
+    /// What its keys are bound to.
+    pub fn binding(&self) -> &Binding {
+        &self.binding
     }
 
     /// Runs the circuit on encrypted samples. `done` is called with the number
@@ -115,24 +189,13 @@ impl<'c> Server<'c> {
             });
         }
         let mut value = Vec::with_capacity(inputs.value.len());
-        for samples in inputs.value.chunks(self.samples_together()) {
+        for samples in inputs.value.chunks(samples_together(&self.circuit)) {
             value.extend(self.run_together(samples, done)?);
         }
         Ok(Bound {
             binding: self.binding,
             value,
         })
-    }
-
-    /// Samples whose wires are in memory at once.
-    fn samples_together(&self) -> usize {
-        let wires = self.circuit.input_count() + self.circuit.lookup_count() + self.circuit.output_count();
-        let bytes = self
-            .circuit
-            .parameters()
-            .ciphertext_bytes()
-            .saturating_mul(wires as u64);
-        (WIRE_BYTES / bytes.max(1)).clamp(1, MOST_SAMPLES) as usize
     }
 
     fn run_together(
@@ -204,4 +267,13 @@ impl<'c> Server<'c> {
         };
         rows.par_iter().map(row).collect()
     }
+}
+
+fn samples_together(circuit: &Circuit) -> usize {
+    let wires = circuit.input_count() + circuit.lookup_count() + circuit.output_count();
+    let bytes = circuit
+        .parameters()
+        .ciphertext_bytes()
+        .saturating_mul(wires as u64);
+    (WIRE_BYTES / bytes.max(1)).clamp(1, MOST_SAMPLES) as usize
 }

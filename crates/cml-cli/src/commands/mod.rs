@@ -13,6 +13,8 @@ pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod run;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod simulate;
 #[cfg(feature = "train")]
 pub(crate) mod train;

@@ -1,0 +1,203 @@
+//! `cml serve`: the server's part for many clients, over HTTP.
+
+use crate::exit::OrFailed;
+use crate::show::Report;
+use anyhow::{Context, bail};
+use cml_serve::{Config, Limits, Model, Service, Tls, Tokens};
+use cml_tfhe::artifact;
+use serde_json::json;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+/// Serve circuits over HTTP: clients upload keys and get encrypted results. Needs no secret key and sees no data.
+///
+/// The first line of standard output is the address; the log goes to standard error. SIGTERM and ctrl-c
+/// end it: accepted work is finished. A second one ends it at once.
+/// Example: cml serve --model net.cmlc --listen 127.0.0.1:8080 --data keys
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Circuit from `cml compile`; can be repeated.
+    #[arg(long = "model", required = true)]
+    models: Vec<PathBuf>,
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Folder for the keys of clients; one server each.
+    #[arg(long)]
+    data: PathBuf,
+    /// Bearer tokens that are let in, one a line; everybody without.
+    #[arg(long)]
+    token_file: Option<PathBuf>,
+    /// Certificates, PEM.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the first certificate, PEM.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Let everybody in on an address that other machines reach, without tokens or TLS.
+    #[arg(long)]
+    open: bool,
+    /// Log JSON objects, one a line.
+    #[arg(long)]
+    log_json: bool,
+    /// off, error, warn, info, debug or trace.
+    #[arg(long, default_value = "info")]
+    log_level: LevelFilter,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Memory for expanded keys, in MB; those not used for longest are dropped.
+    #[arg(long, default_value_t = 4096)]
+    memory: u64,
+    /// Disk for keys, in MB.
+    #[arg(long, default_value_t = 65_536)]
+    disk: u64,
+    /// Keys on disk.
+    #[arg(long, default_value_t = 10_000)]
+    keys: usize,
+    /// Keys of one caller: of one token, or of one address if there are no tokens.
+    #[arg(long, default_value_t = 100)]
+    caller_keys: usize,
+    /// Jobs that wait.
+    #[arg(long, default_value_t = 1024)]
+    queue: usize,
+    /// Jobs of one caller, answers that are kept included.
+    #[arg(long, default_value_t = 256)]
+    caller_jobs: usize,
+    /// Samples of one request.
+    #[arg(long, default_value_t = 1024)]
+    samples: u32,
+    /// Memory for answers, in MB; one caller may have a quarter.
+    #[arg(long, default_value_t = 1024)]
+    answers: u64,
+    /// Seconds for which the answer of a finished job is kept.
+    #[arg(long, default_value_t = 600)]
+    keep: u64,
+    /// Seconds after which a request becomes a job to ask for later.
+    #[arg(long, default_value_t = 10)]
+    wait: u64,
+    /// Connections at a time.
+    #[arg(long, default_value_t = 512)]
+    connections: usize,
+    /// Seconds at the end for answers to be fetched and uploads to come in.
+    #[arg(long, default_value_t = 10)]
+    linger: u64,
+}
+
+impl LimitArgs {
+    fn limits(&self) -> Limits {
+        let megabytes = |n: u64| n.saturating_mul(1_000_000);
+        Limits {
+            memory_bytes: megabytes(self.memory),
+            disk_bytes: megabytes(self.disk),
+            keys: self.keys,
+            caller_keys: self.caller_keys,
+            waiting: self.queue,
+            caller_jobs: self.caller_jobs,
+            samples: self.samples.min(artifact::MAX_SAMPLES),
+            answer_bytes: megabytes(self.answers),
+            answer_time: Duration::from_secs(self.keep),
+            wait: Duration::from_secs(self.wait),
+            connections: self.connections.max(1),
+            linger: Duration::from_secs(self.linger),
+            ..Limits::default()
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    let tokens = match &args.token_file {
+        Some(path) => Tokens::read(path).with_context(|| path.display().to_string())?,
+        None => Tokens::none(),
+    };
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificates), Some(key)) => Some(Tls::read(certificates, key)?),
+        _ => None,
+    };
+    let is_guarded = tokens.are_asked_for() && tls.is_some();
+    if !args.listen.ip().is_loopback() && !is_guarded && !args.open {
+        bail!(
+            "{} can be reached by other machines: give --token-file, --tls-cert and --tls-key, or --open if \
+             something in front does their work",
+            args.listen
+        );
+    }
+    let mut models = Vec::with_capacity(args.models.len());
+    for path in &args.models {
+        models.push(Model::new(artifact::read_circuit(path)?)?);
+    }
+    log(args.log_json, args.log_level)?;
+    let names: Vec<_> = models
+        .iter()
+        .map(|m| json!({"name": m.name(), "hash": m.hash()}))
+        .collect();
+    let service = Service::open(Config {
+        models,
+        data: args.data.clone(),
+        tokens,
+        limits: args.limits.limits(),
+    })?;
+    let runtime = tokio::runtime::Runtime::new().or_failed()?;
+    let listen = async {
+        let listener = TcpListener::bind(args.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
+        let address = listener.local_addr().or_failed()?;
+        let shutdown = ending()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        // Whoever started it waits for this line.
+        let mut out = std::io::stdout();
+        writeln!(out, "{scheme}://{address}")
+            .and_then(|()| out.flush())
+            .or_failed()?;
+        service.serve(listener, tls, shutdown).await.or_failed()?;
+        anyhow::Ok(address)
+    };
+    let address = runtime.block_on(listen)?;
+    let json = json!({"address": address, "models": names});
+    Ok(Report::new("ended", json))
+}
+
+/// Ends with the first signal; a second one ends the process.
+fn ending() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).or_failed()?;
+    let mut interrupt = signal(SignalKind::interrupt()).or_failed()?;
+    let (first, gone) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut first = Some(first);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            match first.take() {
+                Some(first) => drop(first.send(())),
+                None => std::process::exit(i32::from(crate::exit::FAILED)),
+            }
+        }
+    });
+    Ok(async move {
+        let _ = gone.await;
+    })
+}
+
+fn log(json: bool, level: LevelFilter) -> anyhow::Result<()> {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr);
+    let set = if json {
+        log.json().flatten_event(true).try_init()
+    } else {
+        log.with_ansi(false).try_init()
+    };
+    set.map_err(|e| anyhow::anyhow!("no log: {e}"))
+}

@@ -1,0 +1,160 @@
+//! What is served, and within which limits.
+
+use crate::{ServeError, Tokens, hex};
+use bytes::Bytes;
+use cml_tfhe::{Circuit, ClientSpec, Parameters, Plan, ServedCircuit, artifact};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a service needs to start.
+pub struct Config {
+    /// Circuits.
+    pub models: Vec<Model>,
+    /// Folder of the uploaded keys; is made if it is not there.
+    pub data: PathBuf,
+    /// Who is let in.
+    pub tokens: Tokens,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// A circuit to serve.
+pub struct Model {
+    pub(crate) circuit: ServedCircuit,
+    /// What clients get of it.
+    pub(crate) spec: Bytes,
+    /// Seconds of one sample, before one was run.
+    pub(crate) seconds: f64,
+}
+
+impl Model {
+    /// A circuit; its kernels are timed for about a second.
+    ///
+    /// # Errors
+    /// If the circuit cannot be hashed.
+    pub fn new(circuit: Circuit) -> Result<Self, ServeError> {
+        let seconds = Plan::measure(&circuit).seconds;
+        Self::with_estimate(circuit, seconds)
+    }
+
+    /// As [`Model::new`], with the seconds of one sample known.
+    ///
+    /// # Errors
+    /// If the circuit cannot be hashed.
+    pub fn with_estimate(circuit: Circuit, seconds: f64) -> Result<Self, ServeError> {
+        let spec = artifact::spec_to_bytes(&ClientSpec::of(&circuit)?)?;
+        Ok(Self {
+            circuit: ServedCircuit::new(Arc::new(circuit))?,
+            spec: spec.into(),
+            seconds,
+        })
+    }
+
+    /// Name of the circuit.
+    pub fn name(&self) -> &str {
+        self.circuit.circuit().name()
+    }
+
+    /// SHA-256 of the circuit, as it stands in paths.
+    pub fn hash(&self) -> String {
+        hex::encode(self.circuit.hash())
+    }
+
+    pub(crate) fn parameters(&self) -> &Parameters {
+        self.circuit.circuit().parameters()
+    }
+
+    /// Bytes of a key file.
+    pub(crate) fn key_file_bytes(&self) -> u64 {
+        FRAME + BINDING + self.parameters().server_key_bytes()
+    }
+
+    /// Bytes of a file of so many encrypted samples.
+    pub(crate) fn input_file_bytes(&self, samples: u64) -> u64 {
+        let each = Parameters::seeded_ciphertext_bytes(self.circuit.circuit().input_count() as u64);
+        each.saturating_mul(samples).saturating_add(FRAME + BINDING + 4)
+    }
+
+    /// Bytes of a file with the results of so many samples.
+    pub(crate) fn output_file_bytes(&self, samples: u64) -> u64 {
+        let count = self.circuit.circuit().output_count() as u64;
+        let each = self.parameters().ciphertext_bytes().saturating_mul(count);
+        each.saturating_mul(samples).saturating_add(FRAME + BINDING + 4)
+    }
+}
+
+/// Header of every file.
+const FRAME: u64 = 56;
+/// What a key or ciphertext belongs to.
+const BINDING: u64 = 48;
+
+/// Limits. What is over one is refused with the status in brackets.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time; more wait to be accepted.
+    pub connections: usize,
+    /// Time for the head of a request, for the TLS handshake and for an idle connection.
+    pub header_time: Duration,
+    /// Longest silence within a body, and how far behind the least rate it may fall (408).
+    pub body_time: Duration,
+    /// Least bytes of a body in a second (408).
+    pub body_rate: u64,
+    /// Longest time in which nothing of an answer can be sent; the connection ends.
+    pub send_time: Duration,
+    /// Bytes of inputs that are being received (429).
+    pub receiving_bytes: u64,
+    /// Samples of one request (413).
+    pub samples: u32,
+    /// Jobs that wait (429).
+    pub waiting: usize,
+    /// Jobs of one caller: waiting, running, and finished with an answer that is kept (429).
+    pub caller_jobs: usize,
+    /// Bytes of answers, those of jobs that wait included (429). One caller may have a quarter.
+    pub answer_bytes: u64,
+    /// How long the answer of a finished job is kept (410).
+    pub answer_time: Duration,
+    /// A request that takes longer becomes a job to ask for later.
+    pub wait: Duration,
+    /// Keys on disk (507).
+    pub keys: usize,
+    /// Keys of one caller (403).
+    pub caller_keys: usize,
+    /// Bytes of the keys on disk, those that are being received included (507).
+    pub disk_bytes: u64,
+    /// Bytes of the expanded keys in memory; those that were not used for longest are dropped.
+    pub memory_bytes: u64,
+    /// At the end: time for answers to be fetched and for uploads to come in.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            header_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(10),
+            body_rate: 16 << 10,
+            send_time: Duration::from_secs(30),
+            receiving_bytes: 256 << 20,
+            samples: 1024,
+            waiting: 1024,
+            caller_jobs: 256,
+            answer_bytes: 1 << 30,
+            answer_time: Duration::from_secs(600),
+            wait: Duration::from_secs(10),
+            keys: 10_000,
+            caller_keys: 100,
+            disk_bytes: 64 << 30,
+            memory_bytes: 4 << 30,
+            linger: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// Bytes of the answers of one caller.
+    pub(crate) fn caller_answer_bytes(&self) -> u64 {
+        self.answer_bytes / 4
+    }
+}

@@ -1,0 +1,291 @@
+//! Limits on jobs and the answers that are kept.
+//!
+//! A job takes its place, and room for its answer, before it is accepted: what was accepted can always
+//! be finished and kept. Both are given back when the last one lets go of the ticket.
+
+use crate::caller::Caller;
+use crate::config::Limits;
+use crate::problem::{Code, Problem};
+use crate::ticket::{JobId, Ticket};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Ids of answers that were dropped, so that asking for one says so.
+const REMEMBERED: usize = 10_000;
+/// Seconds after which a caller over its limits may try again.
+const RETRY_SECONDS: u64 = 2;
+
+/// Jobs and answers of all callers.
+pub(crate) struct Desk {
+    caller_jobs: usize,
+    caller_bytes: u64,
+    most_bytes: u64,
+    keep: Duration,
+    shares: Mutex<Shares>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Shares {
+    /// Jobs and bytes of answers.
+    of_caller: BTreeMap<Caller, (usize, u64)>,
+    bytes: u64,
+}
+
+#[derive(Default)]
+struct Kept {
+    tickets: BTreeMap<JobId, Kind>,
+    /// Of [`Kind::Dropped`], oldest first.
+    dropped: VecDeque<JobId>,
+}
+
+enum Kind {
+    /// A job to ask for, and since when its answer waits.
+    Job(Arc<Ticket>, Option<Instant>),
+    /// The answer was kept for its time.
+    Dropped,
+}
+
+/// What asking for a job finds.
+pub(crate) enum Found {
+    /// It is there.
+    Job(Arc<Ticket>),
+    /// It was there.
+    Dropped,
+    /// No such job.
+    Nothing,
+}
+
+/// A job's place within the limits.
+pub(crate) struct Permit {
+    desk: Arc<Desk>,
+    pub(crate) caller: Caller,
+    bytes: u64,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut shares = self.desk.shares();
+        shares.bytes -= self.bytes;
+        if let Some((jobs, bytes)) = shares.of_caller.get_mut(&self.caller) {
+            *jobs -= 1;
+            *bytes -= self.bytes;
+            if *jobs == 0 {
+                shares.of_caller.remove(&self.caller);
+            }
+        }
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            caller_jobs: limits.caller_jobs,
+            caller_bytes: limits.caller_answer_bytes(),
+            most_bytes: limits.answer_bytes,
+            keep: limits.answer_time,
+            shares: Mutex::default(),
+            kept: Mutex::default(),
+        })
+    }
+
+    /// A place for a job with an answer of so many bytes.
+    pub(crate) fn admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
+        if bytes > self.caller_bytes {
+            let text = format!("the answer takes {bytes} bytes, limit {}", self.caller_bytes);
+            return Err(Problem::new(Code::TooLarge, text));
+        }
+        self.expire();
+        match self.try_admit(caller, bytes) {
+            Err(_) => {
+                // Answers that were fetched make way for new ones.
+                self.drop_delivered();
+                self.try_admit(caller, bytes)
+            }
+            admitted => admitted,
+        }
+    }
+
+    fn try_admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
+        let refuse = |code, text| Err(Problem::new(code, text).retry_after(RETRY_SECONDS));
+        let mut shares = self.shares();
+        let (jobs, kept) = shares.of_caller.get(&caller).copied().unwrap_or_default();
+        if jobs >= self.caller_jobs {
+            let text = format!("the caller has {jobs} jobs, limit {}", self.caller_jobs);
+            return refuse(Code::CallerLimit, text);
+        }
+        if kept + bytes > self.caller_bytes {
+            let text = format!(
+                "the caller's answers take {kept} bytes, {bytes} more are over the limit of {}",
+                self.caller_bytes
+            );
+            return refuse(Code::CallerLimit, text);
+        }
+        if shares.bytes + bytes > self.most_bytes {
+            let text = format!("no room for an answer of {bytes} bytes now");
+            return refuse(Code::AnswersFull, text);
+        }
+        shares.bytes += bytes;
+        shares.of_caller.insert(caller, (jobs + 1, kept + bytes));
+        Ok(Permit {
+            desk: Arc::clone(self),
+            caller,
+            bytes,
+        })
+    }
+
+    /// Keeps a job to be asked for.
+    pub(crate) fn keep(&self, ticket: &Arc<Ticket>) {
+        let job = Kind::Job(Arc::clone(ticket), None);
+        self.kept().tickets.insert(ticket.id, job);
+    }
+
+    /// The job of that id, if it is the caller's.
+    pub(crate) fn find(&self, id: &JobId, caller: Caller) -> Found {
+        self.expire();
+        match self.kept().tickets.get(id) {
+            Some(Kind::Job(ticket, _)) if ticket.permit.caller == caller => Found::Job(Arc::clone(ticket)),
+            Some(Kind::Dropped) => Found::Dropped,
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Jobs whose answers nobody has fetched, unfinished ones included.
+    pub(crate) fn unfetched(&self) -> usize {
+        self.expire();
+        let kept = self.kept();
+        let jobs = kept.tickets.values().filter_map(|kind| match kind {
+            Kind::Job(ticket, _) => Some(ticket),
+            Kind::Dropped => None,
+        });
+        jobs.filter(|ticket| !ticket.is_delivered()).count()
+    }
+
+    /// Bytes of answers, expected ones included.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shares().bytes
+    }
+
+    /// Drops answers that were kept for their time.
+    pub(crate) fn expire(&self) {
+        let now = Instant::now();
+        self.drop_answers(|ticket, since| match since {
+            Some(since) => now.duration_since(*since) >= self.keep,
+            None => {
+                if !ticket.is_open() {
+                    *since = Some(now);
+                }
+                false
+            }
+        });
+    }
+
+    fn drop_delivered(&self) {
+        self.drop_answers(|ticket, _| ticket.is_delivered());
+    }
+
+    fn drop_answers(&self, mut is_over: impl FnMut(&Ticket, &mut Option<Instant>) -> bool) {
+        // Tickets give back their places when they are dropped: after the lock.
+        let mut over = Vec::new();
+        let mut kept = self.kept();
+        let Kept { tickets, dropped } = &mut *kept;
+        for (id, kind) in tickets.iter_mut() {
+            if let Kind::Job(ticket, since) = kind
+                && is_over(ticket, since)
+            {
+                over.push(std::mem::replace(kind, Kind::Dropped));
+                dropped.push_back(*id);
+            }
+        }
+        while dropped.len() > REMEMBERED {
+            if let Some(id) = dropped.pop_front() {
+                tickets.remove(&id);
+            }
+        }
+        drop(kept);
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tokens;
+    use crate::ticket::Outcome;
+    use axum::http::HeaderMap;
+    use bytes::Bytes;
+
+    fn caller(last: u8) -> Caller {
+        let address = [10, 0, 0, last].into();
+        Tokens::none().caller(&HeaderMap::new(), address).unwrap()
+    }
+
+    fn desk(answer_time: Duration) -> Arc<Desk> {
+        Desk::new(&Limits {
+            caller_jobs: 2,
+            answer_bytes: 400,
+            answer_time,
+            ..Limits::default()
+        })
+    }
+
+    fn code(result: Result<Permit, Problem>) -> Code {
+        result.err().unwrap().code
+    }
+
+    #[test]
+    fn places_are_limited_and_given_back() {
+        let desk = desk(Duration::from_secs(60));
+        assert_eq!(code(desk.admit(caller(1), 101)), Code::TooLarge);
+        let one = desk.admit(caller(1), 60).unwrap();
+        assert_eq!(code(desk.admit(caller(1), 60)), Code::CallerLimit);
+        let two = desk.admit(caller(1), 40).unwrap();
+        assert_eq!(code(desk.admit(caller(1), 0)), Code::CallerLimit);
+        let others: Vec<_> = (2..5).map(|c| desk.admit(caller(c), 100).unwrap()).collect();
+        assert_eq!(code(desk.admit(caller(5), 1)), Code::AnswersFull);
+        drop((one, two, others));
+        assert_eq!(desk.bytes(), 0);
+        desk.admit(caller(5), 1).unwrap();
+    }
+
+    #[test]
+    fn answers_are_kept_for_their_time() {
+        let desk = desk(Duration::ZERO);
+        let ticket = Arc::new(Ticket::new([7; 16], desk.admit(caller(1), 1).unwrap()));
+        desk.keep(&ticket);
+        assert!(matches!(desk.find(&[7; 16], caller(2)), Found::Nothing));
+        assert!(matches!(desk.find(&[7; 16], caller(1)), Found::Job(_)));
+        ticket.finish(Outcome::Done(Bytes::new()));
+        desk.expire();
+        desk.expire();
+        assert!(matches!(desk.find(&[7; 16], caller(1)), Found::Dropped));
+        assert!(matches!(desk.find(&[8; 16], caller(1)), Found::Nothing));
+        drop(ticket);
+        assert_eq!(desk.bytes(), 0);
+    }
+
+    #[test]
+    fn fetched_answers_make_way() {
+        let desk = desk(Duration::from_secs(60));
+        for id in [1, 2] {
+            let ticket = Arc::new(Ticket::new([id; 16], desk.admit(caller(1), 50).unwrap()));
+            desk.keep(&ticket);
+            ticket.finish(Outcome::Done(Bytes::new()));
+            if id == 1 {
+                ticket.deliver();
+            }
+        }
+        assert_eq!(desk.unfetched(), 1);
+        desk.admit(caller(1), 50).unwrap();
+        assert!(matches!(desk.find(&[1; 16], caller(1)), Found::Dropped));
+        assert!(matches!(desk.find(&[2; 16], caller(1)), Found::Job(_)));
+    }
+}

@@ -1,0 +1,202 @@
+//! `POST /v1/models/{hash}/infer` and `GET /v1/jobs/{id}`: work.
+
+use crate::body::{self, Reader};
+use crate::caller::Caller;
+use crate::desk::Found;
+use crate::hex;
+use crate::models::{self, OCTETS};
+use crate::problem::{Code, Problem};
+use crate::queue::{Job, Refused};
+use crate::shared::Shared;
+use crate::ticket::{JobId, Outcome, Ticket};
+use axum::Json;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use cml_tfhe::{Bound, artifact, keys::SeededCiphertexts};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::time::timeout;
+
+/// Longest time that a caller is told to wait, in seconds.
+const LONGEST_RETRY: f64 = 60.0;
+
+/// Tells the worker that the caller went away, unless the job is kept to be asked for.
+struct Waiting(Option<Arc<Ticket>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(ticket) = &self.0 {
+            ticket.abandon();
+        }
+    }
+}
+
+/// Runs a model on encrypted samples; long work becomes a job.
+pub(crate) async fn infer(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(hash): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let model = models::find(&shared, &hash).map_err(Problem::close)?;
+    if shared.is_draining() {
+        return Err(shutting_down().close());
+    }
+    let (head, body) = request.into_parts();
+    let inputs = receive(&shared, model, &head.headers, body).await?;
+    check_key(&shared, model, &inputs)?;
+
+    let served = &shared.models[model];
+    let samples = inputs.value.len();
+    let bytes = served.model.output_file_bytes(samples as u64);
+    let mut id: JobId = [0; 16];
+    OsRng
+        .try_fill_bytes(&mut id)
+        .map_err(|_| Problem::new(Code::Internal, "no randomness"))?;
+    let ticket = Arc::new(Ticket::new(id, shared.desk.admit(caller, bytes)?));
+    let job = Job {
+        ticket: Arc::clone(&ticket),
+        model,
+        key: inputs.binding.keys,
+        samples: inputs.value,
+        results: Vec::new(),
+        since: Instant::now(),
+        _open: Arc::clone(&shared.open_jobs),
+    };
+    let mut waiting = Waiting(Some(Arc::clone(&ticket)));
+    shared.queue.push(job).map_err(|refused| match refused {
+        Refused::Full(has) => {
+            let seconds = (has as f64 * served.seconds()).clamp(1.0, LONGEST_RETRY);
+            let text = format!("{has} jobs wait, limit {}", shared.limits.waiting);
+            Problem::new(Code::QueueFull, text).retry_after(seconds as u64)
+        }
+        Refused::Closed => shutting_down(),
+    })?;
+
+    let is_long = samples as f64 * served.seconds() > shared.limits.wait.as_secs_f64();
+    if !(is_long || asks_for_job(&head.headers))
+        && let Ok(outcome) = timeout(shared.limits.wait, ticket.ended()).await
+    {
+        return answer(&shared, outcome, |code| code);
+    }
+    shared.desk.keep(&ticket);
+    waiting.0 = None;
+    Ok(accepted(&shared, &ticket.id, StatusCode::ACCEPTED))
+}
+
+/// The inputs of a request, checked against their model.
+async fn receive(
+    shared: &Arc<Shared>,
+    model: usize,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<Bound<Vec<SeededCiphertexts>>, Problem> {
+    let limit = (shared.models[model].model).input_file_bytes(shared.limits.samples.into());
+    let reader = Reader::new(headers, body, limit, &shared.limits)?;
+    let kilobytes = body::expected(headers, limit).div_ceil(1 << 10);
+    let room = u32::try_from(kilobytes).ok();
+    let room = room.and_then(|n| Arc::clone(&shared.receiving).try_acquire_many_owned(n).ok());
+    let Some(room) = room else {
+        let text = format!("no room to receive {kilobytes} KiB now");
+        return Err(Problem::new(Code::Busy, text).retry_after(1).close());
+    };
+    let bytes = reader.collect().await?;
+    shared.metrics.received_bytes.inc_by(bytes.len() as u64);
+    let parsing = Arc::clone(shared);
+    let parsed = tokio::task::spawn_blocking(move || {
+        let circuit = &parsing.models[model].model.circuit;
+        let inputs = artifact::inputs_from_bytes("encrypted input", &bytes, circuit);
+        drop(room);
+        inputs
+    });
+    parsed
+        .await
+        .map_err(|_| Problem::new(Code::Internal, "the input was not read"))?
+        .map_err(|e| Problem::artifact(&e))
+}
+
+/// The key has to be there, of this model.
+fn check_key(shared: &Shared, model: usize, inputs: &Bound<Vec<SeededCiphertexts>>) -> Result<(), Problem> {
+    let (has, limit) = (inputs.value.len(), shared.limits.samples);
+    if has > limit as usize {
+        return Err(Problem::new(
+            Code::TooLarge,
+            format!("{has} samples, limit {limit}"),
+        ));
+    }
+    match shared.store.find(&inputs.binding.keys) {
+        None => {
+            let text = format!("no key with the id {}", hex::encode(&inputs.binding.keys));
+            Err(Problem::new(Code::UnknownKey, text))
+        }
+        Some(entry) if entry.circuit != *shared.models[model].model.circuit.hash() => {
+            let text = "the key of this id belongs to another circuit";
+            Err(Problem::new(Code::Foreign, text))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What has become of a job.
+pub(crate) async fn get(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let found = hex::decode(&id).map(|id| shared.desk.find(&id, caller));
+    match found.unwrap_or(Found::Nothing) {
+        Found::Nothing => Err(Problem::new(Code::UnknownJob, "the caller has no such job")),
+        Found::Dropped => {
+            let text = "the answer was kept for its time and is gone";
+            Err(Problem::new(Code::Expired, text))
+        }
+        Found::Job(ticket) => match ticket.outcome() {
+            Outcome::Open => Ok(accepted(&shared, &ticket.id, StatusCode::ACCEPTED)),
+            outcome => {
+                ticket.deliver();
+                answer(&shared, outcome, |_| Code::Failed)
+            }
+        },
+    }
+}
+
+fn accepted(shared: &Shared, id: &JobId, status: StatusCode) -> Response {
+    let id = hex::encode(id);
+    let headers = [
+        (LOCATION, format!("/v1/jobs/{id}")),
+        (
+            RETRY_AFTER,
+            if shared.is_draining() { "1" } else { "2" }.to_owned(),
+        ),
+    ];
+    (status, headers, Json(json!({ "job": id }))).into_response()
+}
+
+/// The results; `code` is what a failure becomes.
+fn answer(shared: &Shared, outcome: Outcome, code: impl Fn(Code) -> Code) -> Result<Response, Problem> {
+    match outcome {
+        Outcome::Done(bytes) => {
+            shared.metrics.sent_bytes.inc_by(bytes.len() as u64);
+            Ok(([(CONTENT_TYPE, OCTETS)], bytes).into_response())
+        }
+        Outcome::Failed(why, text) => Err(Problem::new(code(why), text)),
+        Outcome::Open => Err(Problem::new(Code::Internal, "the job has not ended")),
+    }
+}
+
+/// `Prefer: respond-async` (RFC 7240).
+fn asks_for_job(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
+    values
+        .flat_map(|value| value.split([',', ';']))
+        .any(|word| word.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn shutting_down() -> Problem {
+    Problem::new(Code::ShuttingDown, "the server is shutting down").retry_after(5)
+}

@@ -1,0 +1,137 @@
+//! `PUT` and `DELETE /v1/keys/{id}`: keys come and go.
+
+use crate::body::Reader;
+use crate::caller::Caller;
+use crate::hex;
+use crate::problem::{Code, Problem};
+use crate::shared::Shared;
+use crate::store::{KeyId, Stored};
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use cml_tfhe::artifact::ArrivingKey;
+use serde_json::json;
+use std::io;
+use std::sync::Arc;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+/// Receives a key: to disk as it comes, checked as it comes, and under its name when it is whole.
+pub(crate) async fn put(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = parse(&id).map_err(Problem::close)?;
+    if shared.is_draining() {
+        return Err(Problem::new(Code::ShuttingDown, "the server is shutting down").close());
+    }
+    let upload = Arc::clone(&shared.uploads);
+    let limit = shared.models.iter().map(|m| m.model.key_file_bytes()).max();
+    let (head, body) = request.into_parts();
+    let mut body = Reader::new(&head.headers, body, limit.unwrap_or(0), &shared.limits)?;
+    let result = receive(&shared, caller, &id, &mut body).await;
+    shared.metrics.received_bytes.inc_by(body.has());
+    drop(upload);
+    // What is left of the body is not read.
+    let stored = result.map_err(Problem::close)?;
+    let (status, word) = match stored {
+        Stored::New => (StatusCode::CREATED, "stored"),
+        Stored::Same => (StatusCode::OK, "known"),
+    };
+    let answer = json!({ "key": hex::encode(&id), "state": word });
+    Ok((status, axum::Json(answer)).into_response())
+}
+
+async fn receive(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    id: &KeyId,
+    body: &mut Reader,
+) -> Result<Stored, Problem> {
+    let malformed = |error| Problem::artifact(&error);
+    let mut key = ArrivingKey::new("server key");
+    // What comes before it is known whose key it is: no more than a head and what came with it.
+    let mut start = Vec::new();
+    let head = loop {
+        let Some(bytes) = body.next().await? else {
+            // Says what is missing.
+            let error = key.finish().err().map(malformed);
+            return Err(error.unwrap_or_else(|| Problem::new(Code::Malformed, "the key is too short")));
+        };
+        key.update(&bytes).map_err(malformed)?;
+        start.extend_from_slice(&bytes);
+        if let Some(head) = key.head() {
+            break head;
+        }
+    };
+    if head.binding.keys != *id {
+        let text = format!("the key's own id is {}", hex::encode(&head.binding.keys));
+        return Err(Problem::new(Code::Foreign, text));
+    }
+    let Some(model) = shared.model(&head.binding.circuit) else {
+        let text = "the key belongs to a circuit that is not served here";
+        return Err(Problem::new(Code::Foreign, text));
+    };
+    let needs = shared.models[model].model.key_file_bytes();
+    if head.file_bytes != needs {
+        let text = format!(
+            "the key has {} bytes, the circuit's have {needs}",
+            head.file_bytes
+        );
+        return Err(Problem::new(Code::Malformed, text));
+    }
+    if let Some(entry) = shared.store.find(id) {
+        // Nothing to write; the checksum of the bytes that come tells whether they are the same.
+        while let Some(bytes) = body.next().await? {
+            key.update(&bytes).map_err(malformed)?;
+        }
+        let head = key.finish().map_err(malformed)?;
+        if head.checksum == entry.checksum {
+            return Ok(Stored::Same);
+        }
+        let text = format!("another key is there under the id {}", hex::encode(id));
+        return Err(Problem::new(Code::KeyConflict, text));
+    }
+    let room = shared.store.room(caller, head.file_bytes)?;
+    let failed = |e: io::Error| Problem::storage("store a key", &e);
+    let (file, path) = shared.store.receive().map_err(failed)?.into_parts();
+    let mut file = File::from_std(file);
+    file.write_all(&start).await.map_err(failed)?;
+    drop(start);
+    while let Some(bytes) = body.next().await? {
+        key.update(&bytes).map_err(malformed)?;
+        file.write_all(&bytes).await.map_err(failed)?;
+    }
+    let head = key.finish().map_err(malformed)?;
+    file.sync_all().await.map_err(failed)?;
+    drop(file);
+    let store = Arc::clone(&shared.store);
+    let keep = move || store.keep(room, path, &head.binding, head.checksum);
+    tokio::task::spawn_blocking(keep)
+        .await
+        .map_err(|_| Problem::new(Code::Internal, "the key was not stored"))?
+}
+
+/// Removes a key of the caller.
+pub(crate) async fn delete(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let id = parse(&id)?;
+    let store = Arc::clone(&shared.store);
+    let removed = tokio::task::spawn_blocking(move || store.remove(&id, caller)).await;
+    match removed.map_err(|_| Problem::new(Code::Internal, "the key was not removed"))?? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Problem::new(Code::UnknownKey, "the caller has no such key")),
+    }
+}
+
+fn parse(id: &str) -> Result<KeyId, Problem> {
+    hex::decode(id).ok_or_else(|| {
+        let text = "the id of a key is 32 hexadecimal digits in lower case";
+        Problem::new(Code::Malformed, text)
+    })
+}

@@ -1,0 +1,44 @@
+//! HTTP service that runs circuits on encrypted inputs.
+//!
+//! Clients upload their evaluation keys once, send encrypted inputs and get encrypted results. The
+//! service never sees a secret key, an input or a result: nothing here can name one.
+//!
+//! Invariants:
+//! - Nothing runs on the threads of connections that takes longer than a hash of what just came: keys
+//!   are expanded and circuits run by one worker ([`worker`]), which hands the executor whole batches.
+//! - A key that was acknowledged is on disk; one that was half received is not ([`store`]).
+//! - Work that was accepted is finished, and there is room for its answer ([`desk`]).
+//! - Every length that comes over the wire is compared with what the circuit asks for before anything
+//!   is allocated.
+//! - Logs and counters hold routes and names of callers, never tokens, keys or bodies.
+//!
+//! [`Service::open`] and [`Service::serve`] are the way in; [`OPENAPI`] describes the interface.
+
+mod body;
+mod cache;
+mod caller;
+mod config;
+mod desk;
+mod error;
+mod hex;
+mod jobs;
+mod keys;
+mod listen;
+mod metrics;
+mod models;
+mod problem;
+mod queue;
+mod routes;
+mod service;
+mod shared;
+mod store;
+mod ticket;
+mod tls;
+mod worker;
+
+pub use caller::Tokens;
+pub use config::{Config, Limits, Model};
+pub use error::ServeError;
+pub use routes::OPENAPI;
+pub use service::Service;
+pub use tls::Tls;

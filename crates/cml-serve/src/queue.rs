@@ -1,0 +1,180 @@
+//! Jobs that wait, in a line for each key pair; the lines take turns.
+
+use crate::store::KeyId;
+use crate::ticket::Ticket;
+use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Samples of one caller, and the results so far.
+pub(crate) struct Job {
+    pub(crate) ticket: Arc<Ticket>,
+    /// Number of the model.
+    pub(crate) model: usize,
+    pub(crate) key: KeyId,
+    pub(crate) samples: Vec<SeededCiphertexts>,
+    pub(crate) results: Vec<Vec<Ciphertext>>,
+    pub(crate) since: Instant,
+    /// Says that there is an unfinished job.
+    pub(crate) _open: Arc<()>,
+}
+
+impl Job {
+    /// Samples that are still to be run.
+    pub(crate) fn left(&self) -> usize {
+        self.samples.len() - self.results.len()
+    }
+}
+
+/// Jobs that wait.
+pub(crate) struct Queue {
+    most: usize,
+    inner: Mutex<Inner>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The first one has the next turn.
+    lines: VecDeque<Line>,
+    waiting: usize,
+    closed: bool,
+}
+
+/// Jobs of one circuit and key pair: they can run together.
+struct Line {
+    model: usize,
+    key: KeyId,
+    jobs: VecDeque<Job>,
+}
+
+/// Why a job cannot wait here.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// So many wait, which is the limit.
+    Full(usize),
+    /// No new work.
+    Closed,
+}
+
+impl Queue {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            inner: Mutex::default(),
+            ready: Condvar::new(),
+        }
+    }
+
+    /// Puts a job at the end of its line.
+    pub(crate) fn push(&self, job: Job) -> Result<(), Refused> {
+        let mut inner = self.inner();
+        if inner.closed {
+            return Err(Refused::Closed);
+        }
+        if inner.waiting >= self.most {
+            // Those whose callers went away make room.
+            inner.drop_abandoned();
+        }
+        if inner.waiting >= self.most {
+            return Err(Refused::Full(inner.waiting));
+        }
+        inner.line(&job).jobs.push_back(job);
+        inner.waiting += 1;
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Puts a job that has had its turn, but is not finished, first in its line: the line itself is the
+    /// last one.
+    pub(crate) fn put_back(&self, job: Job) {
+        let mut inner = self.inner();
+        inner.line(&job).jobs.push_front(job);
+        inner.waiting += 1;
+    }
+
+    /// Waits for jobs, and takes those of one line that have `together(model)` samples at least between
+    /// them, or all of it. None if the queue is closed and empty.
+    ///
+    /// Callers whose jobs ran together last come back together: if fewer than `last` wait, it waits for
+    /// the others, but not longer than `grace`.
+    pub(crate) fn take(
+        &self,
+        together: impl Fn(usize) -> usize,
+        last: usize,
+        grace: Duration,
+    ) -> Option<Vec<Job>> {
+        let mut inner = self.inner();
+        let until = Instant::now() + grace;
+        loop {
+            inner.drop_abandoned();
+            let now = Instant::now();
+            if inner.waiting > 0 && (inner.waiting >= last || now >= until || inner.closed) {
+                break;
+            }
+            if inner.waiting == 0 && inner.closed {
+                return None;
+            }
+            inner = if now < until {
+                let waited = self.ready.wait_timeout(inner, until - now);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                let waited = self.ready.wait(inner);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+        let mut line = inner.lines.pop_front()?;
+        let (mut jobs, mut samples) = (Vec::new(), 0);
+        while samples < together(line.model)
+            && let Some(job) = line.jobs.pop_front()
+        {
+            samples += job.left();
+            jobs.push(job);
+        }
+        inner.waiting -= jobs.len();
+        if !line.jobs.is_empty() {
+            inner.lines.push_back(line);
+        }
+        Some(jobs)
+    }
+
+    /// Jobs that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inner().waiting
+    }
+
+    /// No new jobs from now on.
+    pub(crate) fn close(&self) {
+        self.inner().closed = true;
+        self.ready.notify_all();
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn line(&mut self, job: &Job) -> &mut Line {
+        let same = |line: &Line| line.model == job.model && line.key == job.key;
+        let at = self.lines.iter().position(same).unwrap_or_else(|| {
+            self.lines.push_back(Line {
+                model: job.model,
+                key: job.key,
+                jobs: VecDeque::new(),
+            });
+            self.lines.len() - 1
+        });
+        &mut self.lines[at]
+    }
+
+    fn drop_abandoned(&mut self) {
+        for line in &mut self.lines {
+            let before = line.jobs.len();
+            line.jobs.retain(|job| !job.ticket.is_abandoned());
+            self.waiting -= before - line.jobs.len();
+        }
+        self.lines.retain(|line| !line.jobs.is_empty());
+    }
+}

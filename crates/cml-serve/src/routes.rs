@@ -1,0 +1,118 @@
+//! Which request goes where; who is let in; what is counted and logged.
+
+use crate::metrics::{RefusedLabels, RequestLabels};
+use crate::problem::{Code, Problem};
+use crate::shared::Shared;
+use crate::{jobs, keys, models};
+use axum::Router;
+use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Description of the interface, OpenAPI 3.1.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// Address of the other side.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// All routes.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let guarded = Router::new()
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{hash}", get(models::spec))
+        .route("/v1/models/{hash}/infer", post(jobs::infer))
+        .route("/v1/keys/{id}", put(keys::put).delete(keys::delete))
+        .route("/v1/jobs/{id}", get(jobs::get))
+        .route("/metrics", get(metrics))
+        .route_layer(from_fn_with_state(Arc::clone(shared), admit));
+    let open = Router::new()
+        .route("/healthz", get(health))
+        .route("/openapi.json", get(describe));
+    guarded
+        .merge(open)
+        .fallback(async || Problem::new(Code::NotFound, "there is nothing here").close())
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "this cannot be done here").close()
+        })
+        .layer(from_fn_with_state(Arc::clone(shared), observe))
+        .with_state(Arc::clone(shared))
+}
+
+/// Lets callers in, and notes who they are.
+async fn admit(
+    State(shared): State<Arc<Shared>>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let caller = shared.tokens.caller(request.headers(), peer.0)?;
+    request.extensions_mut().insert(caller);
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(caller);
+    Ok(response)
+}
+
+/// Counts and logs: routes, never paths, headers or bodies.
+async fn observe(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "PUT" | "POST" | "DELETE") => known,
+        _ => "other",
+    };
+    let method = method.to_owned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let code = response.extensions().get::<Code>().map(|code| code.word());
+    let caller = response.extensions().get::<crate::caller::Caller>();
+    tracing::info!(
+        method,
+        route,
+        status,
+        code,
+        caller = caller.map(tracing::field::display),
+        milliseconds = start.elapsed().as_secs_f64() * 1e3,
+        "request"
+    );
+    if let Some(code) = code {
+        shared
+            .metrics
+            .refused
+            .get_or_create(&RefusedLabels { code })
+            .inc();
+    }
+    let labels = RequestLabels {
+        method,
+        route,
+        status,
+    };
+    shared.metrics.requests.get_or_create(&labels).inc();
+    response
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
+    if shared.is_draining() {
+        Err(Problem::new(Code::ShuttingDown, "the server is shutting down"))
+    } else {
+        Ok("ok\n")
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    let text = shared.metrics.text(&shared);
+    let text = text.map_err(|_| Problem::new(Code::Internal, "the counters cannot be written"))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+async fn describe() -> Response {
+    (StatusCode::OK, [(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}

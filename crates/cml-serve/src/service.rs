@@ -1,0 +1,74 @@
+//! A service: from its start to its end.
+
+use crate::config::Config;
+use crate::error::ServeError;
+use crate::listen::{self, Doors};
+use crate::routes;
+use crate::shared::Shared;
+use crate::tls::Tls;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How often it is asked whether the work is done.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A service with its store open, before it listens.
+pub struct Service {
+    shared: Arc<Shared>,
+}
+
+impl Service {
+    /// Checks the configuration, opens the store and removes what was half received.
+    ///
+    /// # Errors
+    /// If a circuit does not fit the limits, or the data folder cannot be used.
+    pub fn open(config: Config) -> Result<Self, ServeError> {
+        let shared = Shared::open(config)?;
+        let (keys, bytes) = shared.store.size();
+        tracing::info!(models = shared.models.len(), keys, bytes, "open");
+        Ok(Self { shared })
+    }
+
+    /// Serves until `shutdown`. Then new work is refused, accepted work is finished and answered, and for
+    /// [`crate::Limits::linger`] answers may be fetched.
+    ///
+    /// # Errors
+    /// If the socket fails or there is no thread.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let Self { shared } = self;
+        let worker = shared.start_worker()?;
+        let (end, ending) = watch::channel(false);
+        let doors = Doors {
+            router: routes::router(&shared),
+            tls: tls.map(|tls| tls.0),
+            limits: shared.limits.clone(),
+            connections: shared.metrics.connections.clone(),
+        };
+        let stopping = async {
+            shutdown.await;
+            tracing::info!("shutting down: new work is refused");
+            shared.drain();
+            while !shared.is_idle() {
+                tokio::time::sleep(POLL).await;
+            }
+            let start = Instant::now();
+            while shared.is_awaited() && start.elapsed() < shared.limits.linger {
+                tokio::time::sleep(POLL).await;
+            }
+            tracing::info!("all accepted work is done");
+            // Nobody listens any more if accepting failed.
+            let _ = end.send(true);
+        };
+        let (accepted, ()) = tokio::join!(listen::accept(doors, listener, ending), stopping);
+        // The queue is closed and empty, so the thread ends.
+        let _ = tokio::task::spawn_blocking(move || worker.join()).await;
+        accepted
+    }
+}

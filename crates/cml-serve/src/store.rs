@@ -1,0 +1,305 @@
+//! The keys on disk: `keys/ID-OWNER.key`, whole files only; what is being received lies in `incoming`.
+//!
+//! A key counts once it is on disk under its name, after a flush of file and folder: a crash at any
+//! moment leaves the key or nothing. The index is made of the files' names and heads at the start.
+
+use crate::ServeError;
+use crate::caller::Caller;
+use crate::config::Limits;
+use crate::hex;
+use crate::problem::{Code, Problem};
+use cml_tfhe::artifact::{self, Binding};
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tempfile::{NamedTempFile, TempPath};
+
+/// Id of a key pair.
+pub(crate) type KeyId = [u8; 16];
+
+/// A key on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Hash of its circuit.
+    pub(crate) circuit: [u8; 32],
+    /// Checksum of the file.
+    pub(crate) checksum: [u8; 32],
+    bytes: u64,
+}
+
+/// What became of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It is there now.
+    New,
+    /// It was there already.
+    Same,
+}
+
+/// Keys on disk.
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// Held as long as the process lives: no other server uses the folder.
+    _lock: File,
+    most_keys: usize,
+    most_of_caller: usize,
+    most_bytes: u64,
+    index: Mutex<Index>,
+    /// Held while a key gets its name, or loses it.
+    naming: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Index {
+    keys: BTreeMap<KeyId, (Caller, Entry)>,
+    /// Keys of each caller, uploads included.
+    of_caller: BTreeMap<Caller, usize>,
+    /// Keys and uploads.
+    count: usize,
+    /// Their bytes.
+    bytes: u64,
+}
+
+impl Index {
+    fn count(&mut self, caller: Caller, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+        *self.of_caller.entry(caller).or_default() += 1;
+    }
+
+    fn discount(&mut self, caller: Caller, bytes: u64) {
+        self.count -= 1;
+        self.bytes -= bytes;
+        if let Some(count) = self.of_caller.get_mut(&caller) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_caller.remove(&caller);
+            }
+        }
+    }
+}
+
+/// Room for an upload; given back unless the key is stored.
+pub(crate) struct Room {
+    store: Arc<Store>,
+    caller: Caller,
+    bytes: u64,
+    used: bool,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if !self.used {
+            self.store.index().discount(self.caller, self.bytes);
+        }
+    }
+}
+
+impl Store {
+    /// Opens a folder, removes what was half received, and lists the keys.
+    ///
+    /// # Errors
+    /// If the folder cannot be made, read or locked.
+    pub(crate) fn open(folder: &Path, limits: &Limits) -> Result<Arc<Self>, ServeError> {
+        let fail = |path: &Path, source| ServeError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let (keys, incoming) = (folder.join("keys"), folder.join("incoming"));
+        make_private(folder).map_err(|e| fail(folder, e))?;
+        let lock = File::create(folder.join("lock")).map_err(|e| fail(folder, e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(ServeError::InUse {
+                    path: folder.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(e)) => return Err(fail(folder, e)),
+        }
+        make_private(&keys).map_err(|e| fail(&keys, e))?;
+        if incoming.exists() {
+            fs::remove_dir_all(&incoming).map_err(|e| fail(&incoming, e))?;
+        }
+        make_private(&incoming).map_err(|e| fail(&incoming, e))?;
+        let index = scan(&keys).map_err(|e| fail(&keys, e))?;
+        Ok(Arc::new(Self {
+            folder: folder.to_owned(),
+            _lock: lock,
+            most_keys: limits.keys,
+            most_of_caller: limits.caller_keys,
+            most_bytes: limits.disk_bytes,
+            index: Mutex::new(index),
+            naming: Mutex::new(()),
+        }))
+    }
+
+    /// The key of that id.
+    pub(crate) fn find(&self, id: &KeyId) -> Option<Entry> {
+        self.index().keys.get(id).map(|(_, entry)| *entry)
+    }
+
+    /// Number and bytes of the keys, uploads included.
+    pub(crate) fn size(&self) -> (usize, u64) {
+        let index = self.index();
+        (index.count, index.bytes)
+    }
+
+    /// Makes room for an upload.
+    pub(crate) fn room(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Room, Problem> {
+        let mut index = self.index();
+        let of_caller = index.of_caller.get(&caller).copied().unwrap_or(0);
+        if of_caller >= self.most_of_caller {
+            let text = format!("the caller has {of_caller} keys, limit {}", self.most_of_caller);
+            return Err(Problem::new(Code::KeyLimit, text));
+        }
+        if index.count >= self.most_keys {
+            let text = format!("the server has {} keys, limit {}", index.count, self.most_keys);
+            return Err(Problem::new(Code::StorageFull, text));
+        }
+        if index.bytes.saturating_add(bytes) > self.most_bytes {
+            let text = format!(
+                "keys take {} bytes of the server's disk, {bytes} more are over the limit of {}",
+                index.bytes, self.most_bytes
+            );
+            return Err(Problem::new(Code::StorageFull, text));
+        }
+        index.count(caller, bytes);
+        Ok(Room {
+            store: Arc::clone(self),
+            caller,
+            bytes,
+            used: false,
+        })
+    }
+
+    /// A file to receive into; it is removed when dropped.
+    pub(crate) fn receive(&self) -> io::Result<NamedTempFile> {
+        NamedTempFile::new_in(self.folder.join("incoming"))
+    }
+
+    /// Gives a key that was received, checked and flushed its name.
+    pub(crate) fn keep(
+        &self,
+        mut room: Room,
+        file: TempPath,
+        binding: &Binding,
+        checksum: [u8; 32],
+    ) -> Result<Stored, Problem> {
+        let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = self.find(&binding.keys) {
+            if entry.checksum == checksum {
+                return Ok(Stored::Same);
+            }
+            let text = format!("another key is there under the id {}", hex::encode(&binding.keys));
+            return Err(Problem::new(Code::KeyConflict, text));
+        }
+        let path = self.path(&binding.keys, room.caller);
+        file.persist(&path)
+            .map_err(|e| e.error)
+            .and_then(|()| self.flush_names())
+            .map_err(|e| Problem::storage("store a key", &e))?;
+        room.used = true;
+        let entry = Entry {
+            circuit: binding.circuit,
+            checksum,
+            bytes: room.bytes,
+        };
+        self.index().keys.insert(binding.keys, (room.caller, entry));
+        Ok(Stored::New)
+    }
+
+    /// Removes a key of a caller; whether it was there.
+    pub(crate) fn remove(&self, id: &KeyId, caller: Caller) -> Result<bool, Problem> {
+        let owned = |index: &Index| index.keys.get(id).is_some_and(|(owner, _)| *owner == caller);
+        let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if !owned(&self.index()) {
+            return Ok(false);
+        }
+        self.forget(id).map_err(|e| Problem::storage("remove a key", &e))
+    }
+
+    /// Removes a key whose file turned out to be damaged.
+    pub(crate) fn discard(&self, id: &KeyId) {
+        let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.forget(id) {
+            tracing::error!(%error, "storage: remove a damaged key");
+        }
+    }
+
+    fn forget(&self, id: &KeyId) -> io::Result<bool> {
+        let found = self.index().keys.get(id).copied();
+        let Some((owner, entry)) = found else {
+            return Ok(false);
+        };
+        match fs::remove_file(self.path(id, owner)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => self.flush_names()?,
+        }
+        let mut index = self.index();
+        index.keys.remove(id);
+        index.discount(owner, entry.bytes);
+        Ok(true)
+    }
+
+    /// File of a key that is there.
+    pub(crate) fn file(&self, id: &KeyId) -> Option<PathBuf> {
+        let owner = self.index().keys.get(id).map(|(owner, _)| *owner);
+        owner.map(|owner| self.path(id, owner))
+    }
+
+    fn path(&self, id: &KeyId, owner: Caller) -> PathBuf {
+        let name = format!("{}-{owner}.key", hex::encode(id));
+        self.folder.join("keys").join(name)
+    }
+
+    /// A name is on disk when its folder is.
+    fn flush_names(&self) -> io::Result<()> {
+        File::open(self.folder.join("keys"))?.sync_all()
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A folder that only the server's user can read.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// Lists the keys by the heads of their files; checksums are compared when a key is loaded.
+fn scan(folder: &Path) -> io::Result<Index> {
+    let mut index = Index::default();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let id = path.file_name().and_then(|name| parse(name.to_str()?));
+        let Some(((id, owner), found)) = id.zip(artifact::peek_server_key(&path).ok()) else {
+            tracing::warn!(file = %path.display(), "not a key of this server, left alone");
+            continue;
+        };
+        if found.binding.keys != id {
+            tracing::warn!(file = %path.display(), "a key under a name that is not its own, left alone");
+            continue;
+        }
+        let entry = Entry {
+            circuit: found.binding.circuit,
+            checksum: found.checksum,
+            bytes: found.file_bytes,
+        };
+        index.count(owner, entry.bytes);
+        index.keys.insert(id, (owner, entry));
+    }
+    Ok(index)
+}
+
+/// Id and owner in the name of a key's file.
+fn parse(name: &str) -> Option<(KeyId, Caller)> {
+    let (id, owner) = name.strip_suffix(".key")?.split_once('-')?;
+    Some((hex::decode(id)?, Caller::parse(owner)?))
+}

@@ -1,0 +1,150 @@
+//! The one thread that runs jobs; the executor spreads each batch over all cores.
+
+use crate::cache::Cache;
+use crate::problem::Code;
+use crate::queue::Job;
+use crate::shared::Shared;
+use crate::store::KeyId;
+use crate::ticket::Outcome;
+use bytes::Bytes;
+use cml_ir::IrError;
+use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
+use cml_tfhe::{ArtifactError, Binding, Bound, Server, artifact};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// Share of the time of a batch for which the next one waits for those who were in it.
+const GRACE: f64 = 0.02;
+const LONGEST_GRACE: Duration = Duration::from_millis(10);
+
+type Failure = (Code, String);
+
+/// Runs jobs until the queue is closed and empty.
+pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
+    let mut cache = Cache::new(shared.limits.memory_bytes);
+    let together = |model: usize| shared.models[model].model.circuit.samples_together();
+    let (mut last, mut grace) = (0, Duration::ZERO);
+    while let Some(jobs) = shared.queue.take(together, last, grace) {
+        let Some(first) = jobs.first() else { continue };
+        let (model, key) = (first.model, first.key);
+        cache.retain(|key| shared.store.find(key).is_some());
+        let samples = batch(&jobs, together(model));
+        let (count, start) = (samples.len(), Instant::now());
+        // A panic is a defect of the executor: it costs these jobs, not the service.
+        let result = catch_unwind(AssertUnwindSafe(|| run(shared, &mut cache, model, &key, samples)));
+        let result = result.unwrap_or_else(|_| {
+            cache.retain(|other| *other != key);
+            tracing::error!("the executor panicked");
+            Err((Code::Internal, "the run failed".to_owned()))
+        });
+        shared.metrics.memory_bytes.set(cache.bytes() as i64);
+        (last, grace) = (jobs.len(), start.elapsed().mul_f64(GRACE).min(LONGEST_GRACE));
+        match result {
+            Ok(results) => {
+                tracing::debug!(jobs = jobs.len(), samples = count, "batch");
+                hand_out(shared, runtime, jobs, results);
+            }
+            Err((code, text)) => {
+                tracing::warn!(jobs = jobs.len(), code = code.word(), %text, "batch failed");
+                for job in jobs {
+                    job.ticket.finish(Outcome::Failed(code, text.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Samples of the jobs that run now: all but those of the last job that are too many.
+fn batch(jobs: &[Job], together: usize) -> Vec<SeededCiphertexts> {
+    let left = jobs.iter().flat_map(|job| &job.samples[job.results.len()..]);
+    left.take(together).cloned().collect()
+}
+
+fn run(
+    shared: &Shared,
+    cache: &mut Cache,
+    model: usize,
+    key: &KeyId,
+    samples: Vec<SeededCiphertexts>,
+) -> Result<Vec<Vec<Ciphertext>>, Failure> {
+    let served = &shared.models[model];
+    let circuit = &served.model.circuit;
+    let server = cache.get(key, served.model.parameters().evaluation_key_bytes(), || {
+        load(shared, model, key)
+    })?;
+    let (start, count) = (Instant::now(), samples.len());
+    let inputs = Bound {
+        binding: Binding {
+            circuit: *circuit.hash(),
+            keys: *key,
+        },
+        value: samples,
+    };
+    let outputs = server.run(&inputs, &mut |_| {});
+    let outputs = outputs.map_err(|e| (Code::Internal, e.to_string()))?;
+    let seconds = start.elapsed().as_secs_f64();
+    served.measured(seconds / count as f64);
+    let metrics = &shared.metrics;
+    metrics.run_seconds.observe(seconds);
+    metrics.batches.inc();
+    metrics.batch_samples.observe(count as f64);
+    metrics.samples.inc_by(count as u64);
+    Ok(outputs.value)
+}
+
+/// Reads and expands a key.
+fn load(shared: &Shared, model: usize, key: &KeyId) -> Result<Server, Failure> {
+    let unknown = || (Code::UnknownKey, "the key is no longer there".to_owned());
+    let path = shared.store.file(key).ok_or_else(unknown)?;
+    let (circuit, start) = (&shared.models[model].model.circuit, Instant::now());
+    let bound = artifact::read_server_key(&path, circuit).map_err(|error| match error {
+        ArtifactError::File(IrError::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+            tracing::error!(error = %source, "storage: read a key");
+            (Code::Internal, "the server cannot read a key".to_owned())
+        }
+        error => {
+            tracing::error!(%error, "a damaged key is removed");
+            shared.store.discard(key);
+            unknown()
+        }
+    })?;
+    let server = circuit.server(&bound, &mut |_| {});
+    let server = server.map_err(|e| (Code::Internal, e.to_string()))?;
+    shared.metrics.key_loads.inc();
+    shared
+        .metrics
+        .key_load_seconds
+        .observe(start.elapsed().as_secs_f64());
+    Ok(server)
+}
+
+/// Gives each job its results; those that are not finished wait for their next turn.
+fn hand_out(shared: &Arc<Shared>, runtime: &Handle, jobs: Vec<Job>, results: Vec<Vec<Ciphertext>>) {
+    let mut results = results.into_iter();
+    for mut job in jobs {
+        let left = job.left();
+        job.results.extend(results.by_ref().take(left));
+        if job.left() > 0 {
+            shared.queue.put_back(job);
+            continue;
+        }
+        let shared = Arc::clone(shared);
+        // Written elsewhere: the next batch starts now.
+        runtime.spawn_blocking(move || {
+            let binding = Binding {
+                circuit: *shared.models[job.model].model.circuit.hash(),
+                keys: job.key,
+            };
+            let file = artifact::outputs_to_bytes(&Bound {
+                binding,
+                value: std::mem::take(&mut job.results),
+            });
+            let seconds = job.since.elapsed().as_secs_f64();
+            shared.metrics.job_seconds.observe(seconds);
+            job.ticket.finish(Outcome::Done(Bytes::from(file)));
+        });
+    }
+}
