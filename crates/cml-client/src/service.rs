@@ -52,6 +52,8 @@ pub struct ModelEntry {
     pub circuit: [u8; 32],
     /// What the server calls it.
     pub name: String,
+    /// Most samples that it takes at once, if it says so.
+    pub max_samples: Option<u64>,
 }
 
 /// A server that runs circuits.
@@ -71,6 +73,7 @@ struct ModelList {
 struct ListedModel {
     hash: String,
     name: String,
+    max_samples: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +103,7 @@ impl Service {
             models.push(ModelEntry {
                 circuit,
                 name: plain(&model.name),
+                max_samples: model.max_samples,
             });
         }
         Ok(Self {
@@ -179,7 +183,7 @@ impl Service {
     ) -> Result<Session<'_>, RemoteError> {
         let model = self.model(model)?;
         let keys = store.keys(self.spec(&model.circuit)?, report)?;
-        Ok(Session::new(self, keys))
+        Ok(Session::new(self, keys, model.max_samples))
     }
 
     /// Sends evaluation keys, unless the server has them already.

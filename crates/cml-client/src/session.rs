@@ -19,11 +19,17 @@ const UPLOADS: usize = 3;
 pub struct Session<'s> {
     service: &'s Service,
     keys: Keys,
+    most_samples: u64,
 }
 
 impl<'s> Session<'s> {
-    pub(crate) fn new(service: &'s Service, keys: Keys) -> Self {
-        Self { service, keys }
+    pub(crate) fn new(service: &'s Service, keys: Keys, max_samples: Option<u64>) -> Self {
+        let most_samples = max_samples.map_or(MOST_SAMPLES, |most| most.clamp(1, MOST_SAMPLES));
+        Self {
+            service,
+            keys,
+            most_samples,
+        }
     }
 
     /// What the client knows of the model.
@@ -73,7 +79,7 @@ impl<'s> Session<'s> {
     /// results of these samples' number, circuit and keys.
     pub fn run(&self, samples: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, RemoteError> {
         let each = outputs_bytes(self.spec(), 1).max(1);
-        let together = (ANSWER_BYTES / each).clamp(1, MOST_SAMPLES) as usize;
+        let together = (ANSWER_BYTES / each).clamp(1, self.most_samples) as usize;
         let mut results = Vec::with_capacity(samples.len());
         for samples in samples.chunks(together) {
             results.extend(self.run_together(samples)?);
