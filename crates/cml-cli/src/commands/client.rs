@@ -136,9 +136,14 @@ fn predict(
     });
     let output = &spec.outputs()[0].spec;
     let text = format!(
-        "{}\n\n{right}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
+        "{}\n\n{right}{}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
         results_table(output, &codes),
         spec.name(),
+        if spec.is_exact() {
+            ""
+        } else {
+            " (an approximate circuit)"
+        },
         service.url(),
         if session.keys().new { "drawn" } else { "reused" },
         folder.display(),
