@@ -8,6 +8,7 @@
 //! | `artifacts` | a damaged, foreign or misplaced file is refused with its name and the reason |
 //! | `approximate` | layers with slack are off by one level at most, plans add up |
 //! | `lies` | a circuit file that contradicts itself is refused, whatever its checksum |
+//! | `passphrase` | a locked key opens with its passphrase only |
 //! | `specs` | a client spec holds what the client needs, and no lie gets through |
 //! | `noise` | lookups fail as often as the noise model says |
 //! | `snapshots` | graph, widths and circuit of small networks, as dumped |
@@ -24,6 +25,7 @@ mod keys;
 mod lies;
 mod networks;
 mod noise;
+mod passphrase;
 mod random;
 mod regressions;
 mod snapshots;

@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cml-onnx", &["cml-quant"]),
     ("cml-bitwidth", &["cml-ir"]),
     ("cml-tfhe", &["cml-ir", "cml-bitwidth"]),
+    ("cml-client", &["cml-ir", "cml-tfhe"]),
     ("cml-serve", &["cml-ir", "cml-tfhe"]),
     (
         "cml-cli",
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "cml-onnx",
             "cml-bitwidth",
             "cml-tfhe",
+            "cml-client",
             "cml-serve",
         ],
     ),
@@ -48,6 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const TEST_EDGES: &[(&str, &[&str])] = &[
     ("cml-nn", &["cml-ir"]),
     ("cml-onnx", &["cml-ir"]),
+    ("cml-client", &["cml-bitwidth"]),
     ("cml-serve", &["cml-bitwidth"]),
 ];
 

@@ -9,6 +9,7 @@ mod data;
 mod exit;
 mod folders;
 mod host;
+mod passphrase;
 mod progress;
 mod ptq;
 mod score;
@@ -47,6 +48,7 @@ enum Command {
     Serve(commands::serve::Args),
     Decrypt(commands::decrypt::Args),
     Predict(commands::predict::Args),
+    Client(commands::client::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::Decrypt(args) => commands::decrypt::run(args),
         Command::Predict(args) => commands::predict::run(args),
+        Command::Client(args) => commands::client::run(args),
     };
     match result {
         Ok(report) => {

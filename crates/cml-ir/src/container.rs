@@ -191,6 +191,8 @@ pub fn read_file(kind: Kind, path: &Path) -> Result<Vec<u8>, IrError> {
     if has < length {
         return Err(bad(&name, ContainerError::Truncated { needs: length, has }));
     }
+    // At once, so that no buffer that was outgrown keeps a part of a secret key.
+    blob.reserve_exact(length as usize + 64);
     file.take(length + 1).read_to_end(&mut blob).map_err(fail)?;
     check(kind, &blob).map_err(|source| bad(&name, source))?;
     blob.drain(..HEADER);

@@ -7,6 +7,8 @@ mod arriving;
 mod circuit;
 #[cfg(feature = "client")]
 mod client_key;
+#[cfg(feature = "client")]
+mod locked_key;
 mod spec;
 
 use crate::interface::Interface;
@@ -28,6 +30,8 @@ pub use arriving::{ArrivingKey, KeyHead, peek_server_key};
 pub use circuit::{circuit_from_bytes, circuit_hash, circuit_to_bytes, read_circuit, write_circuit};
 #[cfg(feature = "client")]
 pub use client_key::{read_client_key, write_client_key};
+#[cfg(feature = "client")]
+pub use locked_key::{read_locked_client_key, write_locked_client_key};
 pub use spec::{read_spec, spec_from_bytes, spec_to_bytes, write_spec};
 
 const MAX_CIRCUIT: usize = 1 << 29;
@@ -52,6 +56,13 @@ pub const SPEC: Kind = Kind {
 pub const CLIENT_KEY: Kind = Kind {
     tag: *b"CKEY",
     name: "client key",
+    version: 1,
+    max_payload: 1 << 20,
+};
+/// `client.key` under a passphrase.
+pub const LOCKED_CLIENT_KEY: Kind = Kind {
+    tag: *b"CKPW",
+    name: "client key under a passphrase",
     version: 1,
     max_payload: 1 << 20,
 };
@@ -138,6 +149,12 @@ pub enum ArtifactError {
         name: String,
         /// Reason.
         source: KeyError,
+    },
+    /// A passphrase that does not open a key.
+    #[error("{name}: the passphrase is wrong, or the file was altered")]
+    Passphrase {
+        /// File.
+        name: String,
     },
     /// A key or ciphertext of another circuit.
     #[error("{name} belongs to another circuit: made for {has}, given {needs}")]

@@ -52,9 +52,6 @@ pub enum ClientError {
         /// Values of the circuit.
         needs: usize,
     },
-    /// The system's randomness.
-    #[error("no randomness from the operating system: {0}")]
-    Randomness(String),
 }
 
 /// A circuit's client: the only one who can encrypt and decrypt. It does not
@@ -78,7 +75,7 @@ impl Client {
         let mut keys = [0; 16];
         OsRng
             .try_fill_bytes(&mut keys)
-            .map_err(|e| ClientError::Randomness(e.to_string()))?;
+            .map_err(|e| KeyError::Randomness(e.to_string()))?;
         let binding = Binding {
             circuit: *spec.circuit(),
             keys,

@@ -74,6 +74,9 @@ pub enum KeyError {
         /// Bits of the big key.
         needs: usize,
     },
+    /// The system has no randomness.
+    #[error("no randomness from the operating system: {0}")]
+    Randomness(String),
     /// A value cannot be read at a step of zero.
     #[error("step of an encoding is 0, at least 1 is needed")]
     ZeroStep,

@@ -1,5 +1,6 @@
 //! `cml decrypt`: results to classes.
 
+use crate::passphrase::PassphraseArgs;
 use crate::score::predict;
 use crate::show::{Report, table};
 use crate::spec::read_spec;
@@ -22,11 +23,13 @@ pub(crate) struct Args {
     /// Secret key from `cml keygen`.
     #[arg(long, default_value = "client.key")]
     key: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let spec = read_spec(&args.spec)?;
-    let key = artifact::read_client_key(&args.key, &spec)?;
+    let key = args.passphrase.read_key(&args.key, &spec)?;
     let outputs = artifact::read_outputs(&args.input, &spec)?;
     let client = Client::new(spec, key)?;
     let results = client.decrypt(&outputs)?;

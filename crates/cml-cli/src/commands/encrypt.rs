@@ -2,6 +2,7 @@
 
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
+use crate::passphrase::PassphraseArgs;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::{read_spec, spec_inputs};
 use cml_tfhe::{Client, artifact};
@@ -21,6 +22,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "client.key")]
     key: PathBuf,
     #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(flatten)]
     data: DataArgs,
     /// Ciphertexts to write.
     #[arg(short, long, default_value = "in.ct")]
@@ -32,7 +35,7 @@ pub(crate) const DEFAULT_SAMPLES: usize = 10;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let spec = read_spec(&args.spec)?;
-    let key = artifact::read_client_key(&args.key, &spec)?;
+    let key = args.passphrase.read_key(&args.key, &spec)?;
     let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
     let inputs = spec_inputs(&spec, &samples)?;
     let client = Client::new(spec, key)?;

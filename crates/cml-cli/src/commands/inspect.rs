@@ -46,6 +46,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         Ok(tag) => {
             let kinds = [
                 artifact::CLIENT_KEY,
+                artifact::LOCKED_CLIENT_KEY,
                 artifact::SERVER_KEY,
                 artifact::INPUTS,
                 artifact::OUTPUTS,

@@ -1,6 +1,7 @@
 //! `cml keygen`: the keys of a circuit.
 
 use crate::exit::OrFailed;
+use crate::passphrase::PassphraseArgs;
 use crate::progress::key_bars;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::read_spec;
@@ -27,6 +28,8 @@ pub(crate) struct Args {
     /// Replace keys that are there: what was encrypted under them is lost.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
@@ -40,21 +43,33 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         }
         check_folder(path)?;
     }
+    let passphrase = args.passphrase.for_new()?;
     let (keys, time) = timed(|| Client::generate(spec, &mut key_bars("drawing")));
     let (client, server) = keys.or_failed()?;
     // The secret key comes last: if it is there, so is the other.
     artifact::write_server_key(&args.server_key, &server).or_failed()?;
-    artifact::write_client_key(&args.client_key, client.key()).or_failed()?;
+    match &passphrase {
+        Some(passphrase) => {
+            artifact::write_locked_client_key(&args.client_key, client.key(), passphrase.as_bytes())
+        }
+        None => artifact::write_client_key(&args.client_key, client.key()),
+    }
+    .or_failed()?;
     let sizes = (file_size(&args.client_key), file_size(&args.server_key));
     let text = format!(
-        "{:.1} s\n{}: secret, {}, keep it\n{}: {}, for the server",
+        "{:.1} s\n{}: secret{}, {}, keep it\n{}: {}, for the server",
         time.as_secs_f64(),
         args.client_key.display(),
+        if passphrase.is_some() {
+            ", under the passphrase"
+        } else {
+            ""
+        },
         bytes(sizes.0),
         args.server_key.display(),
         bytes(sizes.1)
     );
-    let json = json!({"client_key": args.client_key, "client_key_bytes": sizes.0, "server_key": args.server_key,
+    let json = json!({"client_key": args.client_key, "client_key_bytes": sizes.0, "passphrase": passphrase.is_some(), "server_key": args.server_key,
         "server_key_bytes": sizes.1, "binding": server.binding.to_string(), "seconds": time.as_secs_f64()});
     Ok(Report::new(text, json))
 }

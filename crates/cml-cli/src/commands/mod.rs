@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod analyze;
+pub(crate) mod client;
 pub(crate) mod compile;
 pub(crate) mod decrypt;
 pub(crate) mod encrypt;

@@ -15,15 +15,19 @@ fn every_command_hands_on_to_the_next() {
     assert_eq!(simulated["classes"], clear["classes"]);
     assert_eq!(simulated["differ_from_exact"], 0);
 
-    let keys = world.json("keygen net.cmlc");
+    let spec = world.json("export-client net.cmlc -o net.cmls");
+    assert!(spec["bytes"].as_u64().unwrap() < compiled["bytes"].as_u64().unwrap_or(u64::MAX));
+    // The client's commands never see the circuit.
+    let keys = world.json("keygen net.cmls");
     assert_eq!(
         keys["server_key_bytes"].as_u64().unwrap() / 1000,
         compiled["server_key_bytes"].as_u64().unwrap() / 1000
     );
-    world.refused("keygen net.cmlc", &["client.key", "exists"]);
-    world.json("encrypt net.cmlc --data points.csv -o in.ct");
+    world.refused("keygen net.cmls", &["client.key", "exists"]);
+    world.json("encrypt net.cmls --data points.csv -o in.ct");
     world.json("run net.cmlc in.ct -o out.ct");
-    let decrypted = world.json("decrypt net.cmlc out.ct");
+    let decrypted = world.json("decrypt net.cmls out.ct");
+    assert_eq!(decrypted, world.json("decrypt net.cmlc out.ct"));
     let classes: Vec<_> = decrypted["results"]
         .as_array()
         .unwrap()
@@ -36,6 +40,7 @@ fn every_command_hands_on_to_the_next() {
         "net.safetensors",
         "net.cmlg",
         "net.cmlc",
+        "net.cmls",
         "client.key",
         "server.key",
         "in.ct",
@@ -69,6 +74,13 @@ fn artifacts_of_others(world: &World) {
         "encrypt strict.cmlc --data points.csv -o x.ct",
         &["client.key", "another circuit"],
     );
+    world.json("export-client strict.cmlc -o strict.cmls");
+    world.refused("decrypt strict.cmls out.ct", &["client.key", "another circuit"]);
+    world.refused(
+        "keygen net.cmlg --force",
+        &["net.cmlg", "needs client spec or circuit"],
+    );
+    world.refused("run net.cmls in.ct -o x.ct", &["net.cmls", "needs circuit"]);
     world.refused("run strict.cmlc in.ct -o x.ct", &["in.ct", "another circuit"]);
     world.refused(
         "run net.cmlc out.ct -o x.ct",
@@ -89,9 +101,39 @@ fn artifacts_of_others(world: &World) {
 }
 
 #[test]
+fn a_key_under_a_passphrase_needs_it() {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.json("compile net.cmlg -o net.cmlc");
+    world.write("pass", "correct horse\nnot this line\n");
+    world.write("wrong", "incorrect horse\n");
+    world.write("empty", "\n");
+    world.refused(
+        "keygen net.cmlc --passphrase-file empty",
+        &["empty", "passphrase is empty"],
+    );
+    world.refused("keygen net.cmlc --passphrase-file none", &["none"]);
+    let keys = world.json("keygen net.cmlc --passphrase-file pass");
+    assert_eq!(keys["passphrase"], true);
+    let encrypt = "encrypt net.cmlc --data points.csv -o in.ct";
+    world.refused(
+        encrypt,
+        &["client.key is under a passphrase", "--passphrase-file"],
+    );
+    world.refused(
+        &format!("{encrypt} --passphrase-file wrong"),
+        &["client.key: the passphrase is wrong"],
+    );
+    world.json(&format!("{encrypt} --passphrase-file pass"));
+    let inspected = world.json("inspect client.key");
+    assert_eq!(inspected["kind"], "client key under a passphrase");
+}
+
+#[test]
 fn help_has_an_example_for_every_command() {
     let world = World::new();
-    let commands = "quantize inspect analyze compile simulate keygen encrypt run decrypt predict";
+    let commands =
+        "quantize inspect analyze compile simulate export-client keygen encrypt run decrypt predict client";
     for command in commands
         .split(' ')
         .chain(cfg!(feature = "train").then_some("train"))

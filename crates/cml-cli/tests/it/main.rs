@@ -1,9 +1,12 @@
 //! The command as users run it: a real process, real files, exit codes.
 
 mod bad_input;
+mod client;
 mod import;
 mod line;
 mod quantize;
+#[cfg(feature = "serve")]
+mod served;
 mod simulate;
 #[cfg(feature = "train")]
 mod train;

@@ -46,6 +46,8 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cml"));
         command
             .current_dir(self.folder.path())
+            .env_remove("CML_PASSPHRASE")
+            .env_remove("CML_TOKEN")
             .args(line.split_whitespace())
             .output()
             .unwrap()
@@ -82,6 +84,8 @@ impl World {
     fn snapshot(&self) -> Vec<(String, Vec<u8>)> {
         self.files()
             .into_iter()
+            // Folders are those of a server and of keys.
+            .filter(|name| self.path(name).is_file())
             .map(|name| (name.clone(), std::fs::read(self.path(&name)).unwrap()))
             .collect()
     }

@@ -1,0 +1,171 @@
+//! `cml client`: predictions by a server that sees neither data nor results.
+
+use crate::commands::decrypt::{results_json, results_table};
+use crate::commands::encrypt::DEFAULT_SAMPLES;
+use crate::data::{DataArgs, Samples};
+use crate::exit::WorkFailed;
+use crate::folders;
+use crate::passphrase::PassphraseArgs;
+use crate::progress::key_bars;
+use crate::show::{Report, hex, percent, table, timed};
+use anyhow::{Context, anyhow};
+use cml_client::{KeyStore, Options, RemoteError, Service};
+use cml_ir::Tensor;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Classify data by a server that runs a network on it encrypted.
+///
+/// Keys are drawn at first use of a model, and kept for the next time. Nothing that could
+/// decrypt leaves this machine.
+/// Example: cml client predict data.csv --server https://fhe.example.org
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Address of the server: http:// or https://, a host, perhaps a port and a path.
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// Token for the server [default: what CML_TOKEN holds].
+    #[arg(long, global = true)]
+    token: Option<String>,
+    /// Folder to keep keys in [default: cml/keys in the user's data folder].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    keys: Option<PathBuf>,
+    /// Hash or name of the model, if the server has more than one.
+    #[arg(long, global = true, value_name = "HASH|NAME")]
+    model: Option<String>,
+    /// Longest wait for a result, in seconds.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 3600)]
+    timeout: u64,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List the models of the server.
+    Models,
+    /// Classify samples.
+    Predict(PredictArgs),
+}
+
+#[derive(clap::Args)]
+struct PredictArgs {
+    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits), a CSV or a NumPy file. Of a data
+    /// set with a test split, the test split is used.
+    #[arg(value_name = "NAME|FILE")]
+    data: String,
+    /// Number of samples, drawn without replacement [default: 10].
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
+    /// Seed of generated data sets and of the draw of samples.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    data_seed: u64,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    let url = args.server.as_deref().context("--server URL is missing")?;
+    let token = args.token.clone().or_else(|| std::env::var("CML_TOKEN").ok());
+    let options = Options {
+        token: token.filter(|token| !token.is_empty()),
+        timeout: Duration::from_secs(args.timeout),
+        ..Options::default()
+    };
+    match &args.action {
+        Action::Models => Ok(models(&Service::connect(url, options).map_err(marked)?)),
+        Action::Predict(predict_args) => {
+            // What can be wrong here is found before anybody is asked.
+            let data = DataArgs {
+                data: predict_args.data.clone(),
+                samples: predict_args.samples,
+                data_seed: predict_args.data_seed,
+            };
+            let samples = data.load(Some(DEFAULT_SAMPLES))?;
+            let folder = match args.keys {
+                Some(folder) => folder,
+                None => folders::data()?.join("keys"),
+            };
+            let mut store = KeyStore::open(&folder).map_err(marked)?;
+            if let Some(passphrase) = args.passphrase.for_old()? {
+                store = store.with_passphrase(passphrase);
+            }
+            let service = Service::connect(url, options).map_err(marked)?;
+            predict(&service, args.model.as_deref(), &store, &samples)
+        }
+    }
+}
+
+fn models(service: &Service) -> Report {
+    let entries = service.models().iter();
+    let rows: Vec<Vec<String>> = entries.map(|m| vec![m.name.clone(), hex(&m.circuit)]).collect();
+    let list: Vec<Value> = rows.iter().map(|r| json!({"name": r[0], "hash": r[1]})).collect();
+    Report::new(
+        table(&["model", "circuit"], &rows),
+        json!({"server": service.url(), "models": list}),
+    )
+}
+
+fn predict(
+    service: &Service,
+    model: Option<&str>,
+    store: &KeyStore,
+    samples: &Samples,
+) -> anyhow::Result<Report> {
+    let (session, preparing) = timed(|| service.session(model, store, &mut key_bars("drawing")));
+    let session = session.map_err(marked)?;
+    let (results, asking) = timed(|| session.predict(&samples.rows));
+    let results = results.map_err(marked)?;
+    let spec = session.spec();
+    let folder = store.folder_of(spec.circuit());
+    let classes: Vec<usize> = results.iter().map(|r| r.class).collect();
+    let codes: Vec<Vec<Tensor>> = results.into_iter().map(|r| r.codes).collect();
+    let correct = samples.correct(&classes);
+    let right = correct.map_or(String::new(), |c| {
+        format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len()))
+    });
+    let output = &spec.outputs()[0].spec;
+    let text = format!(
+        "{}\n\n{right}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
+        results_table(output, &codes),
+        spec.name(),
+        service.url(),
+        if session.keys().new { "drawn" } else { "reused" },
+        folder.display(),
+        preparing.as_secs_f64(),
+        codes.len(),
+        asking.as_secs_f64(),
+    );
+    let json = json!({
+        "server": service.url(),
+        "model": spec.name(),
+        "circuit": hex(spec.circuit()),
+        "exact": spec.is_exact(),
+        "keys": folder,
+        "new_keys": session.keys().new,
+        "samples": codes.len(),
+        "correct": correct,
+        "accuracy": correct.map(|c| c as f64 / codes.len() as f64),
+        "session_seconds": preparing.as_secs_f64(),
+        "seconds": asking.as_secs_f64(),
+        "results": results_json(output, &codes),
+    });
+    Ok(Report::new(text, json))
+}
+
+/// Marks what is not the fault of the user's input: connections, and servers that fail.
+fn marked(error: RemoteError) -> anyhow::Error {
+    let failed = match &error {
+        RemoteError::Connection { .. }
+        | RemoteError::Busy { .. }
+        | RemoteError::Timeout { .. }
+        | RemoteError::Answer { .. }
+        | RemoteError::Store { .. } => true,
+        RemoteError::Refused { status, .. } => *status >= 500 || *status == 410,
+        _ => false,
+    };
+    let error = anyhow!(error);
+    if failed { error.context(WorkFailed) } else { error }
+}

@@ -1,0 +1,144 @@
+//! What can go wrong between a client and a server.
+
+use cml_ir::IrError;
+use cml_tfhe::{ArtifactError, ClientError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a prediction cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// An address that no server can have.
+    #[error("server {url:?}: {why}")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A token with characters that no HTTP header holds.
+    #[error("the token holds characters that an HTTP header cannot")]
+    Token,
+    /// The connection failed or took too long.
+    #[error("{request}: {source}")]
+    Connection {
+        /// Method and address.
+        request: String,
+        /// Why.
+        source: Box<ureq::Error>,
+    },
+    /// The server refuses.
+    #[error("{request}: the server answers {status} {code}: {text}")]
+    Refused {
+        /// Method and address.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// Its word for the reason.
+        code: String,
+        /// Its message.
+        text: String,
+    },
+    /// The server was busy for as long as the client waits.
+    #[error("{request}: the server is still busy after {seconds} s: {text}")]
+    Busy {
+        /// Method and address.
+        request: String,
+        /// How long the client waited.
+        seconds: u64,
+        /// Its message.
+        text: String,
+    },
+    /// A job that took longer than the client waits.
+    #[error("job {job} is not done after {seconds} s")]
+    Timeout {
+        /// Job.
+        job: String,
+        /// How long the client waited.
+        seconds: u64,
+    },
+    /// An answer that is not what was asked for.
+    #[error("{request}: the answer {why}")]
+    Answer {
+        /// Method and address.
+        request: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No model, or not one, of that name.
+    #[error("{asked}; the server has {has}")]
+    Model {
+        /// What was asked for.
+        asked: String,
+        /// Models of the server.
+        has: String,
+    },
+    /// The server describes a circuit differently than when the keys were drawn.
+    #[error(
+        "the server describes circuit {circuit} differently than when the keys in {} were drawn",
+        folder.display()
+    )]
+    SpecChanged {
+        /// Start of the circuit's hash.
+        circuit: String,
+        /// Folder of the keys.
+        folder: PathBuf,
+    },
+    /// A network that rows of floats do not serve.
+    #[error("network {network} has {has} inputs, rows of floats serve 1")]
+    Inputs {
+        /// Network.
+        network: String,
+        /// Its inputs.
+        has: usize,
+    },
+    /// A row that does not fit.
+    #[error("row {row}: {source}")]
+    Row {
+        /// Number of the row, from 0.
+        row: usize,
+        /// What is wrong with it.
+        source: Box<IrError>,
+    },
+    /// A folder of keys that cannot be used.
+    #[error("{}: {source}", path.display())]
+    Store {
+        /// Folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder of keys that others may write to.
+    #[error("{}: mode {mode:o} lets others write here; keys need a folder of your own", path.display())]
+    Mode {
+        /// Folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A secret key under a passphrase, and no passphrase.
+    #[error("{} is under a passphrase, and none is given", path.display())]
+    Passphrase {
+        /// File of the key.
+        path: PathBuf,
+    },
+    /// A file or an answer that does not hold what it should.
+    #[error(transparent)]
+    Artifact(Box<ArtifactError>),
+    /// Encryption or decryption.
+    #[error(transparent)]
+    Client(Box<ClientError>),
+}
+
+impl From<ArtifactError> for RemoteError {
+    fn from(source: ArtifactError) -> Self {
+        Self::Artifact(Box::new(source))
+    }
+}
+
+impl From<ClientError> for RemoteError {
+    fn from(source: ClientError) -> Self {
+        Self::Client(Box::new(source))
+    }
+}

@@ -1,0 +1,291 @@
+//! A server: its models, and where to send what.
+
+use crate::error::RemoteError;
+use crate::http::{Answer, Http, Request, plain};
+use crate::session::Session;
+use crate::store::KeyStore;
+use cml_ir::container::HEADER;
+use cml_ir::short_hex;
+use cml_tfhe::ClientSpec;
+use cml_tfhe::artifact::{SPEC, spec_from_bytes};
+use cml_tfhe::keys::Progress;
+use serde::Deserialize;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Longest list of models, in bytes.
+const LIST_BYTES: u64 = 1 << 20;
+/// Longest answer that holds no file, in bytes.
+const NOTE_BYTES: u64 = 64 << 10;
+/// First wait for a job; the next ones are longer.
+const FIRST_POLL: Duration = Duration::from_millis(50);
+/// Longest wait between two questions for a job.
+const LAST_POLL: Duration = Duration::from_secs(2);
+
+/// How to speak to a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bearer token, if the server asks for one. Over plain HTTP everyone on the way can read it.
+    pub token: Option<String>,
+    /// How long a busy server is asked again.
+    pub patience: Duration,
+    /// How long one request, or one job, may take.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    /// No token, five minutes for a busy server, an hour for a job.
+    fn default() -> Self {
+        Self {
+            token: None,
+            patience: Duration::from_secs(300),
+            timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A model that a server offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// SHA-256 of its circuit.
+    pub circuit: [u8; 32],
+    /// What the server calls it.
+    pub name: String,
+    /// Most samples that it takes at once, if it says so.
+    pub max_samples: Option<u64>,
+}
+
+/// A server that runs circuits.
+#[derive(Debug)]
+pub struct Service {
+    http: Http,
+    timeout: Duration,
+    models: Vec<ModelEntry>,
+}
+
+#[derive(Deserialize)]
+struct ModelList {
+    models: Vec<ListedModel>,
+}
+
+#[derive(Deserialize)]
+struct ListedModel {
+    hash: String,
+    name: String,
+    max_samples: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct JobNote {
+    job: String,
+}
+
+impl Service {
+    /// Asks a server for its models. `url` is `http://` or `https://`, a host, perhaps a port
+    /// and a path.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, refuses, or does not answer with a list of models.
+    pub fn connect(url: &str, options: Options) -> Result<Self, RemoteError> {
+        let http = Http::new(url, options.token.as_deref(), options.patience, options.timeout)?;
+        let answer = http.ask(Request::Get, "/v1/models", LIST_BYTES)?.ok()?;
+        let list: ModelList = match serde_json::from_slice(&answer.body) {
+            Ok(list) => list,
+            Err(why) => return Err(answer.nonsense(format!("is no list of models: {why}"))),
+        };
+        let mut models = Vec::with_capacity(list.models.len());
+        for model in list.models {
+            let Some(circuit) = from_hex(&model.hash) else {
+                let why = format!("names a model {:?}, which is no SHA-256", plain(&model.hash));
+                return Err(answer.nonsense(why));
+            };
+            models.push(ModelEntry {
+                circuit,
+                name: plain(&model.name),
+                max_samples: model.max_samples,
+            });
+        }
+        Ok(Self {
+            http,
+            timeout: options.timeout,
+            models,
+        })
+    }
+
+    /// Address of the server.
+    pub fn url(&self) -> &str {
+        self.http.base()
+    }
+
+    /// Models of the server, as it lists them.
+    pub fn models(&self) -> &[ModelEntry] {
+        &self.models
+    }
+
+    /// The model of a hash, of the start of one, or of a name; without any the only one.
+    ///
+    /// # Errors
+    /// If there is none, or more than one.
+    pub fn model(&self, wanted: Option<&str>) -> Result<&ModelEntry, RemoteError> {
+        let is_wanted = |m: &&ModelEntry| match wanted {
+            Some(wanted) => m.name == wanted || is_start_of(wanted, &m.circuit),
+            None => true,
+        };
+        let mut found = self.models.iter().filter(is_wanted);
+        match (found.next(), found.next()) {
+            (Some(model), None) => Ok(model),
+            (first, _) => {
+                let asked = match (wanted, first) {
+                    (Some(wanted), Some(_)) => format!("{wanted:?} names more than one model"),
+                    (Some(wanted), None) => format!("no model {wanted:?}"),
+                    (None, _) => "a model must be named if there is not exactly one".to_owned(),
+                };
+                let each = |m: &ModelEntry| format!("{} {}", short_hex(&m.circuit), m.name);
+                let has: Vec<String> = self.models.iter().map(each).collect();
+                let has = if has.is_empty() {
+                    "none".to_owned()
+                } else {
+                    has.join(", ")
+                };
+                Err(RemoteError::Model { asked, has })
+            }
+        }
+    }
+
+    /// What a client needs of a circuit, validated, and of no other circuit.
+    ///
+    /// # Errors
+    /// If the server refuses or sends something else.
+    pub fn spec(&self, circuit: &[u8; 32]) -> Result<ClientSpec, RemoteError> {
+        let path = format!("/v1/models/{}", to_hex(circuit));
+        let limit = SPEC.max_payload + HEADER as u64;
+        let answer = self.http.ask(Request::Get, &path, limit)?.ok()?;
+        let spec = spec_from_bytes("the server's client spec", &answer.body)?;
+        if spec.circuit() != circuit {
+            let why = format!("is of circuit {}", short_hex(spec.circuit()));
+            return Err(answer.nonsense(why));
+        }
+        Ok(spec)
+    }
+
+    /// A model to make predictions with, see [`Service::model`], under the keys that `store`
+    /// has for it, or new ones. `report` is called as drawing keys goes on.
+    ///
+    /// # Errors
+    /// If the model is not there or not what it was when the keys were drawn, or keys cannot
+    /// be drawn or kept.
+    pub fn session(
+        &self,
+        model: Option<&str>,
+        store: &KeyStore,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Session<'_>, RemoteError> {
+        let model = self.model(model)?;
+        let keys = store.keys(self.spec(&model.circuit)?, report)?;
+        Ok(Session::new(self, keys, model.max_samples))
+    }
+
+    /// Sends evaluation keys, unless the server has them already.
+    pub(crate) fn upload(&self, keys: &[u8; 16], file: &Path) -> Result<(), RemoteError> {
+        let path = format!("/v1/keys/{}", to_hex(keys));
+        let answer = self.http.ask(Request::PutFile(file), &path, NOTE_BYTES)?;
+        match answer.status {
+            200 | 201 | 204 => Ok(()),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    /// Sends encrypted samples and waits for the encrypted results, of at most `limit` bytes;
+    /// `None` if the server does not have the keys.
+    pub(crate) fn infer(
+        &self,
+        circuit: &[u8; 32],
+        inputs: &[u8],
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, RemoteError> {
+        let path = format!("/v1/models/{}/infer", to_hex(circuit));
+        let answer = self
+            .http
+            .ask(Request::Post(inputs), &path, limit.max(NOTE_BYTES))?;
+        match answer.status {
+            200 => Ok(Some(within(answer, limit)?)),
+            202 => self.wait_for(answer, limit).map(Some),
+            404 if answer.error().0 == "unknown_key" => Ok(None),
+            _ => Err(answer.refusal()),
+        }
+    }
+
+    /// Asks for the results of a job until they are there.
+    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Vec<u8>, RemoteError> {
+        let job = match serde_json::from_slice::<JobNote>(&accepted.body) {
+            Ok(JobNote { job }) if is_job(&job) => job,
+            _ => return Err(accepted.nonsense("names no job")),
+        };
+        let path = format!("/v1/jobs/{job}");
+        let (start, mut pause) = (Instant::now(), FIRST_POLL);
+        loop {
+            sleep(pause);
+            let answer = self.http.ask(Request::Get, &path, limit.max(NOTE_BYTES))?;
+            match answer.status {
+                200 => return within(answer, limit),
+                202 if start.elapsed() < self.timeout => pause = (pause * 3 / 2).min(LAST_POLL),
+                202 => {
+                    let seconds = start.elapsed().as_secs();
+                    return Err(RemoteError::Timeout { job, seconds });
+                }
+                _ => return Err(answer.refusal()),
+            }
+        }
+    }
+}
+
+/// A body that is no longer than results can be.
+fn within(answer: Answer, limit: u64) -> Result<Vec<u8>, RemoteError> {
+    let has = answer.body.len() as u64;
+    if has > limit {
+        return Err(answer.nonsense(format!("has {has} bytes, limit {limit}")));
+    }
+    Ok(answer.body)
+}
+
+/// A job's name becomes part of a path.
+fn is_job(job: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=128).contains(&job.len()) && job.chars().all(fits)
+}
+
+/// Whether a text of four digits or more starts a hash.
+fn is_start_of(text: &str, hash: &[u8; 32]) -> bool {
+    text.len() >= 4 && to_hex(hash).starts_with(&text.to_ascii_lowercase())
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect();
+    let bytes: Vec<u8> = digits?
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |n, d| n << 4 | d))
+        .collect();
+    (text.len() == 64).then(|| bytes.try_into().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_and_jobs_are_checked() {
+        let hash: [u8; 32] = std::array::from_fn(|i| (i * 37) as u8);
+        assert_eq!(from_hex(&to_hex(&hash)), Some(hash));
+        assert_eq!(from_hex(&to_hex(&hash)[1..]), None);
+        assert_eq!(from_hex(&"g".repeat(64)), None);
+        assert!(is_start_of(&to_hex(&hash)[..8].to_uppercase(), &hash));
+        assert!(!is_start_of("", &hash) && !is_start_of("0025", &[0; 32]));
+        assert!(is_job("3f-a_9") && !is_job("../keys") && !is_job("") && !is_job(&"a".repeat(129)));
+    }
+}

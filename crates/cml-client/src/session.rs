@@ -1,0 +1,121 @@
+//! One model of a server, with keys for it.
+
+use crate::error::RemoteError;
+use crate::prediction::Prediction;
+use crate::service::Service;
+use crate::store::Keys;
+use cml_ir::Tensor;
+use cml_tfhe::ClientSpec;
+use cml_tfhe::artifact::{inputs_to_bytes, outputs_bytes, outputs_from_bytes};
+
+/// Most encrypted results that are asked for at once, in bytes.
+const ANSWER_BYTES: u64 = 64 << 20;
+/// Most samples of one request.
+const MOST_SAMPLES: u64 = 256;
+/// Times that keys are sent for one request: a server may drop those of others, and ours.
+const UPLOADS: usize = 3;
+
+/// A client of one model, with its keys.
+pub struct Session<'s> {
+    service: &'s Service,
+    keys: Keys,
+    most_samples: u64,
+}
+
+impl<'s> Session<'s> {
+    pub(crate) fn new(service: &'s Service, keys: Keys, max_samples: Option<u64>) -> Self {
+        let most_samples = max_samples.map_or(MOST_SAMPLES, |most| most.clamp(1, MOST_SAMPLES));
+        Self {
+            service,
+            keys,
+            most_samples,
+        }
+    }
+
+    /// What the client knows of the model.
+    pub fn spec(&self) -> &ClientSpec {
+        self.keys.client.spec()
+    }
+
+    /// Keys of this session.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Classes and scores of rows of floats, for a model of one input.
+    ///
+    /// # Errors
+    /// If a row does not fit the model, or as [`Session::run`].
+    pub fn predict(&self, rows: &[Vec<f32>]) -> Result<Vec<Prediction>, RemoteError> {
+        let spec = self.spec();
+        if spec.inputs().len() != 1 {
+            return Err(RemoteError::Inputs {
+                network: spec.name().to_owned(),
+                has: spec.inputs().len(),
+            });
+        }
+        let quantize = |(row, floats): (usize, &Vec<f32>)| {
+            let codes = spec.quantize(&[floats]);
+            codes.map_err(|source| RemoteError::Row {
+                row,
+                source: Box::new(source),
+            })
+        };
+        let samples = rows
+            .iter()
+            .enumerate()
+            .map(quantize)
+            .collect::<Result<Vec<_>, _>>()?;
+        let results = self.run(&samples)?.into_iter();
+        let output = &spec.outputs()[0].spec;
+        Ok(results.map(|codes| Prediction::of(output, codes)).collect())
+    }
+
+    /// Integer results of samples of integer codes: for each sample one tensor for each input,
+    /// and one for each output. The keys are sent if the server does not have them.
+    ///
+    /// # Errors
+    /// If a sample does not fit the model, the server refuses, or it sends what are not the
+    /// results of these samples' number, circuit and keys.
+    pub fn run(&self, samples: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, RemoteError> {
+        let each = outputs_bytes(self.spec(), 1).max(1);
+        let together = (ANSWER_BYTES / each).clamp(1, self.most_samples) as usize;
+        let mut results = Vec::with_capacity(samples.len());
+        for samples in samples.chunks(together) {
+            results.extend(self.run_together(samples)?);
+        }
+        Ok(results)
+    }
+
+    fn run_together(&self, samples: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, RemoteError> {
+        let Keys {
+            client, server_key, ..
+        } = &self.keys;
+        let inputs = inputs_to_bytes(&client.encrypt(samples)?);
+        let limit = outputs_bytes(self.spec(), samples.len());
+        for _ in 0..UPLOADS {
+            let Some(bytes) = self.service.infer(self.spec().circuit(), &inputs, limit)? else {
+                self.service.upload(&client.key().binding.keys, server_key)?;
+                continue;
+            };
+            return self.decrypt(&bytes, samples.len());
+        }
+        Err(RemoteError::Answer {
+            request: format!("{}: inference", self.service.url()),
+            why: format!("says that the keys are unknown, {UPLOADS} times after they were sent"),
+        })
+    }
+
+    /// Results of so many samples, under the client's own keys.
+    fn decrypt(&self, bytes: &[u8], needs: usize) -> Result<Vec<Vec<Tensor>>, RemoteError> {
+        let outputs = outputs_from_bytes("the server's results", bytes, self.spec())?;
+        let has = outputs.value.len();
+        if has != needs {
+            return Err(RemoteError::Answer {
+                request: format!("{}: inference", self.service.url()),
+                why: format!("holds {has} results, {needs} samples were sent"),
+            });
+        }
+        Ok(self.keys.client.decrypt(&outputs)?)
+    }
+}

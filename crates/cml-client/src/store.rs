@@ -1,0 +1,182 @@
+//! Keys on disk: a folder for each circuit.
+
+use crate::error::RemoteError;
+use crate::service::to_hex;
+use cml_ir::container::peek_tag;
+use cml_ir::short_hex;
+use cml_tfhe::artifact::{
+    LOCKED_CLIENT_KEY, read_client_key, read_locked_client_key, read_spec, write_client_key,
+    write_locked_client_key, write_server_key, write_spec,
+};
+use cml_tfhe::keys::Progress;
+use cml_tfhe::{ArtifactError, Client, ClientSpec};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const SPEC_FILE: &str = "net.cmls";
+const CLIENT_FILE: &str = "client.key";
+const SERVER_FILE: &str = "server.key";
+
+/// A folder of keys, for its owner only (mode 0700).
+///
+/// For each circuit it holds a folder named by the circuit's hash, with
+/// `net.cmls`, `client.key` and `server.key`. A folder appears at once, with all
+/// three.
+pub struct KeyStore {
+    folder: PathBuf,
+    passphrase: Option<Zeroizing<String>>,
+}
+
+/// The keys of one circuit.
+pub struct Keys {
+    /// The client, with the secret key.
+    pub client: Client,
+    /// File of the evaluation keys.
+    pub server_key: PathBuf,
+    /// Whether they were drawn just now.
+    pub new: bool,
+}
+
+impl KeyStore {
+    /// Opens a folder, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made, or others may write to it.
+    pub fn open(folder: &Path) -> Result<Self, RemoteError> {
+        make_private(folder).map_err(|e| store(folder, e))?;
+        check_mode(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            passphrase: None,
+        })
+    }
+
+    /// Secret keys are drawn under this passphrase, and those under one are read with it.
+    pub fn with_passphrase(self, passphrase: Zeroizing<String>) -> Self {
+        Self {
+            passphrase: Some(passphrase),
+            ..self
+        }
+    }
+
+    /// Folder of the keys of a circuit, whether it is there or not.
+    pub fn folder_of(&self, circuit: &[u8; 32]) -> PathBuf {
+        self.folder.join(to_hex(circuit))
+    }
+
+    /// The keys of a circuit: those that are there, or new ones. `report` is called as
+    /// drawing goes on.
+    ///
+    /// # Errors
+    /// If the folder holds no good keys, they were drawn for another description of the
+    /// circuit, or new ones cannot be drawn or written.
+    pub fn keys(&self, spec: ClientSpec, report: &mut dyn FnMut(Progress)) -> Result<Keys, RemoteError> {
+        let folder = self.folder_of(spec.circuit());
+        if !folder.exists() {
+            let temporary = self.draw(spec.clone(), report)?;
+            match fs::rename(temporary.path(), &folder) {
+                Ok(()) => {
+                    // Its folder is another one now: nothing is left to remove.
+                    let _ = temporary.keep();
+                    return self.read(&folder, &spec, true);
+                }
+                // Another process was faster: its keys are as good.
+                Err(_) if folder.exists() => {}
+                Err(error) => return Err(store(&folder, error)),
+            }
+        }
+        self.read(&folder, &spec, false)
+    }
+
+    /// New keys, in a folder that goes away unless it is kept.
+    fn draw(
+        &self,
+        spec: ClientSpec,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<tempfile::TempDir, RemoteError> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".new-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o700));
+        }
+        let temporary = builder
+            .tempdir_in(&self.folder)
+            .map_err(|e| store(&self.folder, e))?;
+        let path = |name: &str| temporary.path().join(name);
+        let (client, server) = Client::generate(spec, report)?;
+        write_spec(&path(SPEC_FILE), client.spec())?;
+        write_server_key(&path(SERVER_FILE), &server)?;
+        let file = path(CLIENT_FILE);
+        match &self.passphrase {
+            Some(passphrase) => write_locked_client_key(&file, client.key(), passphrase.as_bytes())?,
+            None => write_client_key(&file, client.key())?,
+        }
+        Ok(temporary)
+    }
+
+    /// The keys in a folder, for a circuit that is described as it was when they were drawn.
+    fn read(&self, folder: &Path, spec: &ClientSpec, new: bool) -> Result<Keys, RemoteError> {
+        check_mode(folder)?;
+        let kept = read_spec(&folder.join(SPEC_FILE))?;
+        if !kept.agrees_with(spec) {
+            return Err(RemoteError::SpecChanged {
+                circuit: short_hex(spec.circuit()),
+                folder: folder.to_owned(),
+            });
+        }
+        let file = folder.join(CLIENT_FILE);
+        let locked = peek_tag(&file).map_err(ArtifactError::from)? == LOCKED_CLIENT_KEY.tag;
+        let key = match &self.passphrase {
+            Some(passphrase) if locked => read_locked_client_key(&file, &kept, passphrase.as_bytes())?,
+            None if locked => return Err(RemoteError::Passphrase { path: file }),
+            _ => read_client_key(&file, &kept)?,
+        };
+        let server_key = folder.join(SERVER_FILE);
+        fs::metadata(&server_key).map_err(|e| store(&server_key, e))?;
+        Ok(Keys {
+            client: Client::new(kept, key)?,
+            server_key,
+            new,
+        })
+    }
+}
+
+fn store(path: &Path, source: io::Error) -> RemoteError {
+    RemoteError::Store {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Makes a folder, and those above it, that only the owner can enter.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Who may write to a folder may put other keys there.
+#[cfg(unix)]
+fn check_mode(folder: &Path) -> Result<(), RemoteError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::metadata(folder).map_err(|e| store(folder, e))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o022 != 0 {
+        return Err(RemoteError::Mode {
+            path: folder.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> Result<(), RemoteError> {
+    Ok(())
+}
