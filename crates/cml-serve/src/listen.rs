@@ -26,8 +26,8 @@ use tower::ServiceExt;
 /// so that the answer arrives before the connection breaks.
 const LAST_READ: Duration = Duration::from_secs(2);
 const LAST_BYTES: u64 = 64 << 20;
-/// Largest head of a request.
-const HEAD_BYTES: usize = 32 << 10;
+/// Largest head of a request; bodies come in pieces of this size.
+const HEAD_BYTES: usize = 64 << 10;
 /// Pause after the system refused a connection, as when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -119,7 +119,7 @@ where
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(doors.limits.header_time)
-        .max_buf_size(HEAD_BYTES.max(64 << 10))
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let over = async { ending.wait_for(|&over| over).await.is_ok() };
     let early = tokio::select! {
