@@ -50,8 +50,8 @@ pub(crate) async fn accept(
     mut ending: Ending,
 ) -> Result<(), ServeError> {
     let doors = Arc::new(doors);
-    let places = Arc::new(Semaphore::new(doors.limits.connections));
     let all = u32::try_from(doors.limits.connections).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(all as usize));
     loop {
         let accepted = tokio::select! {
             _ = ending.wait_for(|&over| over) => break,
