@@ -20,6 +20,9 @@ pub enum RemoteError {
     /// A token with characters that no HTTP header holds.
     #[error("the token holds characters that an HTTP header cannot")]
     Token,
+    /// Certificates that cannot be read.
+    #[error("certificates to trust: {0}")]
+    Roots(String),
     /// The connection failed or took too long.
     #[error("{request}: {source}")]
     Connection {

@@ -2,6 +2,7 @@
 
 use crate::error::RemoteError;
 use crate::http::{Answer, Http, Request, plain};
+use crate::options::Options;
 use crate::session::Session;
 use crate::store::KeyStore;
 use cml_ir::container::HEADER;
@@ -22,28 +23,6 @@ const NOTE_BYTES: u64 = 64 << 10;
 const FIRST_POLL: Duration = Duration::from_millis(50);
 /// Longest wait between two questions for a job.
 const LAST_POLL: Duration = Duration::from_secs(2);
-
-/// How to speak to a server.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bearer token, if the server asks for one. Over plain HTTP everyone on the way can read it.
-    pub token: Option<String>,
-    /// How long a busy server is asked again.
-    pub patience: Duration,
-    /// How long one request, or one job, may take.
-    pub timeout: Duration,
-}
-
-impl Default for Options {
-    /// No token, five minutes for a busy server, an hour for a job.
-    fn default() -> Self {
-        Self {
-            token: None,
-            patience: Duration::from_secs(300),
-            timeout: Duration::from_secs(3600),
-        }
-    }
-}
 
 /// A model that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +67,7 @@ impl Service {
     /// # Errors
     /// If the server cannot be reached, refuses, or does not answer with a list of models.
     pub fn connect(url: &str, options: Options) -> Result<Self, RemoteError> {
-        let http = Http::new(url, options.token.as_deref(), options.patience, options.timeout)?;
+        let http = Http::new(url, &options)?;
         let answer = http.ask(Request::Get, "/v1/models", LIST_BYTES)?.ok()?;
         let list: ModelList = match serde_json::from_slice(&answer.body) {
             Ok(list) => list,

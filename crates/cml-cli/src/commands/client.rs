@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Token for the server [default: what CML_TOKEN holds].
     #[arg(long, global = true)]
     token: Option<String>,
+    /// File of certificates to trust instead of those of public authorities, PEM.
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Folder to keep keys in [default: cml/keys in the user's data folder].
     #[arg(long, global = true, value_name = "FOLDER")]
     keys: Option<PathBuf>,
@@ -69,7 +72,12 @@ struct PredictArgs {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let url = args.server.as_deref().context("--server URL is missing")?;
     let token = args.token.clone().or_else(|| std::env::var("CML_TOKEN").ok());
+    let roots = args.ca.as_ref().map(|path| {
+        let read = std::fs::read(path);
+        read.with_context(|| path.display().to_string())
+    });
     let options = Options {
+        roots: roots.transpose()?,
         token: token.filter(|token| !token.is_empty()),
         timeout: Duration::from_secs(args.timeout),
         ..Options::default()
@@ -128,9 +136,14 @@ fn predict(
     });
     let output = &spec.outputs()[0].spec;
     let text = format!(
-        "{}\n\n{right}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
+        "{}\n\n{right}{}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
         results_table(output, &codes),
         spec.name(),
+        if spec.is_exact() {
+            ""
+        } else {
+            " (an approximate circuit)"
+        },
         service.url(),
         if session.keys().new { "drawn" } else { "reused" },
         folder.display(),

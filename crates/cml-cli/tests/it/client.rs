@@ -144,3 +144,29 @@ fn a_server_with_tokens_asks_for_one_and_keys_may_have_a_passphrase() {
         &["the passphrase is wrong"],
     );
 }
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_certificate_of_its_own_has_to_be_trusted() {
+    use crate::served::Served;
+    let (world, clear) = compiled();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    world.write("cert.pem", &made.cert.pem());
+    world.write("key.pem", &made.signing_key.serialize_pem());
+    let server = Served::start(
+        &world,
+        "--model net.cmlc --data server --tls-cert cert.pem --tls-key key.pem",
+    );
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let line = format!("client predict points.csv --server {} --keys mine", server.url);
+    let output = world.cml(&line);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("certificate"), "{error}");
+    let predicted = world.json(&format!("{line} --ca cert.pem"));
+    assert_eq!(classes(&predicted), clear);
+    world.refused(
+        &format!("{line} --ca points.csv"),
+        &["certificates to trust: no certificate"],
+    );
+}

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 fn options() -> Options {
     Options {
-        token: None,
         patience: Duration::from_secs(2),
         timeout: Duration::from_secs(30),
+        ..Options::default()
     }
 }
 
