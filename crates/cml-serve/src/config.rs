@@ -132,7 +132,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            header_time: Duration::from_secs(10),
+            // Longer than common clients keep a connection that they do not use.
+            header_time: Duration::from_secs(20),
             body_time: Duration::from_secs(10),
             body_rate: 16 << 10,
             send_time: Duration::from_secs(30),

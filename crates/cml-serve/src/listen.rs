@@ -50,8 +50,8 @@ pub(crate) async fn accept(
     mut ending: Ending,
 ) -> Result<(), ServeError> {
     let doors = Arc::new(doors);
-    let places = Arc::new(Semaphore::new(doors.limits.connections));
     let all = u32::try_from(doors.limits.connections).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(all as usize));
     loop {
         let accepted = tokio::select! {
             _ = ending.wait_for(|&over| over) => break,
@@ -134,9 +134,12 @@ where
         }
     };
     let mut stream = connection.into_parts().io.into_inner();
-    stream.shutdown().await?;
-    let mut rest = stream.take(LAST_BYTES);
-    let drain = async { tokio::io::copy(&mut rest, &mut tokio::io::sink()).await };
-    let _ = timeout(LAST_READ, drain).await;
+    let last = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(LAST_BYTES);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // How it ends makes no difference any more.
+    let _ = timeout(LAST_READ, last).await;
     result.map_err(io::Error::other)
 }

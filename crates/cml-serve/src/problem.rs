@@ -94,6 +94,11 @@ impl Problem {
         }
     }
 
+    /// No new work: another server may take it, or this one when it is back.
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(Code::ShuttingDown, "the server is shutting down").retry_after(5)
+    }
+
     /// Says when to try again.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);

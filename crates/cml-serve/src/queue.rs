@@ -1,7 +1,8 @@
 //! Jobs that wait, in a line for each key pair; the lines take turns.
 
+use crate::problem::Code;
 use crate::store::KeyId;
-use crate::ticket::Ticket;
+use crate::ticket::{Outcome, Ticket};
 use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,16 @@ impl Job {
     /// Samples that are still to be run.
     pub(crate) fn left(&self) -> usize {
         self.samples.len() - self.results.len()
+    }
+}
+
+impl Drop for Job {
+    /// Whatever becomes of a job, nobody waits for it in vain.
+    fn drop(&mut self) {
+        if self.ticket.is_open() {
+            let lost = Outcome::Failed(Code::Internal, "the job was lost".to_owned());
+            self.ticket.finish(lost);
+        }
     }
 }
 

@@ -100,7 +100,11 @@ impl Shared {
             queue: Queue::new(limits.waiting),
             desk: Desk::new(&limits),
             metrics: Metrics::new(),
-            receiving: Arc::new(Semaphore::new((limits.receiving_bytes >> 10) as usize)),
+            receiving: Arc::new(Semaphore::new(
+                usize::try_from(limits.receiving_bytes >> 10)
+                    .unwrap_or(usize::MAX)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             open_jobs: Arc::default(),
             uploads: Arc::default(),
             draining: AtomicBool::new(false),

@@ -6,6 +6,8 @@ mod import;
 mod line;
 mod quantize;
 #[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "serve")]
 mod served;
 mod simulate;
 #[cfg(feature = "train")]

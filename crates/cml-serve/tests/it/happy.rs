@@ -149,3 +149,20 @@ fn two_hundred_clients_at_once() {
     assert_eq!(server.count("cml_samples_total"), 200.0);
     assert!(server.count("cml_batches_total") < 150.0, "nothing ran together");
 }
+
+#[test]
+fn one_key_uploaded_many_times_at_once_is_stored_once() {
+    let (server, party) = (Running::start(), &world().parties[0]);
+    let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+        let put = || server.send(&party.put()).status;
+        let uploads: Vec<_> = (0..8).map(|_| scope.spawn(put)).collect();
+        uploads.into_iter().map(|upload| upload.join().unwrap()).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
+    assert_eq!(server.count("cml_keys"), 1.0);
+    let bytes = server.count("cml_key_disk_bytes");
+    assert_eq!(bytes, party.key.len() as f64);
+    let names = std::fs::read_dir(server.data.path().join("keys")).unwrap();
+    assert_eq!(names.count(), 1);
+}

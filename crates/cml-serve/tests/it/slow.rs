@@ -77,6 +77,32 @@ fn slow_bodies_and_slow_heads_are_cut() {
 }
 
 #[test]
+fn who_does_not_take_answers_is_cut() {
+    let party = &world().parties[0];
+    let server = Running::knowing(
+        party,
+        Limits {
+            send_time: Duration::from_millis(300),
+            ..limits()
+        },
+    );
+    let job = server.send(&party.infer(&[1; 200]).with("prefer", "respond-async"));
+    assert_eq!(server.wait(&job).status, 200);
+    // More answers than all buffers on the way hold, and none is read.
+    let mut stream = connect(server.address).unwrap();
+    let path = job.header("location").unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.repeat(100).as_bytes()).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    // The one that asks is open.
+    while server.count("cml_connections") > 1.0 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(server.count("cml_connections"), 1.0);
+    drop(stream);
+}
+
+#[test]
 fn slow_clients_do_not_stop_others() {
     let party = &world().parties[0];
     let server = Running::knowing(party, impatient());
