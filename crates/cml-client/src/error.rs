@@ -88,6 +88,16 @@ pub enum RemoteError {
         /// Folder of the keys.
         folder: PathBuf,
     },
+    /// Evaluation keys that are larger than was agreed to.
+    #[error("keys of network {network} take {has} bytes, limit {limit}")]
+    KeySize {
+        /// Network.
+        network: String,
+        /// Bytes to upload.
+        has: u64,
+        /// Limit.
+        limit: u64,
+    },
     /// A network that rows of floats do not serve.
     #[error("network {network} has {has} inputs, rows of floats serve 1")]
     Inputs {

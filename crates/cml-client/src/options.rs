@@ -12,6 +12,8 @@ pub struct Options {
     pub token: Option<String>,
     /// Certificates to trust instead of those of public authorities, PEM.
     pub roots: Option<Vec<u8>>,
+    /// Largest evaluation keys that are drawn, in bytes: a server decides how large a model's are.
+    pub max_key_bytes: u64,
     /// How long a busy server is asked again.
     pub patience: Duration,
     /// How long one request, or one job, may take.
@@ -19,11 +21,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// No token, public authorities, five minutes for a busy server, an hour for a job.
+    /// No token, public authorities, keys of 1 GiB, five minutes for a busy server, an hour for a job.
     fn default() -> Self {
         Self {
             token: None,
             roots: None,
+            max_key_bytes: 1 << 30,
             patience: Duration::from_secs(300),
             timeout: Duration::from_secs(3600),
         }
@@ -36,6 +39,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("roots", &self.roots.as_ref().map(Vec::len))
+            .field("max_key_bytes", &self.max_key_bytes)
             .field("patience", &self.patience)
             .field("timeout", &self.timeout)
             .finish()

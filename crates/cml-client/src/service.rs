@@ -40,6 +40,7 @@ pub struct ModelEntry {
 pub struct Service {
     http: Http,
     timeout: Duration,
+    max_key_bytes: u64,
     models: Vec<ModelEntry>,
 }
 
@@ -88,6 +89,7 @@ impl Service {
         Ok(Self {
             http,
             timeout: options.timeout,
+            max_key_bytes: options.max_key_bytes,
             models,
         })
     }
@@ -152,8 +154,8 @@ impl Service {
     /// has for it, or new ones. `report` is called as drawing keys goes on.
     ///
     /// # Errors
-    /// If the model is not there or not what it was when the keys were drawn, or keys cannot
-    /// be drawn or kept.
+    /// If the model is not there or not what it was when the keys were drawn, or keys are larger
+    /// than [`Options::max_key_bytes`] or cannot be drawn or kept.
     pub fn session(
         &self,
         model: Option<&str>,
@@ -161,7 +163,16 @@ impl Service {
         report: &mut dyn FnMut(Progress),
     ) -> Result<Session<'_>, RemoteError> {
         let model = self.model(model)?;
-        let keys = store.keys(self.spec(&model.circuit)?, report)?;
+        let spec = self.spec(&model.circuit)?;
+        let (has, limit) = (spec.parameters().server_key_bytes(), self.max_key_bytes);
+        if has > limit {
+            return Err(RemoteError::KeySize {
+                network: spec.name().to_owned(),
+                has,
+                limit,
+            });
+        }
+        let keys = store.keys(spec, report)?;
         Ok(Session::new(self, keys, model.max_samples))
     }
 

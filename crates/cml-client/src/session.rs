@@ -10,6 +10,8 @@ use cml_tfhe::artifact::{inputs_to_bytes, outputs_bytes, outputs_from_bytes};
 
 /// Most encrypted results that are asked for at once, in bytes.
 const ANSWER_BYTES: u64 = 64 << 20;
+/// Longest answer that is read, whatever a spec says of the results' size, in bytes.
+const LONGEST_ANSWER: u64 = 1 << 30;
 /// Most samples of one request.
 const MOST_SAMPLES: u64 = 256;
 /// Times that keys are sent for one request: a server may drop those of others, and ours.
@@ -92,7 +94,7 @@ impl<'s> Session<'s> {
             client, server_key, ..
         } = &self.keys;
         let inputs = inputs_to_bytes(&client.encrypt(samples)?);
-        let limit = outputs_bytes(self.spec(), samples.len());
+        let limit = outputs_bytes(self.spec(), samples.len()).min(LONGEST_ANSWER);
         for _ in 0..UPLOADS {
             let Some(bytes) = self.service.infer(self.spec().circuit(), &inputs, limit)? else {
                 self.service.upload(&client.key().binding.keys, server_key)?;

@@ -6,7 +6,7 @@ use crate::data::{DataArgs, Samples};
 use crate::exit::WorkFailed;
 use crate::folders;
 use crate::passphrase::PassphraseArgs;
-use crate::progress::key_bars;
+use crate::progress::{key_bars, waiting};
 use crate::show::{Report, hex, percent, table, timed};
 use anyhow::{Context, anyhow};
 use cml_client::{KeyStore, Options, RemoteError, Service};
@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Hash or name of the model, if the server has more than one.
     #[arg(long, global = true, value_name = "HASH|NAME")]
     model: Option<String>,
+    /// Largest keys to draw for a model, in MB to upload.
+    #[arg(long, global = true, value_name = "MB", default_value_t = 1000)]
+    max_key_mb: u64,
     /// Longest wait for a result, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
@@ -79,6 +82,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let options = Options {
         roots: roots.transpose()?,
         token: token.filter(|token| !token.is_empty()),
+        max_key_bytes: args.max_key_mb.saturating_mul(1_000_000),
         timeout: Duration::from_secs(args.timeout),
         ..Options::default()
     };
@@ -124,7 +128,9 @@ fn predict(
 ) -> anyhow::Result<Report> {
     let (session, preparing) = timed(|| service.session(model, store, &mut key_bars("drawing")));
     let session = session.map_err(marked)?;
+    let progress = waiting(&format!("{} samples", samples.len()));
     let (results, asking) = timed(|| session.predict(&samples.rows));
+    progress.finish_and_clear();
     let results = results.map_err(marked)?;
     let spec = session.spec();
     let folder = store.folder_of(spec.circuit());

@@ -125,6 +125,25 @@ fn specs_of_another_circuit_or_changed_ones() {
 }
 
 #[test]
+fn keys_that_are_larger_than_agreed_are_not_drawn() {
+    let file = spec_to_bytes(&spec("honest")).unwrap();
+    let liar = Liar::start(move |asked, _| match asked {
+        "GET /v1/models" => models(),
+        _ => (200, "", file.clone()),
+    });
+    let options = Options {
+        max_key_bytes: 1000,
+        ..options()
+    };
+    let service = Service::connect(&liar.url, options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::open(folder.path()).unwrap();
+    let session = service.session(None, &store, &mut |_| {});
+    refused(session.map(|_| ()), "limit 1000");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn keys_are_sent_when_the_server_asks_and_not_forever() {
     let (result, liar) = predict(|_, _| json(404, r#"{"error":"no such key","code":"unknown_key"}"#));
     refused(result, "says that the keys are unknown, 3 times");
