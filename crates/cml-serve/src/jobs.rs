@@ -53,7 +53,7 @@ pub(crate) async fn infer(
 
     let served = &shared.models[model];
     let samples = inputs.value.len();
-    let bytes = served.model.output_file_bytes(samples as u64);
+    let bytes = served.model.job_bytes(samples as u64);
     let mut id: JobId = [0; 16];
     OsRng
         .try_fill_bytes(&mut id)

@@ -9,6 +9,7 @@ use axum::http::Request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -40,7 +41,7 @@ pub(crate) struct Doors {
     pub(crate) router: Router,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) limits: Limits,
-    pub(crate) connections: prometheus_client::metrics::gauge::Gauge,
+    pub(crate) connections: Gauge,
 }
 
 /// Accepts connections until `ending`; then waits for those that are open.
@@ -67,11 +68,10 @@ pub(crate) async fn accept(
         };
         let (doors, ending) = (Arc::clone(&doors), ending.clone());
         tokio::spawn(async move {
-            doors.connections.inc();
+            let _counted = Counted::new(&doors.connections);
             if let Err(error) = open(&doors, stream, peer.ip(), ending).await {
                 tracing::debug!(%error, "connection");
             }
-            doors.connections.dec();
             drop(place);
         });
     }
@@ -82,6 +82,22 @@ pub(crate) async fn accept(
         tracing::warn!("connections that would not end are cut");
     }
     Ok(())
+}
+
+/// An open connection in the counters, however it ends.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 async fn one(

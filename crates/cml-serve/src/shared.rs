@@ -78,9 +78,9 @@ impl Shared {
                     limit,
                 });
             }
-            let (needs, limit) = (model.output_file_bytes(1), limits.caller_answer_bytes());
+            let (needs, limit) = (model.job_bytes(1), limits.caller_job_bytes());
             if needs > limit {
-                return Err(ServeError::Answer {
+                return Err(ServeError::Job {
                     name: name(),
                     needs,
                     limit,

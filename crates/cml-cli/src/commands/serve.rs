@@ -76,9 +76,9 @@ struct LimitArgs {
     /// Samples of one request.
     #[arg(long, default_value_t = 1024)]
     samples: u32,
-    /// Memory for answers, in MB; one caller may have a quarter.
+    /// Memory for inputs that wait and for answers, in MB; one caller may have a quarter.
     #[arg(long, default_value_t = 1024)]
-    answers: u64,
+    job_memory: u64,
     /// Seconds for which the answer of a finished job is kept.
     #[arg(long, default_value_t = 600)]
     keep: u64,
@@ -104,7 +104,7 @@ impl LimitArgs {
             waiting: self.queue,
             caller_jobs: self.caller_jobs,
             samples: self.samples.min(artifact::MAX_SAMPLES),
-            answer_bytes: megabytes(self.answers),
+            job_bytes: megabytes(self.job_memory),
             answer_time: Duration::from_secs(self.keep),
             wait: Duration::from_secs(self.wait),
             connections: self.connections.max(1),

@@ -51,18 +51,19 @@ fn jobs_and_answers_of_one_caller() {
     server.send(&Call::get(location)).refused(410, "expired", "");
     assert_eq!(party.decrypt(&server.wait(&kept[1])), clear(&[3]));
 
-    let one = server.send(&party.infer(&[3])).body.len() as u64;
+    let call = party.infer(&[3]);
+    let one = (call.body.len() + server.send(&call).body.len()) as u64 + 64;
     let server = Running::knowing(
         party,
         Limits {
-            answer_bytes: 4 * one + 40,
+            job_bytes: 4 * one + 40,
             ..limits()
         },
     );
     assert_eq!(server.send(&party.infer(&[3])).status, 200);
     server
         .send(&party.infer(&[3; 2]))
-        .refused(413, "too_large", "the answer takes");
+        .refused(413, "too_large", "inputs and answer take");
     let kept = server.send(&party.infer(&[3]).with("prefer", "respond-async"));
     server
         .send(&party.infer(&[3]))

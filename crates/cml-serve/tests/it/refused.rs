@@ -228,7 +228,7 @@ fn configurations() {
     let message = open(config(data.path(), small));
     assert!(message.ends_with("bytes, limit 1000"), "{message}");
     let small = Limits {
-        answer_bytes: 1000,
+        job_bytes: 1000,
         ..limits()
     };
     let message = open(config(data.path(), small));
