@@ -42,7 +42,7 @@ pub const MAX_SAMPLES: u32 = 1 << 20;
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
-    version: 3,
+    version: 4,
     max_payload: MAX_CIRCUIT as u64,
 };
 /// `*.cmls`.
