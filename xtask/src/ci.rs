@@ -9,7 +9,8 @@ pub(crate) const HELP: &str = "\
 setup, tidy, each side alone, test: what has to hold before a change goes in
 usage: cargo xtask ci
 
-Each side alone: cml-tfhe is checked without its features, as the client, and as the server.
+Each side alone: cml-tfhe is checked without its features, as the client and as the server;
+then cml-client and cml-serve.
 
 Snapshots are compared, never written, when the variable CI is set.
 ";
@@ -33,6 +34,9 @@ fn sides() -> Result<()> {
         let mut command = tools::cargo(None)?;
         command.args(["check", "--package", "cml-tfhe", "--no-default-features"]);
         tools::run(command.args(["--features", side]))?;
+    }
+    for package in ["cml-client", "cml-serve"] {
+        tools::run(tools::cargo(None)?.args(["check", "--package", package]))?;
     }
     Ok(())
 }

@@ -50,6 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const TEST_EDGES: &[(&str, &[&str])] = &[
     ("cml-nn", &["cml-ir"]),
     ("cml-onnx", &["cml-ir"]),
+    ("cml-client", &["cml-bitwidth"]),
     ("cml-serve", &["cml-bitwidth"]),
 ];
 

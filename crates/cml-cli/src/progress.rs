@@ -2,6 +2,7 @@
 
 use cml_tfhe::keys::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
 
 /// A bar with elapsed time and time left.
 pub(crate) fn bar(total: u64, what: &str) -> ProgressBar {
@@ -12,6 +13,17 @@ pub(crate) fn bar(total: u64, what: &str) -> ProgressBar {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_message(what.to_owned());
+    bar
+}
+
+/// A sign of life with elapsed time, for work of unknown length.
+pub(crate) fn waiting(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{msg:<22} {spinner} {elapsed} gone") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }
 

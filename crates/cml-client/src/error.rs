@@ -20,6 +20,9 @@ pub enum RemoteError {
     /// A token with characters that no HTTP header holds.
     #[error("the token holds characters that an HTTP header cannot")]
     Token,
+    /// Certificates that cannot be read.
+    #[error("certificates to trust: {0}")]
+    Roots(String),
     /// The connection failed or took too long.
     #[error("{request}: {source}")]
     Connection {
@@ -84,6 +87,16 @@ pub enum RemoteError {
         circuit: String,
         /// Folder of the keys.
         folder: PathBuf,
+    },
+    /// Evaluation keys that are larger than was agreed to.
+    #[error("keys of network {network} take {has} bytes, limit {limit}")]
+    KeySize {
+        /// Network.
+        network: String,
+        /// Bytes to upload.
+        has: u64,
+        /// Limit.
+        limit: u64,
     },
     /// A network that rows of floats do not serve.
     #[error("network {network} has {has} inputs, rows of floats serve 1")]

@@ -1,6 +1,7 @@
 //! Requests with a bounded answer, a bounded wait, and the errors of the server.
 
 use crate::error::RemoteError;
+use crate::options::Options;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;
@@ -62,15 +63,10 @@ struct ErrorBody {
 }
 
 impl Http {
-    /// A server at `url`, `http` or `https`, perhaps with a path. `wait` is how long an
-    /// answer may take, `patience` how long a busy server is asked again.
-    pub(crate) fn new(
-        url: &str,
-        token: Option<&str>,
-        patience: Duration,
-        wait: Duration,
-    ) -> Result<Self, RemoteError> {
+    /// A server at `url`, `http` or `https`, perhaps with a path.
+    pub(crate) fn new(url: &str, options: &Options) -> Result<Self, RemoteError> {
         let uri = check_url(url).map_err(|why| RemoteError::Url { url: plain(url), why })?;
+        let token = options.token.as_ref();
         let authorization = token.map(|token| HeaderValue::try_from(format!("Bearer {token}")));
         let mut authorization = authorization.transpose().map_err(|_| RemoteError::Token)?;
         if let Some(value) = &mut authorization {
@@ -82,8 +78,9 @@ impl Http {
             .max_redirects(0)
             .timeout_connect(Some(CONNECT))
             .timeout_per_write(Some(SILENCE))
-            .timeout_recv_response(Some(wait))
-            .timeout_per_read(Some(wait.max(SILENCE)))
+            .timeout_recv_response(Some(options.timeout))
+            .timeout_per_read(Some(options.timeout.max(SILENCE)))
+            .tls_config(options.tls()?)
             .user_agent(concat!("cml/", env!("CARGO_PKG_VERSION")));
         if uri.host().is_some_and(is_loopback) {
             config = config.proxy(None);
@@ -92,13 +89,18 @@ impl Http {
             agent: config.build().into(),
             base: url.trim_end_matches('/').to_owned(),
             authorization,
-            patience,
+            patience: options.patience,
         })
     }
 
     /// Address of the server.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// How long a server that is busy, or gone, is asked again.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The answer, of at most `limit` bytes. A server that is busy is asked again.
@@ -273,7 +275,7 @@ mod tests {
     #[test]
     fn addresses_are_checked() {
         let refused = |url: &str, says: &str| {
-            let made = Http::new(url, None, PAUSE, PAUSE);
+            let made = Http::new(url, &Options::default());
             let message = made.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains(says), "{message}");
         };
@@ -283,10 +285,14 @@ mod tests {
         refused("https://fhe.example.org/?a=b", "queries");
         refused("http://", "server \"http://\"");
         refused("\u{1b}[2J", "server \"\u{fffd}[2J\"");
-        let http = Http::new("https://fhe.example.org/x/", Some("abc"), PAUSE, PAUSE).unwrap();
+        let with = |token: &str| Options {
+            token: Some(token.to_owned()),
+            ..Options::default()
+        };
+        let http = Http::new("https://fhe.example.org/x/", &with("abc")).unwrap();
         assert_eq!(http.base(), "https://fhe.example.org/x");
         assert!(!format!("{http:?}").contains("abc"));
-        let bad = Http::new("https://fhe.example.org", Some("a\nb"), PAUSE, PAUSE);
+        let bad = Http::new("https://fhe.example.org", &with("a\nb"));
         assert!(matches!(bad, Err(RemoteError::Token)));
     }
 

@@ -29,13 +29,15 @@
 
 mod error;
 mod http;
+mod options;
 mod prediction;
 mod service;
 mod session;
 mod store;
 
 pub use error::RemoteError;
+pub use options::Options;
 pub use prediction::Prediction;
-pub use service::{ModelEntry, Options, Service};
+pub use service::{ModelEntry, Service};
 pub use session::Session;
 pub use store::{KeyStore, Keys};

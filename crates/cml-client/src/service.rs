@@ -2,6 +2,7 @@
 
 use crate::error::RemoteError;
 use crate::http::{Answer, Http, Request, plain};
+use crate::options::Options;
 use crate::session::Session;
 use crate::store::KeyStore;
 use cml_ir::container::HEADER;
@@ -23,28 +24,6 @@ const FIRST_POLL: Duration = Duration::from_millis(50);
 /// Longest wait between two questions for a job.
 const LAST_POLL: Duration = Duration::from_secs(2);
 
-/// How to speak to a server.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bearer token, if the server asks for one. Over plain HTTP everyone on the way can read it.
-    pub token: Option<String>,
-    /// How long a busy server is asked again.
-    pub patience: Duration,
-    /// How long one request, or one job, may take.
-    pub timeout: Duration,
-}
-
-impl Default for Options {
-    /// No token, five minutes for a busy server, an hour for a job.
-    fn default() -> Self {
-        Self {
-            token: None,
-            patience: Duration::from_secs(300),
-            timeout: Duration::from_secs(3600),
-        }
-    }
-}
-
 /// A model that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelEntry {
@@ -52,6 +31,8 @@ pub struct ModelEntry {
     pub circuit: [u8; 32],
     /// What the server calls it.
     pub name: String,
+    /// Most samples that it takes at once, if it says so.
+    pub max_samples: Option<u64>,
 }
 
 /// A server that runs circuits.
@@ -59,6 +40,7 @@ pub struct ModelEntry {
 pub struct Service {
     http: Http,
     timeout: Duration,
+    max_key_bytes: u64,
     models: Vec<ModelEntry>,
 }
 
@@ -71,6 +53,7 @@ struct ModelList {
 struct ListedModel {
     hash: String,
     name: String,
+    max_samples: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +68,7 @@ impl Service {
     /// # Errors
     /// If the server cannot be reached, refuses, or does not answer with a list of models.
     pub fn connect(url: &str, options: Options) -> Result<Self, RemoteError> {
-        let http = Http::new(url, options.token.as_deref(), options.patience, options.timeout)?;
+        let http = Http::new(url, &options)?;
         let answer = http.ask(Request::Get, "/v1/models", LIST_BYTES)?.ok()?;
         let list: ModelList = match serde_json::from_slice(&answer.body) {
             Ok(list) => list,
@@ -100,11 +83,13 @@ impl Service {
             models.push(ModelEntry {
                 circuit,
                 name: plain(&model.name),
+                max_samples: model.max_samples,
             });
         }
         Ok(Self {
             http,
             timeout: options.timeout,
+            max_key_bytes: options.max_key_bytes,
             models,
         })
     }
@@ -169,8 +154,8 @@ impl Service {
     /// has for it, or new ones. `report` is called as drawing keys goes on.
     ///
     /// # Errors
-    /// If the model is not there or not what it was when the keys were drawn, or keys cannot
-    /// be drawn or kept.
+    /// If the model is not there or not what it was when the keys were drawn, or keys are larger
+    /// than [`Options::max_key_bytes`] or cannot be drawn or kept.
     pub fn session(
         &self,
         model: Option<&str>,
@@ -178,8 +163,17 @@ impl Service {
         report: &mut dyn FnMut(Progress),
     ) -> Result<Session<'_>, RemoteError> {
         let model = self.model(model)?;
-        let keys = store.keys(self.spec(&model.circuit)?, report)?;
-        Ok(Session::new(self, keys))
+        let spec = self.spec(&model.circuit)?;
+        let (has, limit) = (spec.parameters().server_key_bytes(), self.max_key_bytes);
+        if has > limit {
+            return Err(RemoteError::KeySize {
+                network: spec.name().to_owned(),
+                has,
+                limit,
+            });
+        }
+        let keys = store.keys(spec, report)?;
+        Ok(Session::new(self, keys, model.max_samples))
     }
 
     /// Sends evaluation keys, unless the server has them already.
@@ -192,57 +186,74 @@ impl Service {
         }
     }
 
-    /// Sends encrypted samples and waits for the encrypted results, of at most `limit` bytes;
-    /// `None` if the server does not have the keys.
+    /// Sends encrypted samples and waits for the encrypted results, of at most `limit` bytes.
     pub(crate) fn infer(
         &self,
         circuit: &[u8; 32],
         inputs: &[u8],
         limit: u64,
-    ) -> Result<Option<Vec<u8>>, RemoteError> {
+    ) -> Result<Outcome, RemoteError> {
         let path = format!("/v1/models/{}/infer", to_hex(circuit));
         let answer = self
             .http
             .ask(Request::Post(inputs), &path, limit.max(NOTE_BYTES))?;
         match answer.status {
-            200 => Ok(Some(within(answer, limit)?)),
-            202 => self.wait_for(answer, limit).map(Some),
-            404 if answer.error().0 == "unknown_key" => Ok(None),
+            200 => within(answer, limit),
+            202 => self.wait_for(answer, limit),
+            404 if answer.error().0 == "unknown_key" => Ok(Outcome::UnknownKey),
             _ => Err(answer.refusal()),
         }
     }
 
-    /// Asks for the results of a job until they are there.
-    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Vec<u8>, RemoteError> {
+    /// Asks for the results of a job until they are there. A server that goes away is given time
+    /// to come back.
+    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Outcome, RemoteError> {
         let job = match serde_json::from_slice::<JobNote>(&accepted.body) {
             Ok(JobNote { job }) if is_job(&job) => job,
             _ => return Err(accepted.nonsense("names no job")),
         };
         let path = format!("/v1/jobs/{job}");
-        let (start, mut pause) = (Instant::now(), FIRST_POLL);
+        let (start, mut heard, mut pause) = (Instant::now(), Instant::now(), FIRST_POLL);
         loop {
             sleep(pause);
-            let answer = self.http.ask(Request::Get, &path, limit.max(NOTE_BYTES))?;
+            pause = (pause * 3 / 2).min(LAST_POLL);
+            let answer = match self.http.ask(Request::Get, &path, limit.max(NOTE_BYTES)) {
+                Ok(answer) => answer,
+                Err(RemoteError::Connection { .. }) if heard.elapsed() < self.http.patience() => continue,
+                Err(error) => return Err(error),
+            };
+            heard = Instant::now();
             match answer.status {
                 200 => return within(answer, limit),
-                202 if start.elapsed() < self.timeout => pause = (pause * 3 / 2).min(LAST_POLL),
+                202 if start.elapsed() < self.timeout => {}
                 202 => {
                     let seconds = start.elapsed().as_secs();
                     return Err(RemoteError::Timeout { job, seconds });
                 }
+                404 if answer.error().0 == "unknown_job" => return Ok(Outcome::LostJob),
                 _ => return Err(answer.refusal()),
             }
         }
     }
 }
 
+/// What becomes of encrypted samples.
+pub(crate) enum Outcome {
+    /// Encrypted results.
+    Results(Vec<u8>),
+    /// The server does not have the keys.
+    UnknownKey,
+    /// The server took the work, and does not know of it any more.
+    LostJob,
+}
+
 /// A body that is no longer than results can be.
-fn within(answer: Answer, limit: u64) -> Result<Vec<u8>, RemoteError> {
+fn within(answer: Answer, limit: u64) -> Result<Outcome, RemoteError> {
     let has = answer.body.len() as u64;
     if has > limit {
         return Err(answer.nonsense(format!("has {has} bytes, limit {limit}")));
     }
-    Ok(answer.body)
+    Ok(Outcome::Results(answer.body))
 }
 
 /// A job's name becomes part of a path.

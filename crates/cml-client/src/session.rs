@@ -2,7 +2,7 @@
 
 use crate::error::RemoteError;
 use crate::prediction::Prediction;
-use crate::service::Service;
+use crate::service::{Outcome, Service};
 use crate::store::Keys;
 use cml_ir::Tensor;
 use cml_tfhe::ClientSpec;
@@ -10,20 +10,28 @@ use cml_tfhe::artifact::{inputs_to_bytes, outputs_bytes, outputs_from_bytes};
 
 /// Most encrypted results that are asked for at once, in bytes.
 const ANSWER_BYTES: u64 = 64 << 20;
+/// Longest answer that is read, whatever a spec says of the results' size, in bytes.
+const LONGEST_ANSWER: u64 = 1 << 30;
 /// Most samples of one request.
 const MOST_SAMPLES: u64 = 256;
-/// Times that keys are sent for one request: a server may drop those of others, and ours.
-const UPLOADS: usize = 3;
+/// Times that keys or inputs are sent again: a server may drop keys, and lose jobs in a crash.
+const TRIES: usize = 3;
 
 /// A client of one model, with its keys.
 pub struct Session<'s> {
     service: &'s Service,
     keys: Keys,
+    most_samples: u64,
 }
 
 impl<'s> Session<'s> {
-    pub(crate) fn new(service: &'s Service, keys: Keys) -> Self {
-        Self { service, keys }
+    pub(crate) fn new(service: &'s Service, keys: Keys, max_samples: Option<u64>) -> Self {
+        let most_samples = max_samples.map_or(MOST_SAMPLES, |most| most.clamp(1, MOST_SAMPLES));
+        Self {
+            service,
+            keys,
+            most_samples,
+        }
     }
 
     /// What the client knows of the model.
@@ -73,7 +81,7 @@ impl<'s> Session<'s> {
     /// results of these samples' number, circuit and keys.
     pub fn run(&self, samples: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, RemoteError> {
         let each = outputs_bytes(self.spec(), 1).max(1);
-        let together = (ANSWER_BYTES / each).clamp(1, MOST_SAMPLES) as usize;
+        let together = (ANSWER_BYTES / each).clamp(1, self.most_samples) as usize;
         let mut results = Vec::with_capacity(samples.len());
         for samples in samples.chunks(together) {
             results.extend(self.run_together(samples)?);
@@ -86,17 +94,26 @@ impl<'s> Session<'s> {
             client, server_key, ..
         } = &self.keys;
         let inputs = inputs_to_bytes(&client.encrypt(samples)?);
-        let limit = outputs_bytes(self.spec(), samples.len());
-        for _ in 0..UPLOADS {
-            let Some(bytes) = self.service.infer(self.spec().circuit(), &inputs, limit)? else {
-                self.service.upload(&client.key().binding.keys, server_key)?;
-                continue;
-            };
-            return self.decrypt(&bytes, samples.len());
-        }
+        let limit = outputs_bytes(self.spec(), samples.len()).min(LONGEST_ANSWER);
+        let (mut uploads, mut losses) = (0, 0);
+        let why = loop {
+            match self.service.infer(self.spec().circuit(), &inputs, limit)? {
+                Outcome::Results(bytes) => return self.decrypt(&bytes, samples.len()),
+                Outcome::UnknownKey if uploads < TRIES => {
+                    uploads += 1;
+                    self.service.upload(&client.key().binding.keys, server_key)?;
+                }
+                Outcome::UnknownKey => {
+                    break format!("says that keys are unknown that were sent {TRIES} times");
+                }
+                // It was started anew: what it had in memory is gone.
+                Outcome::LostJob if losses < TRIES => losses += 1,
+                Outcome::LostJob => break format!("says again that a job is unknown, after {TRIES} times"),
+            }
+        };
         Err(RemoteError::Answer {
             request: format!("{}: inference", self.service.url()),
-            why: format!("says that the keys are unknown, {UPLOADS} times after they were sent"),
+            why,
         })
     }
 

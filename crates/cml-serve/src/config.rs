@@ -82,8 +82,18 @@ impl Model {
         let each = self.parameters().ciphertext_bytes().saturating_mul(count);
         each.saturating_mul(samples).saturating_add(FRAME + BINDING + 4)
     }
+
+    /// Bytes that a job of so many samples has in memory: inputs, and then the answer beside them.
+    pub(crate) fn job_bytes(&self, samples: u64) -> u64 {
+        let inputs = self
+            .input_file_bytes(samples)
+            .saturating_add(samples.saturating_mul(SAMPLE));
+        self.output_file_bytes(samples).saturating_add(inputs)
+    }
 }
 
+/// What a sample takes in memory beside its bytes, about.
+const SAMPLE: u64 = 64;
 /// Header of every file.
 const FRAME: u64 = 56;
 /// What a key or ciphertext belongs to.
@@ -110,8 +120,9 @@ pub struct Limits {
     pub waiting: usize,
     /// Jobs of one caller: waiting, running, and finished with an answer that is kept (429).
     pub caller_jobs: usize,
-    /// Bytes of answers, those of jobs that wait included (429). One caller may have a quarter.
-    pub answer_bytes: u64,
+    /// Bytes of jobs: inputs that wait and answers, those that are expected included (429). One caller
+    /// may have a quarter.
+    pub job_bytes: u64,
     /// How long the answer of a finished job is kept (410).
     pub answer_time: Duration,
     /// A request that takes longer becomes a job to ask for later.
@@ -132,7 +143,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            header_time: Duration::from_secs(10),
+            // Longer than common clients keep a connection that they do not use.
+            header_time: Duration::from_secs(20),
             body_time: Duration::from_secs(10),
             body_rate: 16 << 10,
             send_time: Duration::from_secs(30),
@@ -140,7 +152,7 @@ impl Default for Limits {
             samples: 1024,
             waiting: 1024,
             caller_jobs: 256,
-            answer_bytes: 1 << 30,
+            job_bytes: 1 << 30,
             answer_time: Duration::from_secs(600),
             wait: Duration::from_secs(10),
             keys: 10_000,
@@ -153,8 +165,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes of the answers of one caller.
-    pub(crate) fn caller_answer_bytes(&self) -> u64 {
-        self.answer_bytes / 4
+    /// Bytes of the jobs of one caller.
+    pub(crate) fn caller_job_bytes(&self) -> u64 {
+        self.job_bytes / 4
     }
 }

@@ -1,6 +1,6 @@
 //! Limits on jobs and the answers that are kept.
 //!
-//! A job takes its place, and room for its answer, before it is accepted: what was accepted can always
+//! A job takes its place, and room for its inputs and its answer, before it is accepted: what was accepted can always
 //! be finished and kept. Both are given back when the last one lets go of the ticket.
 
 use crate::caller::Caller;
@@ -28,7 +28,7 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct Shares {
-    /// Jobs and bytes of answers.
+    /// Jobs and their bytes.
     of_caller: BTreeMap<Caller, (usize, u64)>,
     bytes: u64,
 }
@@ -82,18 +82,21 @@ impl Desk {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             caller_jobs: limits.caller_jobs,
-            caller_bytes: limits.caller_answer_bytes(),
-            most_bytes: limits.answer_bytes,
+            caller_bytes: limits.caller_job_bytes(),
+            most_bytes: limits.job_bytes,
             keep: limits.answer_time,
             shares: Mutex::default(),
             kept: Mutex::default(),
         })
     }
 
-    /// A place for a job with an answer of so many bytes.
+    /// A place for a job with inputs and an answer of so many bytes.
     pub(crate) fn admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
         if bytes > self.caller_bytes {
-            let text = format!("the answer takes {bytes} bytes, limit {}", self.caller_bytes);
+            let text = format!(
+                "inputs and answer take {bytes} bytes, limit {}",
+                self.caller_bytes
+            );
             return Err(Problem::new(Code::TooLarge, text));
         }
         self.expire();
@@ -117,14 +120,14 @@ impl Desk {
         }
         if kept + bytes > self.caller_bytes {
             let text = format!(
-                "the caller's answers take {kept} bytes, {bytes} more are over the limit of {}",
+                "the caller's jobs take {kept} bytes, {bytes} more are over the limit of {}",
                 self.caller_bytes
             );
             return refuse(Code::CallerLimit, text);
         }
         if shares.bytes + bytes > self.most_bytes {
-            let text = format!("no room for an answer of {bytes} bytes now");
-            return refuse(Code::AnswersFull, text);
+            let text = format!("no room for a job of {bytes} bytes now");
+            return refuse(Code::MemoryFull, text);
         }
         shares.bytes += bytes;
         shares.of_caller.insert(caller, (jobs + 1, kept + bytes));
@@ -162,7 +165,7 @@ impl Desk {
         jobs.filter(|ticket| !ticket.is_delivered()).count()
     }
 
-    /// Bytes of answers, expected ones included.
+    /// Bytes of jobs: inputs, answers, and answers that are expected.
     pub(crate) fn bytes(&self) -> u64 {
         self.shares().bytes
     }
@@ -231,7 +234,7 @@ mod tests {
     fn desk(answer_time: Duration) -> Arc<Desk> {
         Desk::new(&Limits {
             caller_jobs: 2,
-            answer_bytes: 400,
+            job_bytes: 400,
             answer_time,
             ..Limits::default()
         })
@@ -250,7 +253,7 @@ mod tests {
         let two = desk.admit(caller(1), 40).unwrap();
         assert_eq!(code(desk.admit(caller(1), 0)), Code::CallerLimit);
         let others: Vec<_> = (2..5).map(|c| desk.admit(caller(c), 100).unwrap()).collect();
-        assert_eq!(code(desk.admit(caller(5), 1)), Code::AnswersFull);
+        assert_eq!(code(desk.admit(caller(5), 1)), Code::MemoryFull);
         drop((one, two, others));
         assert_eq!(desk.bytes(), 0);
         desk.admit(caller(5), 1).unwrap();

@@ -66,14 +66,14 @@ pub enum ServeError {
         /// Bytes for the keys of all clients.
         limit: u64,
     },
-    /// Answers that could never be kept.
-    #[error("the answer of circuit {name} to one sample takes {needs} bytes, limit for one caller {limit}")]
-    Answer {
+    /// Jobs for which there is never room.
+    #[error("a job of circuit {name} with one sample takes {needs} bytes, limit for one caller {limit}")]
+    Job {
         /// Name of the circuit.
         name: String,
-        /// Bytes of the answer.
+        /// Bytes of inputs and answer.
         needs: u64,
-        /// Bytes for one caller's answers.
+        /// Bytes for one caller's jobs.
         limit: u64,
     },
     /// A circuit that cannot be hashed.

@@ -45,7 +45,7 @@ pub(crate) async fn infer(
 ) -> Result<Response, Problem> {
     let model = models::find(&shared, &hash).map_err(Problem::close)?;
     if shared.is_draining() {
-        return Err(shutting_down().close());
+        return Err(Problem::shutting_down().close());
     }
     let (head, body) = request.into_parts();
     let inputs = receive(&shared, model, &head.headers, body).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn infer(
 
     let served = &shared.models[model];
     let samples = inputs.value.len();
-    let bytes = served.model.output_file_bytes(samples as u64);
+    let bytes = served.model.job_bytes(samples as u64);
     let mut id: JobId = [0; 16];
     OsRng
         .try_fill_bytes(&mut id)
@@ -75,7 +75,7 @@ pub(crate) async fn infer(
             let text = format!("{has} jobs wait, limit {}", shared.limits.waiting);
             Problem::new(Code::QueueFull, text).retry_after(seconds as u64)
         }
-        Refused::Closed => shutting_down(),
+        Refused::Closed => Problem::shutting_down(),
     })?;
 
     let is_long = samples as f64 * served.seconds() > shared.limits.wait.as_secs_f64();
@@ -195,8 +195,4 @@ fn asks_for_job(headers: &HeaderMap) -> bool {
     values
         .flat_map(|value| value.split([',', ';']))
         .any(|word| word.trim().eq_ignore_ascii_case("respond-async"))
-}
-
-fn shutting_down() -> Problem {
-    Problem::new(Code::ShuttingDown, "the server is shutting down").retry_after(5)
 }

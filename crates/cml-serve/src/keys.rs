@@ -25,7 +25,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let id = parse(&id).map_err(Problem::close)?;
     if shared.is_draining() {
-        return Err(Problem::new(Code::ShuttingDown, "the server is shutting down").close());
+        return Err(Problem::shutting_down().close());
     }
     let upload = Arc::clone(&shared.uploads);
     let limit = shared.models.iter().map(|m| m.model.key_file_bytes()).max();

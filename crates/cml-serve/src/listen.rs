@@ -9,6 +9,7 @@ use axum::http::Request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,8 +27,8 @@ use tower::ServiceExt;
 /// so that the answer arrives before the connection breaks.
 const LAST_READ: Duration = Duration::from_secs(2);
 const LAST_BYTES: u64 = 64 << 20;
-/// Largest head of a request.
-const HEAD_BYTES: usize = 32 << 10;
+/// Largest head of a request; bodies come in pieces of this size.
+const HEAD_BYTES: usize = 64 << 10;
 /// Pause after the system refused a connection, as when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,7 +41,7 @@ pub(crate) struct Doors {
     pub(crate) router: Router,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) limits: Limits,
-    pub(crate) connections: prometheus_client::metrics::gauge::Gauge,
+    pub(crate) connections: Gauge,
 }
 
 /// Accepts connections until `ending`; then waits for those that are open.
@@ -50,8 +51,8 @@ pub(crate) async fn accept(
     mut ending: Ending,
 ) -> Result<(), ServeError> {
     let doors = Arc::new(doors);
-    let places = Arc::new(Semaphore::new(doors.limits.connections));
     let all = u32::try_from(doors.limits.connections).unwrap_or(u32::MAX);
+    let places = Arc::new(Semaphore::new(all as usize));
     loop {
         let accepted = tokio::select! {
             _ = ending.wait_for(|&over| over) => break,
@@ -67,11 +68,10 @@ pub(crate) async fn accept(
         };
         let (doors, ending) = (Arc::clone(&doors), ending.clone());
         tokio::spawn(async move {
-            doors.connections.inc();
+            let _counted = Counted::new(&doors.connections);
             if let Err(error) = open(&doors, stream, peer.ip(), ending).await {
                 tracing::debug!(%error, "connection");
             }
-            doors.connections.dec();
             drop(place);
         });
     }
@@ -82,6 +82,22 @@ pub(crate) async fn accept(
         tracing::warn!("connections that would not end are cut");
     }
     Ok(())
+}
+
+/// An open connection in the counters, however it ends.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 async fn one(
@@ -119,7 +135,7 @@ where
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(doors.limits.header_time)
-        .max_buf_size(HEAD_BYTES.max(64 << 10))
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let over = async { ending.wait_for(|&over| over).await.is_ok() };
     let early = tokio::select! {
@@ -134,9 +150,12 @@ where
         }
     };
     let mut stream = connection.into_parts().io.into_inner();
-    stream.shutdown().await?;
-    let mut rest = stream.take(LAST_BYTES);
-    let drain = async { tokio::io::copy(&mut rest, &mut tokio::io::sink()).await };
-    let _ = timeout(LAST_READ, drain).await;
+    let last = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(LAST_BYTES);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // How it ends makes no difference any more.
+    let _ = timeout(LAST_READ, last).await;
     result.map_err(io::Error::other)
 }

@@ -41,7 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) memory_bytes: Gauge,
     waiting: Gauge,
-    answer_bytes: Gauge,
+    job_bytes: Gauge,
     keys: Gauge,
     disk_bytes: Gauge<u64, AtomicU64>,
 }
@@ -65,7 +65,7 @@ impl Metrics {
             connections: Gauge::default(),
             memory_bytes: Gauge::default(),
             waiting: Gauge::default(),
-            answer_bytes: Gauge::default(),
+            job_bytes: Gauge::default(),
             keys: Gauge::default(),
             disk_bytes: Gauge::default(),
             registry: Registry::default(),
@@ -115,10 +115,10 @@ impl Metrics {
             m.memory_bytes.clone(),
         );
         registry.register_with_unit(
-            "answers",
-            "Answers kept and expected",
+            "jobs",
+            "Inputs that wait, answers kept and expected",
             bytes(),
-            m.answer_bytes.clone(),
+            m.job_bytes.clone(),
         );
         registry.register_with_unit("key_disk", "Keys on disk", bytes(), m.disk_bytes.clone());
         registry.register("connections", "Open connections", m.connections.clone());
@@ -133,7 +133,7 @@ impl Metrics {
         self.keys.set(keys as i64);
         self.disk_bytes.set(disk);
         self.waiting.set(shared.queue.waiting() as i64);
-        self.answer_bytes.set(shared.desk.bytes() as i64);
+        self.job_bytes.set(shared.desk.bytes() as i64);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

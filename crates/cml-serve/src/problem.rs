@@ -28,7 +28,7 @@ pub(crate) enum Code {
     UnsupportedEncoding,
     QueueFull,
     CallerLimit,
-    AnswersFull,
+    MemoryFull,
     Busy,
     Internal,
     ShuttingDown,
@@ -64,7 +64,7 @@ impl Code {
             Code::UnsupportedEncoding => ("unsupported_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Code::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS),
             Code::CallerLimit => ("caller_limit", StatusCode::TOO_MANY_REQUESTS),
-            Code::AnswersFull => ("answers_full", StatusCode::TOO_MANY_REQUESTS),
+            Code::MemoryFull => ("memory_full", StatusCode::TOO_MANY_REQUESTS),
             Code::Busy => ("busy", StatusCode::TOO_MANY_REQUESTS),
             Code::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR),
             Code::ShuttingDown => ("shutting_down", StatusCode::SERVICE_UNAVAILABLE),
@@ -92,6 +92,11 @@ impl Problem {
             retry_after: None,
             close: false,
         }
+    }
+
+    /// No new work: another server may take it, or this one when it is back.
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(Code::ShuttingDown, "the server is shutting down").retry_after(5)
     }
 
     /// Says when to try again.

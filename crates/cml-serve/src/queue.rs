@@ -1,7 +1,8 @@
 //! Jobs that wait, in a line for each key pair; the lines take turns.
 
+use crate::problem::Code;
 use crate::store::KeyId;
-use crate::ticket::Ticket;
+use crate::ticket::{Outcome, Ticket};
 use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,16 @@ impl Job {
     /// Samples that are still to be run.
     pub(crate) fn left(&self) -> usize {
         self.samples.len() - self.results.len()
+    }
+}
+
+impl Drop for Job {
+    /// Whatever becomes of a job, nobody waits for it in vain.
+    fn drop(&mut self) {
+        if self.ticket.is_open() {
+            let lost = Outcome::Failed(Code::Internal, "the job was lost".to_owned());
+            self.ticket.finish(lost);
+        }
     }
 }
 
@@ -176,5 +187,82 @@ impl Inner {
             self.waiting -= before - line.jobs.len();
         }
         self.lines.retain(|line| !line.jobs.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tokens;
+    use crate::config::Limits;
+    use crate::desk::Desk;
+    use axum::http::HeaderMap;
+
+    /// A job of a key with so many samples.
+    fn job(key: u8, samples: usize) -> Job {
+        let caller = Tokens::none().caller(&HeaderMap::new(), [10, 0, 0, key].into());
+        let permit = Desk::new(&Limits::default()).admit(caller.unwrap(), 1);
+        let sample = SeededCiphertexts::from_bytes(&[0; 24], 1).unwrap();
+        Job {
+            ticket: Arc::new(Ticket::new([key; 16], permit.unwrap())),
+            model: 0,
+            key: [key; 16],
+            samples: vec![sample; samples],
+            results: Vec::new(),
+            since: Instant::now(),
+            _open: Arc::default(),
+        }
+    }
+
+    /// Key and numbers of samples of the next turn, four together.
+    fn next(queue: &Queue) -> (u8, Vec<usize>) {
+        let jobs = queue.take(|_| 4, 0, Duration::ZERO).unwrap();
+        (jobs[0].key[0], jobs.iter().map(Job::left).collect())
+    }
+
+    #[test]
+    fn lines_take_turns() {
+        let queue = Queue::new(10);
+        for (key, samples) in [(1, 1), (1, 2), (1, 3), (1, 1), (2, 1), (3, 9), (2, 1)] {
+            queue.push(job(key, samples)).unwrap();
+        }
+        assert_eq!(next(&queue), (1, vec![1, 2, 3]));
+        assert_eq!(next(&queue), (2, vec![1, 1]));
+        let long = queue.take(|_| 4, 0, Duration::ZERO).unwrap().remove(0);
+        assert_eq!((long.key[0], long.left()), (3, 9));
+        // What is left of it comes after everybody else who waits.
+        queue.push(job(4, 1)).unwrap();
+        queue.put_back(long);
+        queue.push(job(3, 1)).unwrap();
+        assert_eq!(next(&queue), (1, vec![1]));
+        assert_eq!(next(&queue), (4, vec![1]));
+        assert_eq!(next(&queue), (3, vec![9]));
+        assert_eq!(next(&queue), (3, vec![1]));
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn full_closed_and_given_up() {
+        let queue = Queue::new(2);
+        let (one, two) = (job(1, 1), job(1, 1));
+        let ticket = Arc::clone(&one.ticket);
+        queue.push(one).unwrap();
+        queue.push(two).unwrap();
+        assert_eq!(queue.push(job(1, 1)), Err(Refused::Full(2)));
+        ticket.abandon();
+        queue.push(job(2, 1)).unwrap();
+        queue.close();
+        assert_eq!(queue.push(job(2, 1)), Err(Refused::Closed));
+        assert_eq!(next(&queue), (1, vec![1]));
+        assert_eq!(next(&queue), (2, vec![1]));
+        assert!(queue.take(|_| 4, 0, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn who_ran_together_is_waited_for_but_not_long() {
+        let queue = Queue::new(2);
+        queue.push(job(1, 1)).unwrap();
+        let jobs = queue.take(|_| 4, 2, Duration::from_millis(5)).unwrap();
+        assert_eq!(jobs.len(), 1);
     }
 }

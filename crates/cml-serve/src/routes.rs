@@ -100,7 +100,7 @@ async fn observe(State(shared): State<Arc<Shared>>, request: Request, next: Next
 
 async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
     if shared.is_draining() {
-        Err(Problem::new(Code::ShuttingDown, "the server is shutting down"))
+        Err(Problem::shutting_down())
     } else {
         Ok("ok\n")
     }

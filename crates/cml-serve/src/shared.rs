@@ -78,9 +78,9 @@ impl Shared {
                     limit,
                 });
             }
-            let (needs, limit) = (model.output_file_bytes(1), limits.caller_answer_bytes());
+            let (needs, limit) = (model.job_bytes(1), limits.caller_job_bytes());
             if needs > limit {
-                return Err(ServeError::Answer {
+                return Err(ServeError::Job {
                     name: name(),
                     needs,
                     limit,
@@ -100,7 +100,11 @@ impl Shared {
             queue: Queue::new(limits.waiting),
             desk: Desk::new(&limits),
             metrics: Metrics::new(),
-            receiving: Arc::new(Semaphore::new((limits.receiving_bytes >> 10) as usize)),
+            receiving: Arc::new(Semaphore::new(
+                usize::try_from(limits.receiving_bytes >> 10)
+                    .unwrap_or(usize::MAX)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             open_jobs: Arc::default(),
             uploads: Arc::default(),
             draining: AtomicBool::new(false),

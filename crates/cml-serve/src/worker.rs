@@ -18,6 +18,8 @@ use tokio::runtime::Handle;
 
 /// Share of the time of a batch for which the next one waits for those who were in it.
 const GRACE: f64 = 0.02;
+/// Seconds after which the next key has its turn, if samples are short enough.
+const TURN: f64 = 5.0;
 const LONGEST_GRACE: Duration = Duration::from_millis(10);
 
 type Failure = (Code, String);
@@ -25,12 +27,17 @@ type Failure = (Code, String);
 /// Runs jobs until the queue is closed and empty.
 pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
     let mut cache = Cache::new(shared.limits.memory_bytes);
-    let together = |model: usize| shared.models[model].model.circuit.samples_together();
+    let together = |model: usize| {
+        let served = &shared.models[model];
+        let in_time = (TURN / served.seconds()).ceil().max(1.0) as usize;
+        served.model.circuit.samples_together().min(in_time)
+    };
     let (mut last, mut grace) = (0, Duration::ZERO);
     while let Some(jobs) = shared.queue.take(together, last, grace) {
         let Some(first) = jobs.first() else { continue };
         let (model, key) = (first.model, first.key);
         cache.retain(|key| shared.store.find(key).is_some());
+        // Those of the last job that are too many wait for the next turn.
         let samples = batch(&jobs, together(model));
         let (count, start) = (samples.len(), Instant::now());
         // A panic is a defect of the executor: it costs these jobs, not the service.

@@ -6,7 +6,7 @@ use crate::data::{DataArgs, Samples};
 use crate::exit::WorkFailed;
 use crate::folders;
 use crate::passphrase::PassphraseArgs;
-use crate::progress::key_bars;
+use crate::progress::{key_bars, waiting};
 use crate::show::{Report, hex, percent, table, timed};
 use anyhow::{Context, anyhow};
 use cml_client::{KeyStore, Options, RemoteError, Service};
@@ -29,12 +29,18 @@ pub(crate) struct Args {
     /// Token for the server [default: what CML_TOKEN holds].
     #[arg(long, global = true)]
     token: Option<String>,
+    /// File of certificates to trust instead of those of public authorities, PEM.
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Folder to keep keys in [default: cml/keys in the user's data folder].
     #[arg(long, global = true, value_name = "FOLDER")]
     keys: Option<PathBuf>,
     /// Hash or name of the model, if the server has more than one.
     #[arg(long, global = true, value_name = "HASH|NAME")]
     model: Option<String>,
+    /// Largest keys to draw for a model, in MB to upload.
+    #[arg(long, global = true, value_name = "MB", default_value_t = 1000)]
+    max_key_mb: u64,
     /// Longest wait for a result, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 3600)]
     timeout: u64,
@@ -69,8 +75,14 @@ struct PredictArgs {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let url = args.server.as_deref().context("--server URL is missing")?;
     let token = args.token.clone().or_else(|| std::env::var("CML_TOKEN").ok());
+    let roots = args.ca.as_ref().map(|path| {
+        let read = std::fs::read(path);
+        read.with_context(|| path.display().to_string())
+    });
     let options = Options {
+        roots: roots.transpose()?,
         token: token.filter(|token| !token.is_empty()),
+        max_key_bytes: args.max_key_mb.saturating_mul(1_000_000),
         timeout: Duration::from_secs(args.timeout),
         ..Options::default()
     };
@@ -116,7 +128,9 @@ fn predict(
 ) -> anyhow::Result<Report> {
     let (session, preparing) = timed(|| service.session(model, store, &mut key_bars("drawing")));
     let session = session.map_err(marked)?;
+    let progress = waiting(&format!("{} samples", samples.len()));
     let (results, asking) = timed(|| session.predict(&samples.rows));
+    progress.finish_and_clear();
     let results = results.map_err(marked)?;
     let spec = session.spec();
     let folder = store.folder_of(spec.circuit());
@@ -128,9 +142,14 @@ fn predict(
     });
     let output = &spec.outputs()[0].spec;
     let text = format!(
-        "{}\n\n{right}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
+        "{}\n\n{right}{}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
         results_table(output, &codes),
         spec.name(),
+        if spec.is_exact() {
+            ""
+        } else {
+            " (an approximate circuit)"
+        },
         service.url(),
         if session.keys().new { "drawn" } else { "reused" },
         folder.display(),

@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Serve circuits over HTTP: clients upload keys and get encrypted results. Needs no secret key and sees no data.
@@ -77,9 +76,9 @@ struct LimitArgs {
     /// Samples of one request.
     #[arg(long, default_value_t = 1024)]
     samples: u32,
-    /// Memory for answers, in MB; one caller may have a quarter.
+    /// Memory for inputs that wait and for answers, in MB; one caller may have a quarter.
     #[arg(long, default_value_t = 1024)]
-    answers: u64,
+    job_memory: u64,
     /// Seconds for which the answer of a finished job is kept.
     #[arg(long, default_value_t = 600)]
     keep: u64,
@@ -105,7 +104,7 @@ impl LimitArgs {
             waiting: self.queue,
             caller_jobs: self.caller_jobs,
             samples: self.samples.min(artifact::MAX_SAMPLES),
-            answer_bytes: megabytes(self.answers),
+            job_bytes: megabytes(self.job_memory),
             answer_time: Duration::from_secs(self.keep),
             wait: Duration::from_secs(self.wait),
             connections: self.connections.max(1),
@@ -169,25 +168,57 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 
 /// Ends with the first signal; a second one ends the process.
 fn ending() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).or_failed()?;
-    let mut interrupt = signal(SignalKind::interrupt()).or_failed()?;
+    let mut signals = Signals::new()?;
     let (first, gone) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
-        let mut first = Some(first);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            match first.take() {
-                Some(first) => drop(first.send(())),
-                None => std::process::exit(i32::from(crate::exit::FAILED)),
-            }
-        }
+        signals.next().await;
+        let _ = first.send(());
+        signals.next().await;
+        std::process::exit(i32::from(crate::exit::FAILED));
     });
     Ok(async move {
         let _ = gone.await;
     })
+}
+
+/// What asks a process to end.
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).or_failed()?,
+            interrupt: signal(SignalKind::interrupt()).or_failed()?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What asks a process to end.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 fn log(json: bool, level: LevelFilter) -> anyhow::Result<()> {

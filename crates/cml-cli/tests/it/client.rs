@@ -65,3 +65,108 @@ fn a_folder_of_keys_that_others_write_to_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("mode 777 lets others write here"), "{error}");
 }
+
+/// A world with `net.cmlc` and the clear classes of its points.
+#[cfg(feature = "serve")]
+fn compiled() -> (World, serde_json::Value) {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.json("compile net.cmlg -o net.cmlc");
+    let clear = world.json("simulate net.cmlc --data points.csv");
+    (world, clear["classes"].clone())
+}
+
+#[cfg(feature = "serve")]
+fn classes(predicted: &serde_json::Value) -> serde_json::Value {
+    let results = predicted["results"].as_array().unwrap();
+    results.iter().map(|r| r["class"].clone()).collect()
+}
+
+/// A real server and a real client, over a real connection.
+#[cfg(feature = "serve")]
+#[test]
+fn a_server_predicts_what_it_cannot_read() {
+    use crate::served::Served;
+    let (world, clear) = compiled();
+    let server = Served::start(&world, "--model net.cmlc --data server");
+    let at = format!("--server {} --keys mine", server.url);
+    let models = world.json(&format!("client models {at}"));
+    assert_eq!(models["models"][0]["name"], "small");
+
+    let first = world.json(&format!("client predict points.csv {at}"));
+    assert_eq!(classes(&first), clear);
+    assert_eq!((&first["new_keys"], &first["samples"]), (&true.into(), &4.into()));
+    let again = world.json(&format!("client predict points.csv {at} --model small"));
+    assert_eq!(
+        (classes(&again), &again["new_keys"]),
+        (clear.clone(), &false.into())
+    );
+    let folder = first["keys"].as_str().unwrap();
+    let hash = models["models"][0]["hash"].as_str().unwrap();
+    assert!(folder.ends_with(hash), "{folder}");
+    assert_eq!(
+        world.json(&format!("inspect {folder}/client.key"))["kind"],
+        "client key"
+    );
+
+    world.refused(
+        &format!("client predict points.csv {at} --model other"),
+        &["no model \"other\"", "small"],
+    );
+    // A server that forgot the keys is sent them again.
+    drop(server);
+    let server = Served::start(&world, "--model net.cmlc --data fresh --samples 1 --wait 0");
+    let at = format!("--server {} --keys mine", server.url);
+    let anew = world.json(&format!("client predict points.csv {at}"));
+    assert_eq!((classes(&anew), &anew["new_keys"]), (clear, &false.into()));
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_server_with_tokens_asks_for_one_and_keys_may_have_a_passphrase() {
+    use crate::served::Served;
+    let (world, clear) = compiled();
+    world.write("tokens", "0123456789abcdef0123456789abcdef\n");
+    world.write("pass", "correct horse\n");
+    let server = Served::start(&world, "--model net.cmlc --data server --token-file tokens");
+    let line = format!("client predict points.csv --server {} --keys mine", server.url);
+    let output = world.cml(&line);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("401 unauthorized"), "{error}");
+
+    let line = format!("{line} --token 0123456789abcdef0123456789abcdef");
+    let predicted = world.json(&format!("{line} --passphrase-file pass"));
+    assert_eq!(classes(&predicted), clear);
+    world.refused(&line, &["client.key is under a passphrase"]);
+    world.refused(
+        &format!("{line} --passphrase-file tokens"),
+        &["the passphrase is wrong"],
+    );
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_certificate_of_its_own_has_to_be_trusted() {
+    use crate::served::Served;
+    let (world, clear) = compiled();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    world.write("cert.pem", &made.cert.pem());
+    world.write("key.pem", &made.signing_key.serialize_pem());
+    let server = Served::start(
+        &world,
+        "--model net.cmlc --data server --tls-cert cert.pem --tls-key key.pem",
+    );
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let line = format!("client predict points.csv --server {} --keys mine", server.url);
+    let output = world.cml(&line);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("certificate"), "{error}");
+    let predicted = world.json(&format!("{line} --ca cert.pem"));
+    assert_eq!(classes(&predicted), clear);
+    world.refused(
+        &format!("{line} --ca points.csv"),
+        &["certificates to trust: no certificate"],
+    );
+}

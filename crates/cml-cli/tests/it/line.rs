@@ -136,6 +136,7 @@ fn help_has_an_example_for_every_command() {
         "quantize inspect analyze compile simulate export-client keygen encrypt run decrypt predict client";
     for command in commands
         .split(' ')
+        .chain(cfg!(feature = "serve").then_some("serve"))
         .chain(cfg!(feature = "train").then_some("train"))
     {
         let output = world.cml(&format!("{command} --help"));

@@ -5,6 +5,10 @@ mod client;
 mod import;
 mod line;
 mod quantize;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "serve")]
+mod served;
 mod simulate;
 #[cfg(feature = "train")]
 mod train;

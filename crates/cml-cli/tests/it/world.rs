@@ -84,6 +84,8 @@ impl World {
     fn snapshot(&self) -> Vec<(String, Vec<u8>)> {
         self.files()
             .into_iter()
+            // Folders are those of a server and of keys.
+            .filter(|name| self.path(name).is_file())
             .map(|name| (name.clone(), std::fs::read(self.path(&name)).unwrap()))
             .collect()
     }

@@ -1,0 +1,84 @@
+//! Keys in a folder.
+
+use crate::network::{hex, spec};
+use cml_client::{KeyStore, RemoteError};
+use cml_tfhe::keys::Progress;
+
+fn none(_: Progress) {}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn keys_are_drawn_once_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b");
+    let store = KeyStore::open(&path).unwrap();
+    let first = store.keys(spec("net"), &mut none).unwrap();
+    let again = KeyStore::open(&path)
+        .unwrap()
+        .keys(spec("net"), &mut none)
+        .unwrap();
+    assert!(first.new && !again.new);
+    assert_eq!(first.client.key().binding, again.client.key().binding);
+    assert_eq!(names(&path), [hex(spec("net").circuit())], "nothing else is left");
+    let keys = store.folder_of(spec("net").circuit());
+    assert_eq!(names(&keys), ["client.key", "net.cmls", "server.key"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&keys)), (0o700, 0o700));
+        assert_eq!(mode(&keys.join("client.key")), 0o600);
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o770)).unwrap();
+        let refused = store.keys(spec("net"), &mut none).map(|_| ());
+        assert!(
+            matches!(refused, Err(RemoteError::Mode { mode: 0o770, .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_without_all_of_its_files_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::open(folder.path()).unwrap();
+    let keys = store.keys(spec("net"), &mut none).unwrap();
+    for name in ["server.key", "client.key", "net.cmls"] {
+        std::fs::remove_file(keys.server_key.with_file_name(name)).unwrap();
+        let message = store
+            .keys(spec("net"), &mut none)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
+fn secret_keys_can_be_under_a_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || KeyStore::open(folder.path()).unwrap();
+    let locked = || open().with_passphrase("correct horse".to_owned().into());
+    let first = locked().keys(spec("net"), &mut none).unwrap();
+    let again = locked().keys(spec("net"), &mut none).unwrap();
+    assert_eq!(first.client.key().binding, again.client.key().binding);
+    let refused = open().keys(spec("net"), &mut none).map(|_| ());
+    assert!(
+        matches!(refused, Err(RemoteError::Passphrase { .. })),
+        "{refused:?}"
+    );
+    let wrong = open().with_passphrase("horse".to_owned().into());
+    let message = wrong
+        .keys(spec("net"), &mut none)
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("the passphrase is wrong"), "{message}");
+}

@@ -1,0 +1,294 @@
+//! Load on a real server over loopback, beside the executor alone on the same machine.
+//!
+//! ```text
+//! cargo run --release -p cml-serve --example load -- [CIRCUIT.cmlc] [--seconds N] [--json]
+//! ```
+//!
+//! Throughput at 1, 2, 8 and 64 clients, each with one sample a request and the next one as soon as the
+//! answer is there, against batches of the executor; latency of a lone request against a local run. All
+//! clients have one key. Encryption and decryption are not in the times; one result of each connection
+//! is decrypted and compared with the local one's.
+
+use cml_bitwidth::analyze;
+use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
+use cml_serve::{Config, Limits, Model, Service, Tokens};
+use cml_tfhe::keys::SeededCiphertexts;
+use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Options, Server, artifact, lower};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+const CLIENTS: [usize; 4] = [1, 2, 8, 64];
+/// Runs of one sample, local and over the server in turns.
+const LONE_RUNS: usize = 15;
+/// Samples of a batch of the executor.
+const BATCH: usize = 64;
+
+struct Args {
+    circuit: Option<PathBuf>,
+    seconds: u64,
+    json: bool,
+}
+
+fn args() -> Result<Args, Error> {
+    let mut args = Args {
+        circuit: None,
+        seconds: 20,
+        json: false,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--json" => args.json = true,
+            "--seconds" => args.seconds = words.next().ok_or("--seconds needs a number")?.parse()?,
+            other if other.starts_with('-') => return Err(format!("no option {other}").into()),
+            path => args.circuit = Some(path.into()),
+        }
+    }
+    Ok(args)
+}
+
+/// A layer of 48 neurons at 4 bits, and one of 4 outputs, of fixed weights.
+fn own_circuit() -> Result<Circuit, Error> {
+    let mut b = GraphBuilder::new("load");
+    let x = b.input("x", vec![24], InputSpec::new(1.0, 0, Interval::new(0, 3)))?;
+    let weights = |rows: usize, columns: usize| {
+        let weight = |i: usize| [1, 0, -1, 0, 0, 1, -1, 0, 0, 0, 1][(i * 7 + i / columns) % 11];
+        Tensor::new(vec![rows, columns], (0..rows * columns).map(weight).collect())
+    };
+    let acc = b.dot("fc1", x, weights(48, 24)?, vec![0; 48])?;
+    let relu = Lut::from_fn(Interval::new(-80, 80), |v| v.clamp(0, 7) / 2);
+    let act = b.lut("fc1/quant", acc, relu)?;
+    let out = b.dot("fc2", act, weights(4, 48)?, vec![0; 4])?;
+    b.output("y", out, OutputSpec::identity())?;
+    let graph = b.finish()?;
+    Ok(lower(&graph, &analyze(&graph), &Options::default())?)
+}
+
+/// One connection that is kept, and one request.
+struct Caller {
+    stream: BufReader<TcpStream>,
+    request: Vec<u8>,
+}
+
+impl Caller {
+    fn new(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        Ok(Self {
+            stream: BufReader::new(stream),
+            request: [head.as_bytes(), body].concat(),
+        })
+    }
+
+    /// Sends the request; status and body of the answer.
+    fn call(&mut self) -> Result<(u16, Vec<u8>), Error> {
+        self.stream.get_mut().write_all(&self.request)?;
+        let (mut status, mut length) = (0, 0);
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err("the server closed the connection".into());
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if let Some(rest) = line.strip_prefix("http/1.1 ") {
+                status = rest.split(' ').next().unwrap_or_default().parse()?;
+            } else if let Some(rest) = line.strip_prefix("content-length:") {
+                length = rest.trim().parse()?;
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok((status, body))
+    }
+
+    /// The results, of a server that answers at once.
+    fn results(&mut self) -> Result<Vec<u8>, Error> {
+        match self.call()? {
+            (200, body) => Ok(body),
+            (status, body) => Err(format!("status {status}: {}", String::from_utf8_lossy(&body)).into()),
+        }
+    }
+}
+
+/// Starts a server that knows the key; it ends with the process.
+fn start(circuit: &Circuit, data: PathBuf) -> Result<SocketAddr, Error> {
+    let config = Config {
+        models: vec![Model::new(circuit.clone())?],
+        data,
+        tokens: Tokens::none(),
+        limits: Limits {
+            // No request becomes a job.
+            wait: Duration::from_secs(3600),
+            ..Limits::default()
+        },
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || -> Result<(), Error> {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            let service = Service::open(config)?;
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            tell.send(listener.local_addr()?)?;
+            service.serve(listener, None, std::future::pending()).await?;
+            Ok(())
+        })
+    });
+    Ok(told.recv_timeout(Duration::from_secs(60))?)
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Samples in a second that so many clients get done, each with so many requests.
+fn throughput(address: SocketAddr, path: &str, body: &[u8], clients: usize, each: u64) -> Result<f64, Error> {
+    let mut callers = Vec::with_capacity(clients);
+    for _ in 0..clients {
+        callers.push(Caller::new(address, "POST", path, body)?);
+    }
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let client = |mut caller: Caller| {
+            scope.spawn(move || (0..each).try_for_each(|_| caller.results().map(|_| ())))
+        };
+        let clients: Vec<_> = callers.into_iter().map(client).collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().map_err(|_| "a client panicked")?)
+    })?;
+    Ok((clients as u64 * each) as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Samples and batches that the server has run.
+fn counts(address: SocketAddr) -> Result<(f64, f64), Error> {
+    let (_, text) = Caller::new(address, "GET", "/metrics", &[])?.call()?;
+    let text = String::from_utf8(text)?;
+    let count = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(Ok(0.0), |value| value.trim().parse::<f64>())
+    };
+    Ok((count("cml_samples_total ")?, count("cml_batches_total ")?))
+}
+
+fn batch(inputs: &Bound<Vec<SeededCiphertexts>>, samples: usize) -> Bound<Vec<SeededCiphertexts>> {
+    Bound {
+        binding: inputs.binding,
+        value: vec![inputs.value[0].clone(); samples],
+    }
+}
+
+fn main() -> Result<(), Error> {
+    let args = args()?;
+    let circuit = match &args.circuit {
+        Some(path) => artifact::read_circuit(path)?,
+        None => own_circuit()?,
+    };
+    let spec = ClientSpec::of(&circuit)?;
+    let (client, key) = Client::generate(spec, &mut |_| {})?;
+    let least = |shape: &[usize], lo: i64| Tensor::new(shape.to_vec(), vec![lo; shape.iter().product()]);
+    let sample: Result<Vec<Tensor>, _> = circuit
+        .inputs()
+        .iter()
+        .map(|input| least(&input.shape, input.spec.range.lo))
+        .collect();
+    let inputs = client.encrypt(&[sample?])?;
+    let server = Server::new(&circuit, &key, &mut |_| {})?;
+
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("server.key");
+    artifact::write_server_key(&file, &key)?;
+    let address = start(&circuit, folder.path().join("data"))?;
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let path = format!("/v1/keys/{}", hex(&key.binding.keys));
+    let (status, _) = Caller::new(address, "PUT", &path, &std::fs::read(&file)?)?.call()?;
+    if status != 201 {
+        return Err(format!("the key was refused with {status}").into());
+    }
+    drop(key);
+    let path = format!("/v1/models/{}/infer", hex(&inputs.binding.circuit));
+    let body = artifact::inputs_to_bytes(&inputs);
+
+    let mut lone = Caller::new(address, "POST", &path, &body)?;
+    let answer = artifact::outputs_from_bytes("answer", &lone.results()?, &circuit)?;
+    let local = server.run(&inputs, &mut |_| {})?;
+    if client.decrypt(&answer)? != client.decrypt(&local)? {
+        return Err("the server's result is not that of the local run".into());
+    }
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    for _ in 0..LONE_RUNS {
+        let start = Instant::now();
+        server.run(&inputs, &mut |_| {})?;
+        here.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        lone.results()?;
+        there.push(start.elapsed().as_secs_f64());
+    }
+    let (here, there) = (median(&mut here), median(&mut there));
+
+    let time = Duration::from_secs(args.seconds.max(1));
+    let (many, start, mut done) = (batch(&inputs, BATCH), Instant::now(), 0);
+    while done == 0 || start.elapsed() < time {
+        server.run(&many, &mut |_| {})?;
+        done += BATCH;
+    }
+    let alone = done as f64 / start.elapsed().as_secs_f64();
+    let mut rates = Vec::new();
+    for clients in CLIENTS {
+        // All clients end at about the same time, after several batches.
+        let each = (alone * time.as_secs_f64() / clients as f64).ceil() as u64;
+        let before = counts(address)?;
+        let rate = throughput(address, &path, &body, clients, each.max(3))?;
+        let after = counts(address)?;
+        let together = (after.0 - before.0) / (after.1 - before.1);
+        rates.push((clients, rate, together));
+    }
+
+    if args.json {
+        let rates: Vec<_> = rates
+            .iter()
+            .map(|(clients, rate, together)| {
+                json!({"clients": clients, "samples_a_second": rate, "share": rate / alone, "samples_a_batch": together})
+            })
+            .collect();
+        let json = json!({
+            "circuit": circuit.name(),
+            "rotations": circuit.rotation_count(),
+            "threads": std::thread::available_parallelism().map_or(1, usize::from),
+            "local_seconds": here,
+            "request_seconds": there,
+            "executor_samples_a_second": alone,
+            "server": rates,
+        });
+        println!("{json}");
+    } else {
+        println!(
+            "{}: {} blind rotations a sample",
+            circuit.name(),
+            circuit.rotation_count()
+        );
+        println!(
+            "one sample   local run {here:.4} s, request {there:.4} s ({:+.1}%)",
+            100.0 * (there / here - 1.0)
+        );
+        println!("executor     {alone:.2} samples a second in batches of {BATCH}");
+        for (clients, rate, together) in rates {
+            println!(
+                "{clients:>2} clients   {rate:.2} samples a second ({:.1}%), {together:.1} a batch",
+                100.0 * rate / alone
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Real servers, real keys, real sockets.
+
+mod api;
+mod crash;
+mod happy;
+mod http;
+mod limits;
+mod logs;
+mod process;
+mod refused;
+mod shutdown;
+mod slow;
+mod tls;
+mod world;

@@ -1,0 +1,117 @@
+//! A server in a process of its own: this program, started again as one.
+
+use crate::http::{Call, Reply};
+use crate::world::{limits, world};
+use cml_serve::{Config, Model, Service, Tokens};
+use cml_tfhe::artifact;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+const VARIABLE: &str = "CML_SERVE_TEST_FOLDER";
+
+/// Does nothing but in a process that [`Process::start`] started.
+#[test]
+fn server() {
+    if let Some(folder) = std::env::var_os(VARIABLE) {
+        serve(&PathBuf::from(folder));
+    }
+}
+
+fn serve(folder: &Path) {
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(log)
+        .init();
+    let tokens = folder.join("tokens");
+    let config = Config {
+        models: vec![
+            Model::with_estimate(artifact::read_circuit(&folder.join("net.cmlc")).unwrap(), 0.01).unwrap(),
+        ],
+        data: folder.join("data"),
+        tokens: if tokens.exists() {
+            Tokens::read(&tokens).unwrap()
+        } else {
+            Tokens::none()
+        },
+        limits: limits(),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let service = Service::open(config).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut terminate = signal(SignalKind::terminate()).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::fs::write(folder.join("address.new"), address).unwrap();
+        std::fs::rename(folder.join("address.new"), folder.join("address")).unwrap();
+        let over = async {
+            let _ = terminate.recv().await;
+        };
+        service.serve(listener, None, over).await.unwrap();
+    });
+}
+
+/// A server process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    /// Starts one on a folder, with its log in `log` and its keys in `data`.
+    pub(crate) fn start(folder: &Path) -> Self {
+        artifact::write_circuit(&folder.join("net.cmlc"), &world().circuit).unwrap();
+        let file = folder.join("address");
+        let _ = std::fs::remove_file(&file);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["process::server", "--exact", "--nocapture"])
+            .env(VARIABLE, folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let address = loop {
+            if let Ok(text) = std::fs::read_to_string(&file) {
+                break text.parse().unwrap();
+            }
+            assert!(child.try_wait().unwrap().is_none(), "the server did not start");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        Self { child, address }
+    }
+
+    pub(crate) fn send(&self, call: &Call) -> Reply {
+        call.send(self.address).unwrap()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits; whether it ended well.
+    pub(crate) fn terminate(mut self) -> bool {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
