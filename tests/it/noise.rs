@@ -82,7 +82,7 @@ fn predicted(circuit: &Circuit, variance_factor: f64) -> Vec<f64> {
                 assert!(period.is_multiple_of(scale), "{demand:?}");
                 (demand.rotations.len(), period / scale)
             }
-            Reader::Client => (circuit.output_count(), 1),
+            Reader::Client { .. } => (circuit.output_count(), 1),
         };
         assert!(period.is_power_of_two(), "{demand:?}");
         // Near enough: log p moves like z^2, by a little less in fact.

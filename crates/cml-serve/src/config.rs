@@ -2,7 +2,7 @@
 
 use crate::{ServeError, Tokens, hex};
 use bytes::Bytes;
-use cml_tfhe::{Circuit, ClientSpec, Parameters, Plan, ServedCircuit, artifact};
+use cml_tfhe::{Circuit, ClientSpec, Interface as _, Parameters, Plan, ServedCircuit, artifact};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,9 +78,10 @@ impl Model {
 
     /// Bytes of a file with the results of so many samples.
     pub(crate) fn output_file_bytes(&self, samples: u64) -> u64 {
-        let count = self.circuit.circuit().output_count() as u64;
-        let each = self.parameters().ciphertext_bytes().saturating_mul(count);
-        each.saturating_mul(samples).saturating_add(FRAME + BINDING + 4)
+        self.circuit
+            .output_bytes()
+            .saturating_mul(samples)
+            .saturating_add(FRAME + BINDING + 4)
     }
 
     /// Bytes that a job of so many samples has in memory: inputs, and then the answer beside them.
@@ -88,7 +89,10 @@ impl Model {
         let inputs = self
             .input_file_bytes(samples)
             .saturating_add(samples.saturating_mul(SAMPLE));
-        self.output_file_bytes(samples).saturating_add(inputs)
+        // Results are rounded to fewer bytes a word only in the file.
+        let count = self.circuit.output_count() as u64;
+        let results = self.parameters().ciphertext_bytes().saturating_mul(count);
+        results.saturating_mul(samples).saturating_add(inputs)
     }
 }
 

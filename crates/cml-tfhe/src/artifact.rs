@@ -84,7 +84,7 @@ pub const INPUTS: Kind = Kind {
 pub const OUTPUTS: Kind = Kind {
     tag: *b"CTOU",
     name: "encrypted output",
-    version: 1,
+    version: 2,
     max_payload: 1 << 34,
 };
 
@@ -356,8 +356,9 @@ fn outputs_from_payload(
 ) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
     let (binding, rest) = split(name, OUTPUTS, circuit, payload)?;
     let count = circuit.output_count();
-    let each = circuit.parameters().ciphertext_bytes() as usize * count;
-    let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters(), count);
+    let each = circuit.output_bytes() as usize;
+    let word_bytes = circuit.output_word_bytes();
+    let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters(), word_bytes, count);
     let samples = samples(name, OUTPUTS, rest, each)?.map(read);
     Ok(Bound {
         binding,
@@ -369,7 +370,7 @@ fn outputs_from_payload(
 
 /// Bytes of a file of encrypted results of so many samples.
 pub fn outputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
-    let each = circuit.parameters().ciphertext_bytes() * circuit.output_count() as u64;
+    let each = circuit.output_bytes();
     (container::HEADER + PREFIX + 4) as u64 + each.saturating_mul(samples as u64)
 }
 

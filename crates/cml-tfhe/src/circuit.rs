@@ -121,6 +121,8 @@ pub struct Circuit {
 pub(crate) struct Body {
     /// The key that all inputs are under. Rows of inputs under the small key read nothing else.
     pub(crate) input_key: LweKey,
+    /// Bytes to which each word of a result is rounded: as few as the budget allows.
+    pub(crate) output_word_bytes: u32,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) layers: Vec<String>,
     pub(crate) inputs: Vec<CircuitInput>,
@@ -173,6 +175,11 @@ impl Circuit {
     /// The key that inputs are encrypted under.
     pub fn input_key(&self) -> LweKey {
         self.body.input_key
+    }
+
+    /// Bytes to which each word of a result is rounded, 1 to 8.
+    pub fn output_word_bytes(&self) -> u32 {
+        self.body.output_word_bytes
     }
 
     /// Whether a row reads inputs under the small key, so that a rotation on it needs no keyswitch.
@@ -318,7 +325,7 @@ impl Circuit {
             .demands()
             .iter()
             .map(|d| {
-                let rows = if d.requirement.reader == Reader::Client {
+                let rows = if d.rotations.is_empty() {
                     self.output_count()
                 } else {
                     d.rotations.len()
@@ -440,7 +447,8 @@ impl Body {
             .iter()
             .flat_map(|o| o.rows.iter().map(|r| (r, o.slack)))
         {
-            ask(row, 1, Reader::Client, slack, 1, None);
+            let word_bytes = self.output_word_bytes;
+            ask(row, 1, Reader::Client { word_bytes }, slack, 1, None);
         }
         demands
     }

@@ -59,11 +59,12 @@ impl fmt::Display for Circuit {
             let encodings = output.rows.iter().map(|r| r.encoding).collect();
             writeln!(
                 f,
-                "output     {} {:?} {}, {}",
+                "output     {} {:?} {}, {}, words of {} bytes",
                 output.name,
                 output.shape,
                 self.domains(encodings),
-                exactness(&output.slack.to_string())
+                exactness(&output.slack.to_string()),
+                self.output_word_bytes()
             )?;
         }
         Ok(())

@@ -128,6 +128,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[
     }
     Body {
         input_key: LweKey::Big,
+        output_word_bytes: 8,
         encodings: plan.list,
         layers: program.layers.clone(),
         inputs: circuit_inputs,

@@ -22,6 +22,17 @@ pub trait Interface {
 
     /// Number of encrypted output values of one sample.
     fn output_count(&self) -> usize;
+
+    /// Bytes to which each word of an encrypted output is rounded, 1 to 8.
+    fn output_word_bytes(&self) -> u32;
+
+    /// Bytes of the encrypted outputs of one sample.
+    fn output_bytes(&self) -> u64 {
+        let each = self
+            .parameters()
+            .rounded_ciphertext_bytes(self.output_word_bytes());
+        each.saturating_mul(self.output_count() as u64)
+    }
 }
 
 /// How the values of some wires, and all rows that read them, lie on the torus.

@@ -1,9 +1,9 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
-use crate::circuit::{Body, Circuit, Lookup};
+use crate::circuit::{Body, Circuit, Demand, Lookup};
 use crate::encode::{Layout, encode};
 use crate::keys::LweKey;
-use crate::noise::Requirement;
+use crate::noise::{self, Reader, Requirement};
 use crate::optimizer::{Choice, Goal, SearchError, search};
 use crate::program::{PassReport, Program, Settings, optimize};
 use crate::table;
@@ -199,7 +199,22 @@ fn choose(body: &mut Body, goal: &Goal) -> Result<Choice, SearchError> {
             body.levels[level].rotations[index].extension = extension;
         }
     }
+    body.output_word_bytes = fewest_bytes(&demands, &choice, goal);
     Ok(choice)
+}
+
+/// Bytes a word to which results can be rounded within the budget.
+fn fewest_bytes(demands: &[Demand], choice: &Choice, goal: &Goal) -> u32 {
+    let enough = |&word_bytes: &u32| {
+        let outputs = demands.iter().filter(|d| d.rotations.is_empty());
+        let reader = Reader::Client { word_bytes };
+        let mut rounded = outputs.map(|d| Requirement {
+            reader,
+            ..d.requirement
+        });
+        rounded.all(|r| noise::log2_p_fail(&choice.parameters, 1, &r) <= goal.budget_log2)
+    };
+    (1..8).find(enough).unwrap_or(8)
 }
 
 fn too_wide(body: &Body, source: SearchError) -> LowerError {

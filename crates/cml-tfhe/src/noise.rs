@@ -44,8 +44,11 @@ pub enum Source {
 pub enum Reader {
     /// A lookup: keyswitch, modulus switch and the boxes of the table add to the error.
     Lookup,
-    /// The client, who decrypts it as it is.
-    Client,
+    /// The client, who decrypts it rounded to so many bytes a word, 1 to 8.
+    Client {
+        /// Bytes a word.
+        word_bytes: u32,
+    },
 }
 
 /// What some linear combinations ask of the parameters.
@@ -199,6 +202,16 @@ fn modulus_switch_variance_from(parameters: &Parameters, extension: u32, modulus
     .0
 }
 
+/// Variance added by rounding a ciphertext under the big key to so many bytes a word, centred: each of the
+/// `k N` elements of the mask meets the variance of a binary key, 1/4, and the body itself. 0 for 8 bytes.
+pub fn rounding_variance(parameters: &Parameters, word_bytes: u32) -> f64 {
+    if word_bytes >= 8 {
+        return 0.0;
+    }
+    let step = modulus(16 * word_bytes).recip();
+    step / 12.0 * (f64::from(parameters.big_dimension()) / 4.0 + 1.0)
+}
+
 /// Factor on the variance of a blind rotation wherever a failure probability
 /// is promised: the Fourier plan and the weight of the key move the true
 /// variance by up to this much (see [`lookup_variance`]).
@@ -230,7 +243,7 @@ fn variance_through(
     };
     let linear = (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2);
     match requirement.reader {
-        Reader::Client => linear,
+        Reader::Client { word_bytes } => linear + rounding_variance(parameters, word_bytes),
         Reader::Lookup => {
             let keyswitch = match requirement.source {
                 Source::FreshSmall => 0.0,
@@ -259,7 +272,7 @@ pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
     let half_step = 0.25 * scale as f64 / period as f64;
     let scaled_size = u128::from(table_size) * u128::from(scale);
     match requirement.reader {
-        Reader::Client => (2 * requirement.slack + 1) as f64 * half_step,
+        Reader::Client { .. } => (2 * requirement.slack + 1) as f64 * half_step,
         Reader::Lookup if period == 0 || 2 * u128::from(period) > scaled_size => 0.0,
         Reader::Lookup => {
             let period = 2 * u128::from(period);

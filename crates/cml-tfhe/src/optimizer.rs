@@ -257,7 +257,8 @@ impl Candidate {
         };
         let added = match requirement.reader {
             Reader::Lookup if requirement.source != Source::FreshSmall => self.keyswitch,
-            Reader::Lookup | Reader::Client => 0.0,
+            Reader::Lookup => 0.0,
+            Reader::Client { word_bytes } => noise::rounding_variance(&self.parameters, word_bytes),
         };
         let alike = match requirement.source {
             Source::Fresh | Source::FreshSmall => 0.0,
@@ -272,14 +273,14 @@ impl Candidate {
         let switch = match requirement.reader {
             // Its variance shrinks with the square of the table, but for rounding modulo 2^32.
             Reader::Lookup => self.modulus_switch / f64::from(extension).powi(2),
-            Reader::Client => 0.0,
+            Reader::Client { .. } => 0.0,
         };
         margin > deviations * (self.before(requirement) + switch).sqrt() * (1.0 + 1e-6)
     }
 
     /// Fewest polynomials that leave enough margin.
     fn extension(&self, requirement: &Requirement, deviations: f64) -> Option<u32> {
-        if requirement.reader == Reader::Client {
+        if matches!(requirement.reader, Reader::Client { .. }) {
             return self.meets(requirement, 1, deviations).then_some(1);
         }
         // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).

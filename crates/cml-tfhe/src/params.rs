@@ -278,6 +278,11 @@ impl Parameters {
         8 * (u64::from(self.big_dimension()) + 1)
     }
 
+    /// Bytes of one ciphertext under the big key, rounded to so many bytes a word.
+    pub fn rounded_ciphertext_bytes(&self, word_bytes: u32) -> u64 {
+        u64::from(word_bytes) * (u64::from(self.big_dimension()) + 1)
+    }
+
     /// Bytes of `count` freshly encrypted values: one seed, one body each.
     ///
     /// Saturates for a `count` that no memory holds.

@@ -3,6 +3,7 @@
 use crate::circuit::{Circuit, Demand};
 use crate::cost::{CostModel, LookupCost};
 use crate::exec::{self, Load, Schedule, most_lanes};
+use crate::interface::Interface;
 use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Goal, Objective, search};
 use crate::params::Parameters;
@@ -111,7 +112,7 @@ impl Plan {
         }
         let layers = layers(circuit, &demands, &each, seconds);
         let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
-        let output_bytes = parameters.ciphertext_bytes() * circuit.output_count() as u64;
+        let output_bytes = circuit.output_bytes();
         Self {
             threads,
             layers,

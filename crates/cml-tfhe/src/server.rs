@@ -129,6 +129,10 @@ impl Interface for ServedCircuit {
     fn output_count(&self) -> usize {
         self.circuit.output_count()
     }
+
+    fn output_word_bytes(&self) -> u32 {
+        self.circuit.output_word_bytes()
+    }
 }
 
 /// A circuit with the evaluation keys of one client.
@@ -246,17 +250,13 @@ impl Server {
             first += count;
         }
         let rows: Vec<&Row> = self.circuit.outputs().iter().flat_map(|o| &o.rows).collect();
-        wires
-            .iter()
-            .map(|wires| {
-                self.rows(
-                    &rows
-                        .iter()
-                        .map(|&row| (wires.as_slice(), row, 1))
-                        .collect::<Vec<_>>(),
-                )
-            })
-            .collect()
+        let word_bytes = self.circuit.output_word_bytes();
+        let outputs = |wires: &Vec<Ciphertext>| {
+            let rows: Vec<_> = rows.iter().map(|&row| (wires.as_slice(), row, 1)).collect();
+            let results = self.rows(&rows)?.into_iter();
+            Ok(results.map(|result| result.rounded(word_bytes)).collect())
+        };
+        wires.iter().map(outputs).collect()
     }
 
     /// Rows on their wires, each times its scale.

@@ -35,6 +35,8 @@ struct Sampler {
     rng: ChaCha8Rng,
     fresh: Normal<f64>,
     lookup: Normal<f64>,
+    /// Of results.
+    rounding: Normal<f64>,
     /// [`noise::alike_share`].
     alike_share: f64,
     standard: Normal<f64>,
@@ -57,6 +59,7 @@ impl Sampler {
                 LweKey::Small => noise::fresh_small_variance(p),
             }),
             lookup: normal(noise::lookup_variance(p)),
+            rounding: normal(noise::rounding_variance(p, circuit.output_word_bytes())),
             alike_share: noise::alike_share(p),
             standard: normal(1.0),
             switches: circuit
@@ -163,7 +166,9 @@ impl<'c> Simulator<'c> {
         let mut results = Vec::with_capacity(circuit.outputs().len());
         for output in circuit.outputs() {
             let decode = |(row, shift): (&crate::circuit::Row, &i64)| {
-                let steps = nearest_value(row_phase(circuit, row, &wires), circuit.step(row.encoding));
+                let rounding = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.rounding));
+                let phase = row_phase(circuit, row, &wires).wrapping_add(rounding);
+                let steps = nearest_value(phase, circuit.step(row.encoding));
                 circuit.output_value(output, row, steps) + shift
             };
             let data = output.rows.iter().zip(&output.shifts).map(decode).collect();

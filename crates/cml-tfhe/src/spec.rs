@@ -27,6 +27,7 @@ pub struct ClientSpec {
     inference_log2: f64,
     exact: bool,
     input_key: LweKey,
+    output_word_bytes: u32,
     encodings: Vec<Encoding>,
     inputs: Vec<CircuitInput>,
     outputs: Vec<SpecOutput>,
@@ -187,6 +188,10 @@ impl ClientSpec {
                 return fail("probability", i, why);
             }
         }
+        if !(1..=8).contains(&self.output_word_bytes) {
+            let why = format!("{} bytes a word, needs 1 to 8", self.output_word_bytes);
+            return fail("interface", 0, why);
+        }
         if self.inputs.is_empty() || self.outputs.is_empty() {
             return fail("interface", 0, "needs an input and an output".to_owned());
         }
@@ -261,6 +266,10 @@ impl Interface for ClientSpec {
 
     fn output_count(&self) -> usize {
         self.outputs.iter().map(|o| o.encodings.len()).sum()
+    }
+
+    fn output_word_bytes(&self) -> u32 {
+        self.output_word_bytes
     }
 }
 

@@ -76,6 +76,9 @@ impl Circuit {
                 "is under the small key, and a row reads more than such inputs",
             );
         }
+        if !(1..=8).contains(&self.body.output_word_bytes) {
+            return fail("output", 0, "words have 1 to 8 bytes");
+        }
         let mut reach = Reach::new(ranges);
         let tables: Vec<Option<Interval>> = self
             .body

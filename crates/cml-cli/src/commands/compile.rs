@@ -12,7 +12,8 @@ use cml_tfhe::circuit::Rotation;
 use cml_tfhe::cost::CostModel;
 use cml_tfhe::optimizer::{Goal, Objective};
 use cml_tfhe::{
-    Circuit, Noise, Options, Parameters, PassReport, Simulator, artifact, lower_reported, lower_tuned, one_in,
+    Circuit, Interface, Noise, Options, Parameters, PassReport, Simulator, artifact, lower_reported,
+    lower_tuned, one_in,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -135,7 +136,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let cost = |r: &Rotation| options.goal.cost.lookup(p, r.extension).total_ns();
     let predicted = circuit.rotations().map(cost).sum::<f64>() / 1e9;
     let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
-    let output_bytes = p.ciphertext_bytes() * circuit.output_count() as u64;
+    let output_bytes = circuit.output_bytes();
     let text = format!(
         "{}{circuit}{}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
          predicted  {:.2} s on one thread, {} lookups of {} blind rotations\nwrote {} ({})",

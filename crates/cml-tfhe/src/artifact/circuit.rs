@@ -84,4 +84,8 @@ impl Interface for Circuit {
     fn output_count(&self) -> usize {
         Circuit::output_count(self)
     }
+
+    fn output_word_bytes(&self) -> u32 {
+        Circuit::output_word_bytes(self)
+    }
 }

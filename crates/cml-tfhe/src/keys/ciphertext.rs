@@ -23,6 +23,8 @@ pub enum LweKey {
 pub struct Ciphertext {
     lwe: LweCiphertextOwned<u64>,
     key: LweKey,
+    /// Bytes of each word, from the highest on, beyond which all are zero.
+    word_bytes: u32,
 }
 
 impl Ciphertext {
@@ -38,6 +40,7 @@ impl Ciphertext {
         Self {
             lwe: LweCiphertextOwned::from_container(words, modulus64()),
             key,
+            word_bytes: 8,
         }
     }
 
@@ -51,6 +54,28 @@ impl Ciphertext {
 
     pub(crate) fn words_mut(&mut self) -> &mut [u64] {
         self.lwe.as_mut()
+    }
+
+    /// Rounded to so many bytes a word, 1 to 8; centred, like the modulus switch: half of what the mask
+    /// is rounded by, which is what a binary key makes of it in the mean, is taken off the body.
+    pub(crate) fn rounded(mut self, word_bytes: u32) -> Self {
+        if word_bytes >= 8 {
+            return self;
+        }
+        let bits = 64 - 8 * word_bytes.max(1);
+        let nearest = |word: u64| word.wrapping_add(1 << (bits - 1)) >> bits << bits;
+        let mut errors = 0_i128;
+        let words = self.words_mut();
+        if let Some((body, mask)) = words.split_last_mut() {
+            for word in mask {
+                let rounded = nearest(*word);
+                errors += i128::from(rounded.wrapping_sub(*word) as i64);
+                *word = rounded;
+            }
+            *body = nearest(body.wrapping_add((errors >> 1) as u64));
+        }
+        self.word_bytes = word_bytes.max(1);
+        self
     }
 
     /// Which key it is under.
@@ -70,6 +95,7 @@ impl Ciphertext {
 
     /// Adds `weight` times the words of another one of the same dimension.
     pub(crate) fn add_multiple(&mut self, words: &[u64], weight: i64) {
+        self.word_bytes = 8;
         for (sum, word) in self.words_mut().iter_mut().zip(words) {
             *sum = sum.wrapping_add(word.wrapping_mul(weight as u64));
         }
@@ -169,7 +195,7 @@ impl SeededCiphertexts {
     }
 }
 
-/// Writes mask and body of each ciphertext.
+/// Writes mask and body of each ciphertext, of each word the bytes that there are.
 pub fn ciphertexts_to_bytes(ciphertexts: &[Ciphertext]) -> Vec<u8> {
     let words: usize = ciphertexts
         .iter()
@@ -177,12 +203,12 @@ pub fn ciphertexts_to_bytes(ciphertexts: &[Ciphertext]) -> Vec<u8> {
         .sum();
     let mut out = Vec::with_capacity(8 * words);
     for ciphertext in ciphertexts {
-        bytes::put_u64(&mut out, ciphertext.words());
+        bytes::put_high_bytes(&mut out, ciphertext.words(), ciphertext.word_bytes as usize);
     }
     out
 }
 
-/// Reads exactly `count` ciphertexts of these parameters.
+/// Reads exactly `count` ciphertexts of these parameters, with so many bytes a word, 1 to 8.
 ///
 /// # Errors
 ///
@@ -191,13 +217,20 @@ pub fn ciphertexts_to_bytes(ciphertexts: &[Ciphertext]) -> Vec<u8> {
 pub fn ciphertexts_from_bytes(
     bytes: &[u8],
     parameters: &Parameters,
+    word_bytes: u32,
     count: usize,
 ) -> Result<Vec<Ciphertext>, KeyError> {
     parameters.validate()?;
-    let each = parameters.ciphertext_bytes();
+    let word_bytes = word_bytes.clamp(1, 8);
+    let each = parameters.rounded_ciphertext_bytes(word_bytes);
     bytes::check_length("encrypted output", bytes, each.saturating_mul(count as u64))?;
-    let words = bytes.chunks_exact(each as usize);
-    Ok(words
-        .map(|words| Ciphertext::from_words(LweKey::Big, bytes::get_u64(words)))
-        .collect())
+    let read = |words| {
+        let words = bytes::get_high_bytes(words, word_bytes as usize);
+        let ciphertext = Ciphertext::from_words(LweKey::Big, words);
+        Ciphertext {
+            word_bytes,
+            ..ciphertext
+        }
+    };
+    Ok(bytes.chunks_exact(each as usize).map(read).collect())
 }

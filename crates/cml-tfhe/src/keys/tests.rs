@@ -54,7 +54,7 @@ fn values_come_back() {
         ciphertexts.iter().map(value).collect()
     };
     let bytes = ciphertexts_to_bytes(&sent(LweKey::Big));
-    let received = ciphertexts_from_bytes(&bytes, &parameters(), values.len()).expect("own bytes");
+    let received = ciphertexts_from_bytes(&bytes, &parameters(), 8, values.len()).expect("own bytes");
     assert_eq!(read(&received), values);
     assert_eq!(read(&sent(LweKey::Small)), values);
     assert!(
@@ -80,6 +80,38 @@ fn fresh_noise_is_as_modelled() {
         let ratio = sum / samples as f64 / model;
         // TUniform has flat tails: the relative deviation of the estimate is sqrt(4/5 / samples) < 1%.
         assert!((ratio - 1.0).abs() < 0.03, "{key:?}: measured / model = {ratio}");
+    }
+}
+
+#[test]
+fn rounded_results_have_the_noise_of_the_model() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let samples = 8000;
+    let values = vec![(1, 1 << 60); samples];
+    for word_bytes in [2, 3] {
+        let rounded: Vec<Ciphertext> = client
+            .insecure_encrypt(&values, 2)
+            .into_iter()
+            .map(|c| c.rounded(word_bytes))
+            .collect();
+        let bytes = ciphertexts_to_bytes(&rounded);
+        let each = parameters().rounded_ciphertext_bytes(word_bytes);
+        assert_eq!(bytes.len() as u64, samples as u64 * each);
+        let read = ciphertexts_from_bytes(&bytes, &parameters(), word_bytes, samples);
+        assert_eq!(read.as_ref(), Ok(&rounded));
+        let error = |c: &Ciphertext| {
+            let phase = client.phase(c).expect("own ciphertext").wrapping_sub(1 << 60);
+            (phase as i64 as f64 / 64.0_f64.exp2()).powi(2)
+        };
+        let sum: f64 = rounded.iter().map(error).sum();
+        let model = crate::noise::rounding_variance(&parameters(), word_bytes)
+            + crate::noise::fresh_variance(&parameters());
+        let ratio = sum / samples as f64 / model;
+        // The key of this seed has about half its bits set; the deviation of the estimate is 1.6%.
+        assert!(
+            (ratio - 1.0).abs() < 0.05,
+            "{word_bytes} bytes: measured / model = {ratio}"
+        );
     }
 }
 
@@ -215,12 +247,12 @@ fn bad_ciphertexts_are_refused() {
         "encrypted input has 32 bytes, the parameters ask for 18446744073709551615"
     );
     let plain = ciphertexts_to_bytes(&sent.expand(&parameters(), LweKey::Big));
-    let error = message(ciphertexts_from_bytes(&plain[8..], &parameters(), 2));
+    let error = message(ciphertexts_from_bytes(&plain[8..], &parameters(), 8, 2));
     assert_eq!(
         error,
         "encrypted output has 16392 bytes, the parameters ask for 16400"
     );
-    assert!(ciphertexts_from_bytes(&plain, &parameters(), usize::MAX).is_err());
+    assert!(ciphertexts_from_bytes(&plain, &parameters(), 8, usize::MAX).is_err());
 
     let other = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
     let foreign = &sent.expand(&other, LweKey::Big)[0];

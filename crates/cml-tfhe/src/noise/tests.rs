@@ -175,7 +175,7 @@ fn margin_is_the_smallest_distance_to_a_rounded_change() {
         }
     }
     let client = Requirement {
-        reader: Reader::Client,
+        reader: Reader::Client { word_bytes: 8 },
         ..requirement(5, 1)
     };
     let slack = Requirement {
@@ -197,7 +197,7 @@ fn sources_and_readers_differ_as_they_should() {
         ..lookup
     };
     let client = Requirement {
-        reader: Reader::Client,
+        reader: Reader::Client { word_bytes: 8 },
         ..lookup
     };
     assert!(log2_p_fail(&parameters, 1, &fresh) < log2_p_fail(&parameters, 1, &lookup));

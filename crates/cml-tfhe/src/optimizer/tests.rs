@@ -142,7 +142,7 @@ fn noise_without_bound_is_refused() {
 #[test]
 fn reading_by_the_client_alone_asks_little() {
     let output = Requirement {
-        reader: Reader::Client,
+        reader: Reader::Client { word_bytes: 8 },
         ..requirement(1 << 20, 200)
     };
     let choice = search(&goal(-40.0), &[(output, 1)]).expect("servable");

@@ -43,6 +43,7 @@ impl ClientSpec {
             inference_log2: circuit.inference_log2_p_fail().max(LEAST_LOG2),
             exact: circuit.is_exact(),
             input_key: circuit.input_key(),
+            output_word_bytes: circuit.output_word_bytes(),
             encodings: used.encodings,
             inputs,
             outputs,
