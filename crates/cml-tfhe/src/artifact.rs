@@ -49,7 +49,7 @@ pub const CIRCUIT: Kind = Kind {
 pub const SPEC: Kind = Kind {
     tag: *b"SPEC",
     name: "client spec",
-    version: 1,
+    version: 2,
     max_payload: 1 << 26,
 };
 /// `client.key`.
