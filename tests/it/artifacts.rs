@@ -414,7 +414,8 @@ proptest! {
 
     #[test]
     fn random_payloads_with_a_valid_frame_never_panic(
-        payload in prop::collection::vec(any::<u8>(), 0..300), bound in any::<bool>(),
+        // Shorter than a secret key: any bits of that length are one.
+        payload in prop::collection::vec(any::<u8>(), 0..150), bound in any::<bool>(),
     ) {
         let bench = Bench::new();
         for artifact in artifacts() {

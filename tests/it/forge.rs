@@ -3,6 +3,7 @@
 
 use cml_tfhe::artifact::{CIRCUIT, SPEC, circuit_to_bytes, spec_to_bytes};
 use cml_tfhe::circuit::{CircuitInput, CircuitOutput, Encoding, Level};
+use cml_tfhe::keys::LweKey;
 use cml_tfhe::{Circuit, ClientSpec, Parameters, SpecOutput};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub(crate) struct OpenCircuit {
     pub(crate) graph_hash: [u8; 32],
     pub(crate) parameters: Parameters,
     pub(crate) budget_log2: f64,
+    pub(crate) input_key: LweKey,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) layers: Vec<String>,
     pub(crate) inputs: Vec<CircuitInput>,
@@ -51,6 +53,7 @@ pub(crate) struct OpenSpec {
     pub(crate) budget_log2: f64,
     pub(crate) inference_log2: f64,
     pub(crate) exact: bool,
+    pub(crate) input_key: LweKey,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) inputs: Vec<CircuitInput>,
     pub(crate) outputs: Vec<SpecOutput>,

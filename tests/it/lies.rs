@@ -135,6 +135,18 @@ fn tables_that_cannot_be_read_are_refused() {
     refused("is wider than a plateau", |c| {
         c.levels[0].rotations[0].slack = 1000
     });
+    for scale in [0, 1 << 50, u64::MAX] {
+        refused("does not fit in a half period of", |c| {
+            c.levels[0].rotations[0].scale = scale
+        });
+    }
+    // One step more from one value to the next leaves too few of them.
+    refused("table needs a half period of", |c| {
+        let r = &mut c.levels[0].rotations[0];
+        let table = &c.tables[r.lookups[0].table as usize];
+        let period = c.encodings[r.row.encoding as usize].half_period;
+        r.scale = period / cml_tfhe::table::half_period(table) + 1;
+    });
 }
 
 #[test]

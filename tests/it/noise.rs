@@ -50,11 +50,11 @@ fn digits(b: &mut GraphBuilder, count: usize, top: i64) -> cml_ir::NodeId {
         .unwrap()
 }
 
-/// `count` lookups on fresh encryptions of 17 values.
+/// `count` lookups on fresh encryptions of 257 values.
 fn one_level(count: usize) -> Graph {
     let mut b = GraphBuilder::new("one_level");
-    let x = digits(&mut b, count, 16);
-    let y = b.lut("act", x, permutation(17)).unwrap();
+    let x = digits(&mut b, count, 256);
+    let y = b.lut("act", x, permutation(257)).unwrap();
     b.output("y", y, OutputSpec::identity()).unwrap();
     b.finish().unwrap()
 }
@@ -77,7 +77,11 @@ fn two_levels() -> Graph {
 fn predicted(circuit: &Circuit, variance_factor: f64) -> Vec<f64> {
     let each = circuit.demands().into_iter().flat_map(|demand| {
         let (count, period) = match demand.requirement.reader {
-            Reader::Lookup => (demand.rotations.len(), demand.requirement.half_period),
+            Reader::Lookup => {
+                let (period, scale) = (demand.requirement.half_period, demand.requirement.scale);
+                assert!(period.is_multiple_of(scale), "{demand:?}");
+                (demand.rotations.len(), period / scale)
+            }
             Reader::Client => (circuit.output_count(), 1),
         };
         assert!(period.is_power_of_two(), "{demand:?}");

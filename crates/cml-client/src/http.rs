@@ -98,6 +98,11 @@ impl Http {
         &self.base
     }
 
+    /// How long a server that is busy, or gone, is asked again.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The answer, of at most `limit` bytes. A server that is busy is asked again.
     pub(crate) fn ask(&self, request: Request<'_>, path: &str, limit: u64) -> Result<Answer, RemoteError> {
         let start = Instant::now();

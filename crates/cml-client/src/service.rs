@@ -186,57 +186,74 @@ impl Service {
         }
     }
 
-    /// Sends encrypted samples and waits for the encrypted results, of at most `limit` bytes;
-    /// `None` if the server does not have the keys.
+    /// Sends encrypted samples and waits for the encrypted results, of at most `limit` bytes.
     pub(crate) fn infer(
         &self,
         circuit: &[u8; 32],
         inputs: &[u8],
         limit: u64,
-    ) -> Result<Option<Vec<u8>>, RemoteError> {
+    ) -> Result<Outcome, RemoteError> {
         let path = format!("/v1/models/{}/infer", to_hex(circuit));
         let answer = self
             .http
             .ask(Request::Post(inputs), &path, limit.max(NOTE_BYTES))?;
         match answer.status {
-            200 => Ok(Some(within(answer, limit)?)),
-            202 => self.wait_for(answer, limit).map(Some),
-            404 if answer.error().0 == "unknown_key" => Ok(None),
+            200 => within(answer, limit),
+            202 => self.wait_for(answer, limit),
+            404 if answer.error().0 == "unknown_key" => Ok(Outcome::UnknownKey),
             _ => Err(answer.refusal()),
         }
     }
 
-    /// Asks for the results of a job until they are there.
-    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Vec<u8>, RemoteError> {
+    /// Asks for the results of a job until they are there. A server that goes away is given time
+    /// to come back.
+    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Outcome, RemoteError> {
         let job = match serde_json::from_slice::<JobNote>(&accepted.body) {
             Ok(JobNote { job }) if is_job(&job) => job,
             _ => return Err(accepted.nonsense("names no job")),
         };
         let path = format!("/v1/jobs/{job}");
-        let (start, mut pause) = (Instant::now(), FIRST_POLL);
+        let (start, mut heard, mut pause) = (Instant::now(), Instant::now(), FIRST_POLL);
         loop {
             sleep(pause);
-            let answer = self.http.ask(Request::Get, &path, limit.max(NOTE_BYTES))?;
+            pause = (pause * 3 / 2).min(LAST_POLL);
+            let answer = match self.http.ask(Request::Get, &path, limit.max(NOTE_BYTES)) {
+                Ok(answer) => answer,
+                Err(RemoteError::Connection { .. }) if heard.elapsed() < self.http.patience() => continue,
+                Err(error) => return Err(error),
+            };
+            heard = Instant::now();
             match answer.status {
                 200 => return within(answer, limit),
-                202 if start.elapsed() < self.timeout => pause = (pause * 3 / 2).min(LAST_POLL),
+                202 if start.elapsed() < self.timeout => {}
                 202 => {
                     let seconds = start.elapsed().as_secs();
                     return Err(RemoteError::Timeout { job, seconds });
                 }
+                404 if answer.error().0 == "unknown_job" => return Ok(Outcome::LostJob),
                 _ => return Err(answer.refusal()),
             }
         }
     }
 }
 
+/// What becomes of encrypted samples.
+pub(crate) enum Outcome {
+    /// Encrypted results.
+    Results(Vec<u8>),
+    /// The server does not have the keys.
+    UnknownKey,
+    /// The server took the work, and does not know of it any more.
+    LostJob,
+}
+
 /// A body that is no longer than results can be.
-fn within(answer: Answer, limit: u64) -> Result<Vec<u8>, RemoteError> {
+fn within(answer: Answer, limit: u64) -> Result<Outcome, RemoteError> {
     let has = answer.body.len() as u64;
     if has > limit {
         return Err(answer.nonsense(format!("has {has} bytes, limit {limit}")));
     }
-    Ok(answer.body)
+    Ok(Outcome::Results(answer.body))
 }
 
 /// A job's name becomes part of a path.

@@ -2,7 +2,7 @@
 
 use crate::error::RemoteError;
 use crate::prediction::Prediction;
-use crate::service::Service;
+use crate::service::{Outcome, Service};
 use crate::store::Keys;
 use cml_ir::Tensor;
 use cml_tfhe::ClientSpec;
@@ -14,8 +14,8 @@ const ANSWER_BYTES: u64 = 64 << 20;
 const LONGEST_ANSWER: u64 = 1 << 30;
 /// Most samples of one request.
 const MOST_SAMPLES: u64 = 256;
-/// Times that keys are sent for one request: a server may drop those of others, and ours.
-const UPLOADS: usize = 3;
+/// Times that keys or inputs are sent again: a server may drop keys, and lose jobs in a crash.
+const TRIES: usize = 3;
 
 /// A client of one model, with its keys.
 pub struct Session<'s> {
@@ -95,16 +95,25 @@ impl<'s> Session<'s> {
         } = &self.keys;
         let inputs = inputs_to_bytes(&client.encrypt(samples)?);
         let limit = outputs_bytes(self.spec(), samples.len()).min(LONGEST_ANSWER);
-        for _ in 0..UPLOADS {
-            let Some(bytes) = self.service.infer(self.spec().circuit(), &inputs, limit)? else {
-                self.service.upload(&client.key().binding.keys, server_key)?;
-                continue;
-            };
-            return self.decrypt(&bytes, samples.len());
-        }
+        let (mut uploads, mut losses) = (0, 0);
+        let why = loop {
+            match self.service.infer(self.spec().circuit(), &inputs, limit)? {
+                Outcome::Results(bytes) => return self.decrypt(&bytes, samples.len()),
+                Outcome::UnknownKey if uploads < TRIES => {
+                    uploads += 1;
+                    self.service.upload(&client.key().binding.keys, server_key)?;
+                }
+                Outcome::UnknownKey => {
+                    break format!("says that keys are unknown that were sent {TRIES} times");
+                }
+                // It was started anew: what it had in memory is gone.
+                Outcome::LostJob if losses < TRIES => losses += 1,
+                Outcome::LostJob => break format!("says again that a job is unknown, after {TRIES} times"),
+            }
+        };
         Err(RemoteError::Answer {
             request: format!("{}: inference", self.service.url()),
-            why: format!("says that the keys are unknown, {UPLOADS} times after they were sent"),
+            why,
         })
     }
 

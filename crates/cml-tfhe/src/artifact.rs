@@ -42,14 +42,14 @@ pub const MAX_SAMPLES: u32 = 1 << 20;
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
-    version: 3,
+    version: 4,
     max_payload: MAX_CIRCUIT as u64,
 };
 /// `*.cmls`.
 pub const SPEC: Kind = Kind {
     tag: *b"SPEC",
     name: "client spec",
-    version: 1,
+    version: 2,
     max_payload: 1 << 26,
 };
 /// `client.key`.

@@ -4,9 +4,11 @@
 //! element by element; each lookup defines the next one. Encodings, parameters
 //! and order are fixed here; an executor decides nothing.
 
+use crate::cost::{CostModel, LookupCost};
+use crate::keys::LweKey;
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
-use crate::table::{self, Reading};
+use crate::table::{self, Reading, Spacing};
 use cml_ir::OutputSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,8 +55,10 @@ pub struct Lookup {
 /// each reads its changes ([`table::table_changes`]); their results have one encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
-    /// What is looked up.
+    /// What is looked up, times `scale`.
     pub row: Row,
+    /// Steps of the encoding from one value of the row to the next.
+    pub scale: u64,
     /// At least one, in the order in which they define wires.
     pub lookups: Vec<Lookup>,
     /// Values by which changes may move: 0 if exact. See [`Requirement::slack`].
@@ -67,6 +71,14 @@ impl Rotation {
     /// Whether a constant is rotated, of which several tables are read.
     pub fn is_shared(&self) -> bool {
         self.lookups.len() > 1
+    }
+
+    /// How far apart its values lie, given the encodings of its circuit.
+    pub(crate) fn spacing(&self, encodings: &[Encoding]) -> Spacing {
+        Spacing {
+            half_period: encodings[self.row.encoding as usize].half_period,
+            scale: self.scale,
+        }
     }
 }
 
@@ -107,6 +119,8 @@ pub struct Circuit {
 /// The program itself, for which parameters are then chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Body {
+    /// The key that all inputs are under. Rows of inputs under the small key read nothing else.
+    pub(crate) input_key: LweKey,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) layers: Vec<String>,
     pub(crate) inputs: Vec<CircuitInput>,
@@ -156,6 +170,16 @@ impl Circuit {
         self.budget_log2
     }
 
+    /// The key that inputs are encrypted under.
+    pub fn input_key(&self) -> LweKey {
+        self.body.input_key
+    }
+
+    /// Whether a row reads inputs under the small key, so that a rotation on it needs no keyswitch.
+    pub fn reads_small(&self, row: &Row) -> bool {
+        self.body.reads_small(row)
+    }
+
     /// Encodings.
     pub fn encodings(&self) -> &[Encoding] {
         &self.body.encodings
@@ -203,7 +227,7 @@ impl Circuit {
 
     /// Number of encrypted input values of one sample.
     pub fn input_count(&self) -> usize {
-        self.body.inputs.iter().map(|i| i.encodings.len()).sum()
+        self.body.input_count()
     }
 
     /// Number of encrypted output values of one sample.
@@ -229,27 +253,27 @@ impl Circuit {
     /// The polynomials of all rotations, and how tables are read off them.
     pub(crate) fn prepare(&self) -> Prepared {
         let mut polynomials = Vec::new();
-        let mut known: BTreeMap<(Option<u32>, u32, u64, u64), usize> = BTreeMap::new();
+        let mut known: BTreeMap<(Option<u32>, u32, Spacing, u64), usize> = BTreeMap::new();
         let mut rotations = Vec::with_capacity(self.rotation_count());
         for rotation in self.rotations() {
             let size = self.parameters.table_size(rotation.extension);
-            let period = self.body.encodings[rotation.row.encoding as usize].half_period;
+            let spacing = rotation.spacing(&self.body.encodings);
             let half_step = |lookup: &Lookup| self.body.encodings[lookup.encoding as usize].half_step();
             let table = |lookup: &Lookup| self.body.tables[lookup.table as usize].as_slice();
             let first = &rotation.lookups[0];
             let shared = rotation.is_shared();
             let readings = if shared {
-                let reading = |l| table::table_changes(table(l), period, size, half_step(l));
+                let reading = |l| table::table_changes(table(l), spacing, size, half_step(l));
                 rotation.lookups.iter().map(reading).collect()
             } else {
                 vec![table::table_reading(table(first), half_step(first))]
             };
-            let key = ((!shared).then_some(first.table), first.encoding, period, size);
+            let key = ((!shared).then_some(first.table), first.encoding, spacing, size);
             let number = *known.entry(key).or_insert_with(|| {
                 polynomials.push(if shared {
                     vec![half_step(first); size as usize]
                 } else {
-                    table::table_polynomial(table(first), period, size, half_step(first)).0
+                    table::table_polynomial(table(first), spacing, size, half_step(first)).0
                 });
                 polynomials.len() - 1
             });
@@ -262,7 +286,7 @@ impl Circuit {
     }
 
     /// What the rows ask of the parameters, by kind: rotations of one level, one
-    /// encoding, source and slack, then outputs.
+    /// encoding, scale, source and slack, then outputs.
     pub fn demands(&self) -> Vec<Demand> {
         self.body.demands()
     }
@@ -270,6 +294,15 @@ impl Circuit {
     /// log2 of the probability that one reading of such a row goes wrong.
     pub fn log2_p_fail(&self, demand: &Demand) -> f64 {
         noise::log2_p_fail(&self.parameters, demand.extension, &demand.requirement)
+    }
+
+    /// Predicted work of one inference, in nanoseconds of one thread.
+    pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
+        let work = |d: &Demand| {
+            let one: LookupCost = cost.rotation(&self.parameters, d.extension, &d.requirement);
+            d.rotations.len() as f64 * one.total_ns()
+        };
+        self.demands().iter().map(work).sum()
     }
 
     /// log2 of the failure probability of the worst lookup.
@@ -304,19 +337,38 @@ enum Origin<'a> {
     Fresh,
     /// The rotation of its own table.
     Own,
-    /// The rotation of that number and half period, of which it reads the changes of a table.
-    Shared(usize, u64, &'a [i64]),
+    /// The rotation of that number and spacing, of which it reads the changes of a table.
+    Shared(usize, Spacing, &'a [i64]),
 }
 
 impl Body {
+    fn reads_small(&self, row: &Row) -> bool {
+        let first = row.terms.first().map(|t| t.0 as usize);
+        self.input_key == LweKey::Small && first.is_some_and(|wire| wire < self.input_count())
+    }
+
+    pub(crate) fn input_count(&self) -> usize {
+        self.inputs.iter().map(|i| i.encodings.len()).sum()
+    }
+
+    /// Whether inputs may be under the small key: whoever reads one reads nothing else, and looks it up.
+    pub(crate) fn inputs_may_be_small(&self) -> bool {
+        let inputs = self.input_count();
+        let reads = |row: &Row| row.terms.first().is_some_and(|t| (t.0 as usize) < inputs);
+        let only = |row: &Row| row.terms.last().is_none_or(|t| (t.0 as usize) < inputs);
+        let mut rotations = self.levels.iter().flat_map(|l| &l.rotations);
+        let mut outputs = self.outputs.iter().flat_map(|o| &o.rows);
+        rotations.all(|r| !reads(&r.row) || only(&r.row)) && !outputs.any(reads)
+    }
+
     fn origins(&self) -> Vec<Origin<'_>> {
         let inputs = self.inputs.iter().flat_map(|i| &i.encodings);
         let mut origins: Vec<Origin<'_>> = inputs.map(|_| Origin::Fresh).collect();
         for (number, rotation) in self.levels.iter().flat_map(|l| &l.rotations).enumerate() {
             for lookup in &rotation.lookups {
                 origins.push(if rotation.is_shared() {
-                    let period = self.encodings[rotation.row.encoding as usize].half_period;
-                    Origin::Shared(number, period, &self.tables[lookup.table as usize])
+                    let spacing = rotation.spacing(&self.encodings);
+                    Origin::Shared(number, spacing, &self.tables[lookup.table as usize])
                 } else {
                     Origin::Own
                 });
@@ -330,17 +382,18 @@ impl Body {
         let origins = self.origins();
         let mut demands: Vec<Demand> = Vec::new();
         let mut first = 0;
-        let mut ask = |row: &Row, reader, slack, extension, place: Option<(usize, usize)>| {
+        let mut ask = |row: &Row, scale, reader, slack, extension, place: Option<(usize, usize)>| {
             let fresh = |&(w, _): &(u32, i64)| matches!(origins[w as usize], Origin::Fresh);
             let (nu2, alike) = growth(row, &origins);
             let requirement = Requirement {
                 half_period: self.encodings[row.encoding as usize].half_period,
+                scale,
                 nu2,
                 alike,
-                source: if row.terms.iter().all(fresh) {
-                    Source::Fresh
-                } else {
-                    Source::Lookup
+                source: match self.input_key {
+                    _ if !row.terms.iter().all(fresh) => Source::Lookup,
+                    LweKey::Big => Source::Fresh,
+                    LweKey::Small => Source::FreshSmall,
                 },
                 reader,
                 slack,
@@ -374,6 +427,7 @@ impl Body {
             for (index, r) in level.rotations.iter().enumerate() {
                 ask(
                     &r.row,
+                    r.scale,
                     Reader::Lookup,
                     r.slack,
                     r.extension,
@@ -386,7 +440,7 @@ impl Body {
             .iter()
             .flat_map(|o| o.rows.iter().map(|r| (r, o.slack)))
         {
-            ask(row, Reader::Client, slack, 1, None);
+            ask(row, 1, Reader::Client, slack, 1, None);
         }
         demands
     }
@@ -396,13 +450,13 @@ impl Body {
 fn growth(row: &Row, origins: &[Origin<'_>]) -> (u64, u64) {
     let square = |w: i64| w.unsigned_abs().saturating_pow(2);
     let mut own = 0_u64;
-    // By rotation, with its half period: the changes that are read, and their weights.
-    let mut shared: BTreeMap<(usize, u64), BTreeMap<u64, i64>> = BTreeMap::new();
+    // By rotation, with its spacing: the changes that are read, and their weights.
+    let mut shared: BTreeMap<(usize, Spacing), BTreeMap<u64, i64>> = BTreeMap::new();
     for &(wire, weight) in &row.terms {
         match origins[wire as usize] {
             Origin::Fresh | Origin::Own => own = own.saturating_add(square(weight)),
-            Origin::Shared(number, period, table) => {
-                let changes = shared.entry((number, period)).or_default();
+            Origin::Shared(number, spacing, table) => {
+                let changes = shared.entry((number, spacing)).or_default();
                 for (t, delta) in table::changes(table) {
                     let sum = changes.entry(t).or_default();
                     *sum = sum.saturating_add(weight.saturating_mul(delta));
@@ -411,12 +465,13 @@ fn growth(row: &Row, origins: &[Origin<'_>]) -> (u64, u64) {
         }
     }
     let mut alike = 0.0;
-    for ((_, period), changes) in shared {
+    for ((_, Spacing { half_period, scale }), changes) in shared {
+        let period = half_period as f64 / scale as f64;
         let changes: Vec<(u64, i64)> = changes.into_iter().collect();
         for (i, &(t, v)) in changes.iter().enumerate() {
             own = own.saturating_add(square(v));
             for &(u, w) in &changes[i + 1..] {
-                let near = 1.0 - 2.0 * (u - t) as f64 / period as f64;
+                let near = 1.0 - 2.0 * (u - t) as f64 / period;
                 alike += (2.0 * v as f64 * w as f64).abs() * near.max(0.0);
             }
         }

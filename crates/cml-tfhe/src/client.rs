@@ -127,7 +127,7 @@ impl Client {
         let encrypt = |(sample, inputs): (usize, &Vec<Tensor>)| {
             let codes = self.spec.codes(inputs);
             let codes = codes.map_err(|source| ClientError::Input { sample, source })?;
-            Ok(self.key.value.encrypt(&codes))
+            Ok(self.key.value.encrypt(self.spec.input_key(), &codes))
         };
         let value = samples
             .iter()

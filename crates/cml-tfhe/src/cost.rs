@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::exec::{self, Load};
+use crate::noise::{Requirement, Source};
 use crate::params::{ParameterError, Parameters};
 
 /// Polynomial sizes of the model: `2^8` to `2^17`.
@@ -72,6 +73,15 @@ impl CostModel {
             keyswitch_ns: parameters.keyswitch_key_bodies() as f64 * (n + 1.0) * self.keyswitch_ns,
             blind_rotation_ns: n * coefficients * step,
         }
+    }
+
+    /// Predicted time of one rotation that is asked for: of inputs under the small key without a keyswitch.
+    pub fn rotation(&self, parameters: &Parameters, extension: u32, requirement: &Requirement) -> LookupCost {
+        let mut cost = self.lookup(parameters, extension);
+        if requirement.source == Source::FreshSmall {
+            cost.keyswitch_ns = 0.0;
+        }
+        cost
     }
 
     /// Measures the constants on this host, on all threads, in about a second. Sizes of

@@ -1,6 +1,7 @@
 //! Text form of circuits: one line for each layer of each level, stable.
 
 use crate::circuit::{Circuit, Demand, Rotation};
+use crate::keys::LweKey;
 use crate::noise::{Reader, Source};
 use crate::spec::one_in;
 use cml_ir::{Interval, short_hex};
@@ -31,11 +32,15 @@ impl fmt::Display for Circuit {
             let encodings: BTreeSet<u32> = input.encodings.iter().copied().collect();
             writeln!(
                 f,
-                "input      {} {:?} codes {}  {}",
+                "input      {} {:?} codes {}  {}, under the {} key",
                 input.name,
                 input.shape,
                 input.spec.range,
-                self.domains(encodings)
+                self.domains(encodings),
+                match self.input_key() {
+                    LweKey::Big => "big",
+                    LweKey::Small => "small",
+                }
             )?;
         }
         for (number, level) in self.levels().iter().enumerate() {
@@ -72,6 +77,12 @@ impl Circuit {
         let sizes = tables.iter().map(|&t| self.tables()[t as usize].len() as i64);
         let encodings = rotations.iter().map(|r| r.row.encoding).collect();
         let extensions = rotations.iter().map(|r| i64::from(r.extension));
+        let scales = span(rotations.iter().map(|r| r.scale as i64));
+        let scaled = if scales == "1" {
+            String::new()
+        } else {
+            format!(" scaled by {scales}")
+        };
         let slacks = rotations.iter().map(|r| r.slack as i64);
         let mut hash = Sha256::new();
         for rotation in rotations {
@@ -81,7 +92,7 @@ impl Circuit {
             }
         }
         format!(
-            "{}: {} lookups of {} rotations, {} values {}, table {} x {}, {} tables, {} #{}",
+            "{}: {} lookups of {} rotations, {} values{scaled} {}, table {} x {}, {} tables, {} #{}",
             self.layers()[layer as usize],
             lookups().count(),
             rotations.len(),
@@ -118,10 +129,15 @@ impl Circuit {
             } else {
                 format!("2^{p:.1}")
             };
-            let source = if r.source == Source::Fresh {
-                "inputs"
+            let source = match r.source {
+                Source::Fresh => "inputs",
+                Source::FreshSmall => "inputs under the small key",
+                Source::Lookup => "lookups",
+            };
+            let scaled = if r.scale > 1 {
+                format!(" scaled by {}", r.scale)
             } else {
-                "lookups"
+                String::new()
             };
             let alike = if r.alike > 0 {
                 format!(" and {} alike", r.alike)
@@ -129,7 +145,7 @@ impl Circuit {
                 String::new()
             };
             format!(
-                "{reader} of {source} in half period {}, nu2 {}{alike}: {p}",
+                "{reader} of {source}{scaled} in half period {}, nu2 {}{alike}: {p}",
                 r.half_period, r.nu2
             )
         };

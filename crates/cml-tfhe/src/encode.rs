@@ -1,29 +1,40 @@
 //! Encodings: where on the torus the values of a program lie.
 
 use crate::circuit::{Body, CircuitInput, CircuitOutput, Encoding, Level, Lookup, Rotation, Row};
+use crate::keys::LweKey;
 use crate::program::{Affine, Program};
 use crate::table;
 use cml_ir::{Graph, Interval};
 use std::collections::BTreeMap;
 
-/// Gives every wire an encoding, every row its constant and every lookup its
-/// table. With `share`, lookups of one accumulator, up to sign and offset, become
-/// one rotation.
+/// What is tried when a program is encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Lookups of one accumulator, up to sign and offset, become one rotation.
+    pub(crate) share: bool,
+    /// Steps from one value to the next of the widest row of an encoding.
+    ///
+    /// A row that needs only a part of the half period is scaled up by an integer: with more steps for the widest one
+    /// the others find a factor nearer to what they could have, and the noise of the wires counts for more.
+    pub(crate) stretch: u64,
+}
+
+/// Gives every wire an encoding, every row its constant and its scale, and every lookup its table.
 /// Results may be off by the slack of their output.
-pub(crate) fn encode(program: &Program, graph: &Graph, share: bool, slack: &[u64]) -> Body {
+pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[u64]) -> Body {
     let inputs = program.input_count();
     let wires = inputs + program.lookups.len();
     let lookup_rows = program
         .lookups
         .iter()
-        .map(|l| (&l.row, table::half_period(&l.values)));
+        .map(|l| (&l.row, table::half_period(&l.values), layout.stretch));
     let output_rows = program.outputs.iter().zip(slack).flat_map(|(o, slack)| {
         o.rows
             .iter()
-            .map(move |(r, i)| (r, (i.count() + 2 * slack).div_ceil(2)))
+            .map(move |(r, i)| (r, (i.count() + 2 * slack).div_ceil(2), 1))
     });
     let plan = Encodings::of(wires, lookup_rows.chain(output_rows));
-    let groups = groups(program, &plan, share);
+    let groups = groups(program, &plan, layout.share);
     let mut renamed: Vec<u32> = (0..wires as u32).collect();
     for (new, &old) in groups.iter().flat_map(|g| &g.members).enumerate() {
         renamed[inputs + old] = (inputs + new) as u32;
@@ -61,6 +72,11 @@ pub(crate) fn encode(program: &Program, graph: &Graph, share: bool, slack: &[u64
         let first = &program.lookups[group.members[0]];
         let sign = if is_mirrored(&first.row) { -1 } else { 1 };
         let (encoding, lowest) = (plan.of_row(&first.row), group.accumulator.lo);
+        let periods = group
+            .members
+            .iter()
+            .map(|&m| table::half_period(&program.lookups[m].values));
+        let period = periods.max().unwrap_or(1);
         if levels.len() < first.level {
             let empty = Level {
                 rotations: Vec::new(),
@@ -73,6 +89,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, share: bool, slack: &[u64
                 -lowest,
                 encoding,
             ),
+            scale: plan.list[encoding as usize].half_period / period,
             lookups,
             slack: 0,
             extension: 1,
@@ -110,6 +127,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, share: bool, slack: &[u64
         });
     }
     Body {
+        input_key: LweKey::Big,
         encodings: plan.list,
         layers: program.layers.clone(),
         inputs: circuit_inputs,
@@ -176,17 +194,20 @@ struct Encodings {
 }
 
 impl Encodings {
-    fn of<'a>(wires: usize, rows: impl Iterator<Item = (&'a Affine, u64)>) -> Self {
+    /// Of rows with the half periods that they need, and the steps that their values should be apart.
+    fn of<'a>(wires: usize, rows: impl Iterator<Item = (&'a Affine, u64, u64)>) -> Self {
         let mut parent: Vec<usize> = (0..wires).collect();
         let mut widest: Vec<u64> = vec![1; wires];
+        let mut stretch: Vec<u64> = vec![1; wires];
         let mut constant = 1;
-        for (row, period) in rows {
+        for (row, period, apart) in rows {
             let Some(&first) = row.terms.keys().next() else {
                 constant = constant.max(period);
                 continue;
             };
             let head = find(&mut parent, first as usize);
             widest[head] = widest[head].max(period);
+            stretch[head] = stretch[head].max(apart);
             for &wire in row.terms.keys().skip(1) {
                 let (a, b) = (
                     find(&mut parent, first as usize),
@@ -195,6 +216,7 @@ impl Encodings {
                 let (low, high) = (a.min(b), a.max(b));
                 parent[high] = low;
                 widest[low] = widest[low].max(widest[high]);
+                stretch[low] = stretch[low].max(stretch[high]);
             }
         }
         let mut list: Vec<Encoding> = Vec::new();
@@ -204,7 +226,7 @@ impl Encodings {
             let head = find(&mut parent, wire);
             of_wire.push(*number.entry(head).or_insert_with(|| {
                 list.push(Encoding {
-                    half_period: widest[head],
+                    half_period: widest[head] * stretch[head],
                 });
                 list.len() as u32 - 1
             }));

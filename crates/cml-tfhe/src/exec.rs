@@ -7,21 +7,26 @@ mod batch;
 mod keyswitch;
 mod measure;
 mod product;
+mod schedule;
+mod split;
 mod switch;
 
 use rayon::prelude::*;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, add_external_product_assign_mem_optimized,
-    blind_rotate_assign_mem_optimized, blind_rotate_assign_mem_optimized_requirement,
+    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, SignedDecomposer,
+    add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
     keyswitch_lwe_ciphertext_with_scalar_change,
 };
 
-use crate::keys::{Ciphertext, Dimensions, EvaluationKey, modulus32, modulus64};
+use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32, modulus64};
 use crate::params::Parameters;
 use crate::table::Reading;
+pub(crate) use batch::most_together;
 use switch::Rotations;
 
+pub(crate) use measure::measure_split;
 pub use measure::{Load, measure};
+pub(crate) use schedule::Schedule;
 
 /// Why an operation on ciphertexts is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,7 +106,7 @@ impl Evaluator {
         self.key.parameters()
     }
 
-    /// The sum of `weight * wires[index]` over all `(index, weight)`, plus a clear `constant` of the
+    /// The sum of `weight * wires[index]` over all `(index, weight)`, all under one key, plus a clear `constant` of the
     /// torus modulo 2^64.
     ///
     /// # Errors
@@ -113,14 +118,18 @@ impl Evaluator {
         constant: u64,
         wires: &[Ciphertext],
     ) -> Result<Ciphertext, ExecError> {
-        let mut sum = Ciphertext::trivial(self.dimensions.big.0, constant);
+        let key = terms
+            .first()
+            .and_then(|t| wires.get(t.0))
+            .map_or(LweKey::Big, Ciphertext::key);
+        let mut sum = Ciphertext::trivial(key, self.dimension(key), constant);
         for &(wire, weight) in terms {
             let no_such_wire = ExecError::NoSuchWire {
                 wire,
                 wires: wires.len(),
             };
             let value = wires.get(wire).ok_or(no_such_wire)?;
-            self.check(value)?;
+            self.check(value, key)?;
             if weight != 0 {
                 sum.add_multiple(value.words(), weight);
             }
@@ -154,20 +163,12 @@ impl Evaluator {
         for job in jobs {
             self.check_job(job)?;
         }
-        // Equal extensions together, the longest work first.
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(jobs[i].extension), i));
-        let mut batches: Vec<&[usize]> = Vec::new();
-        for equal in order.chunk_by(|&a, &b| jobs[a].extension == jobs[b].extension) {
-            let extension = jobs[equal[0]].extension;
-            let mut rest = equal;
-            for size in self.batch_sizes(equal.len(), extension, rayon::current_num_threads()) {
-                let (batch, after) = rest.split_at(size);
-                batches.push(batch);
-                rest = after;
-            }
-        }
-        let run = |scratch: &mut batch::Scratch, batch: &&[usize]| {
+        let threads = rayon::current_num_threads();
+        let extensions: Vec<usize> = jobs.iter().map(|job| job.extension).collect();
+        let Schedule { split, batches } = Schedule::of(&extensions, threads, |extension| {
+            most_together(self.parameters(), extension)
+        });
+        let run = |scratch: &mut batch::Scratch, batch: &Vec<usize>| {
             let jobs: Vec<Job<'_>> = batch.iter().map(|&i| jobs[i]).collect();
             self.rotate_batch(&jobs, scratch)
         };
@@ -177,14 +178,17 @@ impl Evaluator {
             .map_init(|| self.batch_scratch(), run)
             .collect();
         let mut results = vec![Vec::new(); jobs.len()];
-        for (place, result) in order.into_iter().zip(done?.into_iter().flatten()) {
+        for (place, result) in batches.into_iter().flatten().zip(done?.into_iter().flatten()) {
             results[place] = result;
+        }
+        for place in split {
+            results[place] = self.rotate_split(&jobs[place], threads);
         }
         Ok(results)
     }
 
     fn check_job(&self, job: &Job<'_>) -> Result<(), ExecError> {
-        self.check(job.input)?;
+        self.check(job.input, job.input.key())?;
         let (has, needs) = (job.polynomial.len(), self.dimensions.polynomial.0 * job.extension);
         if has != needs || needs == 0 {
             return Err(ExecError::TableSize { has, needs });
@@ -196,9 +200,17 @@ impl Evaluator {
         }
     }
 
-    fn check(&self, ciphertext: &Ciphertext) -> Result<(), ExecError> {
-        let (has, needs) = (ciphertext.dimension(), self.dimensions.big.0);
-        if has == needs {
+    /// Mask elements under a key.
+    fn dimension(&self, key: LweKey) -> usize {
+        match key {
+            LweKey::Big => self.dimensions.big.0,
+            LweKey::Small => self.dimensions.lwe.0,
+        }
+    }
+
+    fn check(&self, ciphertext: &Ciphertext, key: LweKey) -> Result<(), ExecError> {
+        let (has, needs) = (ciphertext.dimension(), self.dimension(key));
+        if has == needs && ciphertext.key() == key {
             Ok(())
         } else {
             Err(ExecError::Dimension { has, needs })
@@ -208,8 +220,11 @@ impl Evaluator {
     fn scratch(&self) -> Scratch {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let mut buffers = ComputationBuffers::new();
-        let needed =
-            blind_rotate_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial, self.key.fft());
+        let needed = add_external_product_assign_mem_optimized_requirement::<u64>(
+            glwe_size,
+            polynomial,
+            self.key.fft(),
+        );
         buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
@@ -221,6 +236,11 @@ impl Evaluator {
 
     /// Leaves the input under the small key in the scratch.
     fn keyswitch(&self, input: &Ciphertext, scratch: &mut Scratch) {
+        if input.key() == LweKey::Small {
+            let words: Vec<u32> = input.halves().collect();
+            scratch.small.as_mut().copy_from_slice(&words);
+            return;
+        }
         keyswitch_lwe_ciphertext_with_scalar_change(self.key.keyswitch(), input.inner(), &mut scratch.small);
     }
 
@@ -228,20 +248,6 @@ impl Evaluator {
     fn blind_rotate(&self, table: &[u64], extension: usize, scratch: &mut Scratch) {
         scratch.rotations.switch(scratch.small.as_ref(), table.len());
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
-        let empty = || GlweCiphertextOwned::new(0, glwe_size, polynomial, modulus64());
-        if extension == 1 {
-            let mut accumulator = empty();
-            accumulator.get_mut_body().as_mut().copy_from_slice(table);
-            blind_rotate_assign_mem_optimized(
-                &&scratch.rotations,
-                &mut accumulator,
-                self.key.bootstrap(),
-                self.key.fft(),
-                scratch.buffers.stack(),
-            );
-            scratch.lanes = vec![accumulator];
-            return;
-        }
         // Polynomials of the whole size, taken apart for each product and put together again.
         let size = table.len();
         let mut whole = vec![vec![0_u64; size]; glwe_size.0];
@@ -274,7 +280,8 @@ impl Evaluator {
                     .for_each(|(d, &p)| *d = d.wrapping_sub(p));
             }
             let mut lanes = apart(&whole);
-            for (j, (lane, difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
+            for (j, (lane, mut difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
+                self.centre(&mut difference);
                 add_external_product_assign_mem_optimized(
                     lane,
                     &element,
@@ -290,6 +297,25 @@ impl Evaluator {
             }
         }
         scratch.lanes = apart(&whole);
+    }
+
+    /// Takes half the sum of what the decomposition will round off the mask from the body: see [`product`].
+    fn centre(&self, difference: &mut GlweCiphertextOwned<u64>) {
+        let (base_log, levels) = self.dimensions.pbs;
+        let decomposer = SignedDecomposer::<u64>::new(base_log, levels);
+        let n = self.dimensions.polynomial.0;
+        let mut roundings = vec![0_i64; n];
+        for polynomial in difference.get_mask().as_ref().chunks_exact(n) {
+            for (sum, &word) in roundings.iter_mut().zip(polynomial) {
+                *sum += word.wrapping_sub(decomposer.closest_representable(word)) as i64;
+            }
+        }
+        let half = roundings.iter().sum::<i64>() >> 1;
+        let mut up_to = 0;
+        for (word, rounding) in difference.get_mut_body().as_mut().iter_mut().zip(roundings) {
+            up_to += rounding;
+            *word = word.wrapping_sub((up_to - half) as u64);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use tfhe::core_crypto::prelude::{
 
 use crate::params::{ParameterError, Parameters};
 
-pub use ciphertext::{Ciphertext, SeededCiphertexts, ciphertexts_from_bytes, ciphertexts_to_bytes};
+pub use ciphertext::{Ciphertext, LweKey, SeededCiphertexts, ciphertexts_from_bytes, ciphertexts_to_bytes};
 #[cfg(feature = "client")]
 pub use client::ClientKey;
 #[cfg(feature = "server")]

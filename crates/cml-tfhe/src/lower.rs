@@ -1,7 +1,8 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
 use crate::circuit::{Body, Circuit, Lookup};
-use crate::encode::encode;
+use crate::encode::{Layout, encode};
+use crate::keys::LweKey;
 use crate::noise::Requirement;
 use crate::optimizer::{Choice, Goal, SearchError, search};
 use crate::program::{PassReport, Program, Settings, optimize};
@@ -27,6 +28,9 @@ pub struct Options {
 const OUTPUT_SHARE: u64 = 32;
 /// Most values of a fused lookup; parameters rarely reach as far.
 const MAX_FUSED: u64 = 1 << 12;
+
+/// Most steps between the values of the widest row: beyond, little is gained on the rows that scale.
+const MOST_STRETCH: u64 = 4;
 
 impl Default for Options {
     fn default() -> Self {
@@ -120,7 +124,7 @@ pub fn lower_reported(
     Ok((circuit, reports))
 }
 
-/// The cheaper of the programs with and without shared rotations, with its parameters.
+/// The layout that serves the goal best, with its parameters.
 fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(Body, Choice), LowerError> {
     let slack: Vec<u64> = program
         .outputs
@@ -131,25 +135,35 @@ fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(B
             most.map_or(0, |&most| most.min(values.unwrap_or(0) / OUTPUT_SHARE))
         })
         .collect();
-    let encoded = |share| {
-        let mut body = encode(program, graph, share, &slack);
-        loosen(&mut body, &options.approximate);
-        body
-    };
-    let chosen = |mut body: Body| match choose(&mut body, &options.goal) {
-        Ok(choice) => Ok((body, choice)),
-        Err(source) => Err(too_wide(&body, source)),
-    };
-    let alone = encoded(false);
-    let shared = encoded(true);
-    if shared == alone {
-        return chosen(alone);
+    let mut bodies: Vec<Body> = Vec::new();
+    for stretch in 1..=MOST_STRETCH {
+        for share in [true, false] {
+            let mut body = encode(program, graph, Layout { share, stretch }, &slack);
+            loosen(&mut body, &options.approximate);
+            if bodies.contains(&body) {
+                continue;
+            }
+            if body.inputs_may_be_small() {
+                bodies.push(Body {
+                    input_key: LweKey::Small,
+                    ..body.clone()
+                });
+            }
+            bodies.push(body);
+        }
     }
-    match (chosen(shared), chosen(alone)) {
-        (Ok(shared), Ok(alone)) if alone.1.total_ns < shared.1.total_ns => Ok(alone),
-        (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
-        (Err(_), Err(error)) => Err(error),
+    let mut best: Option<(Body, Choice)> = None;
+    let mut failed: Option<LowerError> = None;
+    for mut body in bodies {
+        match choose(&mut body, &options.goal) {
+            Ok(choice) if best.as_ref().is_none_or(|b| options.goal.prefers(&choice, &b.1)) => {
+                best = Some((body, choice));
+            }
+            Ok(_) => {}
+            Err(source) => failed = failed.or_else(|| Some(too_wide(&body, source))),
+        }
     }
+    best.ok_or_else(|| failed.unwrap_or_else(|| unreachable!("a body was found or failed")))
 }
 
 /// Gives the rotations of some layers the slack that keeps their results within one plateau.
@@ -162,10 +176,10 @@ fn loosen(body: &mut Body, approximate: &BTreeMap<String, u64>) {
         ..
     } = body;
     for rotation in levels.iter_mut().flat_map(|l| &mut l.rotations) {
-        let period = encodings[rotation.row.encoding as usize].half_period;
+        let spacing = rotation.spacing(encodings);
         let slack = |lookup: &Lookup| {
             let most = approximate.get(&layers[lookup.layer as usize]);
-            let plateau = || table::narrowest_plateau(&tables[lookup.table as usize], period);
+            let plateau = || table::narrowest_plateau(&tables[lookup.table as usize], spacing);
             most.map_or(0, |&most| most.min(plateau()))
         };
         rotation.slack = rotation.lookups.iter().map(slack).min().unwrap_or(0);

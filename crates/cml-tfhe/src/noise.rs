@@ -33,6 +33,8 @@ const SMALLEST_NOISE_BOUND: u32 = 3;
 pub enum Source {
     /// Encrypted by the client under the big key.
     Fresh,
+    /// Encrypted by the client under the small key: a lookup needs no keyswitch.
+    FreshSmall,
     /// Put out by a lookup.
     Lookup,
 }
@@ -49,8 +51,10 @@ pub enum Reader {
 /// What some linear combinations ask of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Requirement {
-    /// `P`: values are spaced by `1 / (2P)` of the torus. At least 1.
+    /// `P`: steps are `1 / (2P)` of the torus. At least 1.
     pub half_period: u64,
+    /// Steps from one value to the next: what the combination is multiplied by. At least 1.
+    pub scale: u64,
     /// Largest sum of squared weights among the combinations.
     ///
     /// Weights of one wire, or of one coefficient of one blind rotation, are to be merged first.
@@ -88,6 +92,13 @@ pub fn fresh_variance(parameters: &Parameters) -> f64 {
         .0
 }
 
+/// Variance of a fresh encryption under the small key.
+pub fn fresh_small_variance(parameters: &Parameters) -> f64 {
+    TUniform::<u32>::new(parameters.lwe_noise_bound)
+        .variance(modulus(LWE_MODULUS_LOG))
+        .0
+}
+
 /// Variance of what a blind rotation puts out; that of its input does not enter.
 ///
 /// An average over keys and over transforms. The Fourier part is a published fit:
@@ -96,35 +107,46 @@ pub fn fresh_variance(parameters: &Parameters) -> f64 {
 /// else counts (`N` 4096), and whole variances from 0.98 to 1.08 (`N` 2048, two
 /// levels of 2^18). [`variance`] makes an allowance for that; this is the fit.
 pub fn lookup_variance(parameters: &Parameters) -> f64 {
-    let exact_key = pbs_variance_132_bits_security_tuniform_fft_mul(
+    published_variance(parameters, FFT_MANTISSA_BITS) - centred_variance(parameters)
+        + rounded_key_variance(parameters)
+}
+
+/// [`lookup_variance`] as published: with a key of which no bits are dropped, and without centring.
+fn published_variance(parameters: &Parameters, mantissa_bits: f64) -> f64 {
+    pbs_variance_132_bits_security_tuniform_fft_mul(
         LweDimension(parameters.lwe_dimension as usize),
         GlweDimension(parameters.glwe_dimension as usize),
         PolynomialSize(parameters.polynomial_size as usize),
         DecompositionBaseLog(parameters.pbs_base_log as usize),
         DecompositionLevelCount(parameters.pbs_level as usize),
-        FFT_MANTISSA_BITS,
+        mantissa_bits,
         modulus(GLWE_MODULUS_LOG),
     )
-    .0;
-    exact_key + rounded_key_variance(parameters)
+    .0
 }
 
-/// Factor on [`alike_share`] wherever a failure probability is promised: neighbouring coefficients
-/// were measured to be alike in up to 1.22 times that share, where roundings, noise of the key and
-/// Fourier noise are of equal size.
-pub const ALIKE_ALLOWANCE: f64 = 1.3;
+/// Variance that a blind rotation is spared because its decomposition is centred.
+///
+/// For each of the `n / 2` key bits that are set, `k N` roundings of variance `B^-2l / 12` meet a binary key. Uncentred
+/// they meet a mean square of 1/2, as the published formula has it; centred they meet its variance, 1/4.
+fn centred_variance(parameters: &Parameters) -> f64 {
+    let rounding = modulus(2 * parameters.pbs_base_log * parameters.pbs_level).recip() / 12.0;
+    let terms = f64::from(parameters.big_dimension()) / 4.0;
+    f64::from(parameters.lwe_dimension) / 2.0 * terms * rounding
+}
 
 /// Share of the variance of a blind rotation in which its coefficients are alike.
 ///
-/// What the decomposition rounds off is multiplied by a binary key, whose mean is 1/2. The
-/// mean's part of the error is half the sum of all roundings, with the signs of a negacyclic
-/// product: coefficients at a distance `d` have the correlation `1 - 2 d / N` in it. For each of
-/// the `n / 2` key bits that are set, `k N` roundings of variance `B^-2l / 12` meet `(1/2)^2`.
+/// Errors of the Fourier transforms are on all polynomials of the accumulator, and those on the mask
+/// meet a binary key, whose mean is 1/2: its part of the error is half their sum, with the signs of a negacyclic
+/// product, so that coefficients at a distance `d` have the correlation `1 - 2 d / N` in it. It is half of the
+/// mean square of the key, so half of all that the transforms add. (What the decomposition
+/// rounds off meets the key too, but is centred.)
 pub fn alike_share(parameters: &Parameters) -> f64 {
-    let rounding = modulus(2 * parameters.pbs_base_log * parameters.pbs_level).recip() / 12.0;
-    let terms = f64::from(parameters.big_dimension()) / 4.0;
-    let variance = f64::from(parameters.lwe_dimension) / 2.0 * terms * rounding;
-    (variance / lookup_variance(parameters)).min(1.0)
+    // With numbers as wide as the torus, next to nothing is left of the errors of the transforms.
+    let fourier = published_variance(parameters, FFT_MANTISSA_BITS)
+        - published_variance(parameters, f64::from(GLWE_MODULUS_LOG));
+    (0.5 * fourier / lookup_variance(parameters)).clamp(0.0, 1.0)
 }
 
 /// Variance that a blind rotation gains from the rounded bodies of its key.
@@ -199,48 +221,49 @@ fn variance_through(
 ) -> f64 {
     let wire = match requirement.source {
         Source::Fresh => fresh_variance(parameters),
+        Source::FreshSmall => fresh_small_variance(parameters),
         Source::Lookup => allowance * lookup_variance(parameters),
     };
     let alike = match requirement.source {
-        Source::Lookup if requirement.alike > 0 => {
-            // Expectations are the model's, promises have an allowance.
-            let allowance = if allowance > 1.0 { ALIKE_ALLOWANCE } else { 1.0 };
-            requirement.alike as f64 * allowance * alike_share(parameters)
-        }
+        Source::Lookup if requirement.alike > 0 => requirement.alike as f64 * alike_share(parameters),
         _ => 0.0,
     };
-    let linear = (requirement.nu2 as f64 + alike) * wire;
+    let linear = (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2);
     match requirement.reader {
         Reader::Client => linear,
         Reader::Lookup => {
-            linear
-                + keyswitch_variance_to(parameters, modulus_log)
-                + modulus_switch_variance_from(parameters, extension, modulus_log)
+            let keyswitch = match requirement.source {
+                Source::FreshSmall => 0.0,
+                Source::Fresh | Source::Lookup => keyswitch_variance_to(parameters, modulus_log),
+            };
+            linear + keyswitch + modulus_switch_variance_from(parameters, extension, modulus_log)
         }
     }
 }
 
 /// Smallest distance, on the torus, from the exact point of a value to an error of the reader.
 ///
-/// It is the half step `1 / (4P)`; with slack `W` it is `(2W + 1) / (4P)`. In a table of `L` coefficients the change at
-/// the value `t` lies at the integer nearest to `(2t - 1) L / 2P`, so it may come
-/// nearer by up to half a coefficient: with `a / q` the reduced `L / 2P`, these
+/// With scale `c` it is half of that many steps, `c / 4P`; with slack `W` it is `(2W + 1) c / 4P`. In a table of `L`
+/// coefficients the change at the value `t` lies at the integer nearest to `(2t - 1) c L / 2P`, so it may come
+/// nearer by up to half a coefficient: with `a / q` the reduced `c L / 2P`, these
 /// fractions run through all multiples of `1/q` if `q` is odd, and through the odd
 /// ones if it is even. The largest distance to an integer is `(q - 1) / 2q`, 1/2, or
 /// `(q - 2) / 2q`, for `q` odd, even but no multiple of 4, or a multiple of 4.
-/// Zero when the boxes are too narrow: `2P > L`.
+/// Zero when the boxes are too narrow: `2P > c L`.
 ///
 /// The centred modulus switch takes half a coefficient off the body, so that
 /// coefficient `j` serves the phases in `[j, j + 1)`: changes at integers are exact,
 /// and no other margin is lost.
 pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
-    let period = requirement.half_period;
-    let half_step = 0.25 / period as f64;
+    let (period, scale) = (requirement.half_period, requirement.scale);
+    let half_step = 0.25 * scale as f64 / period as f64;
+    let scaled_size = u128::from(table_size) * u128::from(scale);
     match requirement.reader {
         Reader::Client => (2 * requirement.slack + 1) as f64 * half_step,
-        Reader::Lookup if period == 0 || 2 * u128::from(period) > table_size.into() => 0.0,
+        Reader::Lookup if period == 0 || 2 * u128::from(period) > scaled_size => 0.0,
         Reader::Lookup => {
-            let q = 2 * period / gcd(table_size, 2 * period);
+            let period = 2 * u128::from(period);
+            let q = period / gcd(scaled_size, period);
             let lost = match q % 4 {
                 0 => (q - 2) as f64 / (2 * q) as f64,
                 2 => 0.5,
@@ -252,7 +275,7 @@ pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
 }
 
 /// Greatest common divisor.
-fn gcd(mut a: u64, mut b: u64) -> u64 {
+fn gcd(mut a: u128, mut b: u128) -> u128 {
     while b != 0 {
         (a, b) = (b, a % b);
     }

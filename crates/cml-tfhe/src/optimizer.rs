@@ -97,6 +97,18 @@ impl Default for Goal {
     }
 }
 
+impl Goal {
+    /// Whether one choice serves the goal better than another, clearly.
+    pub(crate) fn prefers(&self, choice: &Choice, than: &Choice) -> bool {
+        let key = |choice: &Choice| choice.parameters.server_key_bytes();
+        match self.objective {
+            Objective::Time if choice.total_ns * NEARLY_EQUAL < than.total_ns => true,
+            Objective::Time => choice.total_ns <= than.total_ns * NEARLY_EQUAL && key(choice) < key(than),
+            Objective::KeySize => (key(choice), choice.total_ns) < (key(than), than.total_ns),
+        }
+    }
+}
+
 /// What the search chose, and what it expects of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
@@ -194,6 +206,7 @@ static CANDIDATES: OnceLock<Vec<Candidate>> = OnceLock::new();
 struct Candidate {
     parameters: Parameters,
     fresh: f64,
+    fresh_small: f64,
     lookup: f64,
     alike_share: f64,
     keyswitch: f64,
@@ -206,8 +219,9 @@ impl Candidate {
         Self {
             parameters,
             fresh: noise::fresh_variance(&parameters),
+            fresh_small: noise::fresh_small_variance(&parameters),
             lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
-            alike_share: noise::ALIKE_ALLOWANCE * noise::alike_share(&parameters),
+            alike_share: noise::alike_share(&parameters),
             keyswitch: noise::keyswitch_variance(&parameters),
             modulus_switch: noise::modulus_switch_variance(&parameters, 1),
         }
@@ -225,7 +239,8 @@ impl Candidate {
         for (requirement, count) in wishes {
             // What one polynomial takes is the least that it can be.
             let extension = self.extension(requirement, deviations)?;
-            total += *count as f64 * cost.lookup(&self.parameters, extension).total_ns();
+            let one = cost.rotation(&self.parameters, extension, requirement);
+            total += *count as f64 * one.total_ns();
             if total > enough {
                 return None;
             }
@@ -237,17 +252,18 @@ impl Candidate {
     fn before(&self, requirement: &Requirement) -> f64 {
         let wire = match requirement.source {
             Source::Fresh => self.fresh,
+            Source::FreshSmall => self.fresh_small,
             Source::Lookup => self.lookup,
         };
         let added = match requirement.reader {
-            Reader::Lookup => self.keyswitch,
-            Reader::Client => 0.0,
+            Reader::Lookup if requirement.source != Source::FreshSmall => self.keyswitch,
+            Reader::Lookup | Reader::Client => 0.0,
         };
         let alike = match requirement.source {
-            Source::Fresh => 0.0,
+            Source::Fresh | Source::FreshSmall => 0.0,
             Source::Lookup => requirement.alike as f64 * self.alike_share,
         };
-        (requirement.nu2 as f64 + alike) * wire + added
+        (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2) + added
     }
 
     /// Whether the margin holds that many standard deviations.
@@ -266,8 +282,9 @@ impl Candidate {
         if requirement.reader == Reader::Client {
             return self.meets(requirement, 1, deviations).then_some(1);
         }
-        // Without rounded changes: (2W + 1) / 4P = deviations * sqrt(before + switch / e^2).
-        let margin = (2 * requirement.slack + 1) as f64 * 0.25 / requirement.half_period as f64;
+        // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).
+        let half_step = 0.25 * requirement.scale as f64 / requirement.half_period as f64;
+        let margin = (2 * requirement.slack + 1) as f64 * half_step;
         let left = (margin / deviations).powi(2) - self.before(requirement);
         if left.is_nan() || left <= 0.0 {
             return None;

@@ -2,11 +2,12 @@
 
 use crate::circuit::{Circuit, Demand};
 use crate::cost::{CostModel, LookupCost};
-use crate::exec::{self, Load};
-use crate::noise::{Reader, Requirement};
+use crate::exec::{self, Load, Schedule, most_together};
+use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Goal, Objective, search};
 use crate::params::Parameters;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Cost of one inference on this host, by layer and in all.
 #[derive(Clone, Debug, Serialize)]
@@ -69,43 +70,48 @@ impl Plan {
         let parameters = circuit.parameters();
         let threads = rayon::current_num_threads();
         let demands = circuit.demands();
-        // Rotations of one level and extension run together.
-        let mut groups: Vec<(usize, u32, usize)> = Vec::new();
-        for demand in demands.iter().filter(|d| !d.rotations.is_empty()) {
-            let level = demand.rotations[0].0;
-            match groups
-                .iter_mut()
-                .find(|g| (g.0, g.1) == (level, demand.extension))
-            {
-                Some(group) => group.2 += demand.rotations.len(),
-                None => groups.push((level, demand.extension, demand.rotations.len())),
-            }
-        }
-        let mut known: Vec<(u32, usize, LookupCost)> = Vec::new();
-        let mut cost = |extension: u32, rotations: usize| {
-            let load = Load {
-                extension,
-                rotations: rotations.min(Load::full(extension).rotations),
-            };
-            match known.iter().find(|k| (k.0, k.1) == (extension, load.rotations)) {
-                Some(known) => known.2,
-                None => {
-                    let cost = exec::measure(parameters, &load);
-                    known.push((extension, load.rotations, cost));
-                    cost
-                }
-            }
+        let mut clock = Clock {
+            parameters: *parameters,
+            known: Vec::new(),
+            split: Vec::new(),
         };
-        // Seconds of one rotation of each group, waiting included, and the work without it.
         let (mut work, mut keyswitches, mut seconds) = (0.0, 0.0, 0.0);
-        let mut each: Vec<(usize, u32, f64)> = Vec::new();
-        for &(level, extension, rotations) in &groups {
-            let one = cost(extension, rotations);
-            let (busy, total) = (rotations.div_ceil(threads), one.total_ns() / 1e9);
-            seconds += busy as f64 * total;
-            work += rotations as f64 * total;
-            keyswitches += rotations as f64 * one.keyswitch_ns / 1e9;
-            each.push((level, extension, busy as f64 * total / rotations as f64));
+        // Seconds of one rotation of each demand, waiting included, and the work without it.
+        let mut each: Vec<f64> = vec![0.0; demands.len()];
+        for level in 0..circuit.levels().len() {
+            let of_level = |d: &&Demand| d.rotations.first().is_some_and(|place| place.0 == level);
+            // Rotations of one extension run together.
+            let mut together: BTreeMap<u32, usize> = BTreeMap::new();
+            for demand in demands.iter().filter(of_level) {
+                *together.entry(demand.extension).or_default() += demand.rotations.len();
+            }
+            let (mut extensions, mut times): (Vec<usize>, Vec<LookupCost>) = Default::default();
+            let mut level_work = 0.0;
+            for (demand, each) in demands.iter().zip(&mut each).filter(|(d, _)| of_level(d)) {
+                let mut one = clock.rotation(demand.extension, together[&demand.extension]);
+                if demand.requirement.source == Source::FreshSmall {
+                    one.keyswitch_ns = 0.0;
+                }
+                *each = one.total_ns() / 1e9;
+                level_work += demand.rotations.len() as f64 * *each;
+                keyswitches += demand.rotations.len() as f64 * one.keyswitch_ns / 1e9;
+                extensions.resize(
+                    extensions.len() + demand.rotations.len(),
+                    demand.extension as usize,
+                );
+                times.resize(extensions.len(), one);
+            }
+            let schedule = Schedule::of(&extensions, threads, |e| most_together(parameters, e));
+            let level_seconds = schedule.makespan(
+                threads,
+                |i| times[i].total_ns() / 1e9,
+                |i| (times[i].keyswitch_ns + clock.split(extensions[i] as u32)) / 1e9,
+            );
+            for (_, each) in demands.iter().zip(&mut each).filter(|(d, _)| of_level(d)) {
+                *each *= level_seconds / level_work;
+            }
+            work += level_work;
+            seconds += level_seconds;
         }
         let layers = layers(circuit, &demands, &each, seconds);
         let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
@@ -126,6 +132,39 @@ impl Plan {
     }
 }
 
+/// Times the kernels, each once.
+struct Clock {
+    parameters: Parameters,
+    known: Vec<(Load, LookupCost)>,
+    split: Vec<(u32, f64)>,
+}
+
+impl Clock {
+    /// One of so many rotations of that extension.
+    fn rotation(&mut self, extension: u32, rotations: usize) -> LookupCost {
+        let load = Load {
+            extension,
+            rotations: rotations.min(Load::full(extension).rotations),
+        };
+        if let Some(known) = self.known.iter().find(|k| k.0 == load) {
+            return known.1;
+        }
+        let cost = exec::measure(&self.parameters, &load);
+        self.known.push((load, cost));
+        cost
+    }
+
+    /// One blind rotation on all threads.
+    fn split(&mut self, extension: u32) -> f64 {
+        if let Some(known) = self.split.iter().find(|k| k.0 == extension) {
+            return known.1;
+        }
+        let ns = exec::measure_split(&self.parameters, extension);
+        self.split.push((extension, ns));
+        ns
+    }
+}
+
 /// The larger of the two: key file and its parts in the standard domain, or all wires.
 fn peak_bytes(circuit: &Circuit) -> u64 {
     let parameters = circuit.parameters();
@@ -136,7 +175,7 @@ fn peak_bytes(circuit: &Circuit) -> u64 {
     parameters.evaluation_key_bytes() + expanding.max(running)
 }
 
-fn layers(circuit: &Circuit, demands: &[Demand], each: &[(usize, u32, f64)], seconds: f64) -> Vec<LayerPlan> {
+fn layers(circuit: &Circuit, demands: &[Demand], each: &[f64], seconds: f64) -> Vec<LayerPlan> {
     let mut layers: Vec<LayerPlan> = Vec::new();
     for (number, demand) in demands.iter().enumerate() {
         for &(level, index) in &demand.rotations {
@@ -166,8 +205,7 @@ fn layers(circuit: &Circuit, demands: &[Demand], each: &[(usize, u32, f64)], sec
             layer.half_period = layer.half_period.max(demand.requirement.half_period);
             layer.extension = layer.extension.max(rotation.extension);
             layer.slack = layer.slack.max(rotation.slack);
-            let time = each.iter().find(|e| (e.0, e.1) == (level, demand.extension));
-            layer.seconds += time.map_or(0.0, |t| t.2);
+            layer.seconds += each[number];
             layer.log2_p_fail = layer.log2_p_fail.max(circuit.log2_p_fail(&demands[number]));
         }
     }

@@ -203,8 +203,8 @@ impl Server {
         samples: &[SeededCiphertexts],
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
-        let parameters = self.circuit.parameters();
-        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters)).collect();
+        let (parameters, key) = (self.circuit.parameters(), self.circuit.input_key());
+        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters, key)).collect();
         // Small enough for frequent reports, large enough for full batches on all threads.
         let chunk = 16 * rayon::current_num_threads();
         let mut first = 0;
@@ -220,9 +220,9 @@ impl Server {
                 .collect();
             let mut results: Vec<Vec<Ciphertext>> = vec![Vec::new(); samples.len()];
             for work in work.chunks(chunk) {
-                let rows: Vec<(&[Ciphertext], &Row)> = work
+                let rows: Vec<(&[Ciphertext], &Row, u64)> = work
                     .iter()
-                    .map(|&(sample, r, _)| (wires[sample].as_slice(), &r.row))
+                    .map(|&(sample, r, _)| (wires[sample].as_slice(), &r.row, r.scale))
                     .collect();
                 let accumulators = self.rows(&rows)?;
                 let mut jobs = Vec::with_capacity(work.len());
@@ -252,17 +252,20 @@ impl Server {
                 self.rows(
                     &rows
                         .iter()
-                        .map(|&row| (wires.as_slice(), row))
+                        .map(|&row| (wires.as_slice(), row, 1))
                         .collect::<Vec<_>>(),
                 )
             })
             .collect()
     }
 
-    fn rows(&self, rows: &[(&[Ciphertext], &Row)]) -> Result<Vec<Ciphertext>, ServerError> {
-        let row = |&(wires, row): &(&[Ciphertext], &Row)| {
-            let terms: Vec<(usize, i64)> = row.terms.iter().map(|&(wire, w)| (wire as usize, w)).collect();
-            let constant = (row.constant as u64).wrapping_mul(self.circuit.step(row.encoding));
+    /// Rows on their wires, each times its scale.
+    fn rows(&self, rows: &[(&[Ciphertext], &Row, u64)]) -> Result<Vec<Ciphertext>, ServerError> {
+        let row = |&(wires, row, scale): &(&[Ciphertext], &Row, u64)| {
+            let scaled = |&(wire, w): &(u32, i64)| (wire as usize, w.wrapping_mul(scale as i64));
+            let terms: Vec<(usize, i64)> = row.terms.iter().map(scaled).collect();
+            let constant = (row.constant as u64).wrapping_mul(scale);
+            let constant = constant.wrapping_mul(self.circuit.step(row.encoding));
             Ok(self.evaluator.linear(&terms, constant, wires)?)
         };
         rows.par_iter().map(row).collect()

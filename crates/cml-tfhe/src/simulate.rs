@@ -3,6 +3,7 @@
 
 use crate::circuit::{Circuit, Prepared};
 use crate::interface::input_codes;
+use crate::keys::LweKey;
 use crate::noise;
 use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
@@ -37,8 +38,8 @@ struct Sampler {
     /// [`noise::alike_share`].
     alike_share: f64,
     standard: Normal<f64>,
-    /// Keyswitch and modulus switch together, by extension.
-    switches: BTreeMap<u32, Normal<f64>>,
+    /// Keyswitch, if there is one, and modulus switch together, by extension.
+    switches: BTreeMap<(u32, bool), Normal<f64>>,
 }
 
 impl Sampler {
@@ -51,16 +52,24 @@ impl Sampler {
         };
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
-            fresh: normal(noise::fresh_variance(p)),
+            fresh: normal(match circuit.input_key() {
+                LweKey::Big => noise::fresh_variance(p),
+                LweKey::Small => noise::fresh_small_variance(p),
+            }),
             lookup: normal(noise::lookup_variance(p)),
             alike_share: noise::alike_share(p),
             standard: normal(1.0),
             switches: circuit
                 .rotations()
                 .map(|r| {
-                    let variance =
-                        noise::keyswitch_variance(p) + noise::modulus_switch_variance(p, r.extension);
-                    (r.extension, normal(variance))
+                    let switched = !circuit.reads_small(&r.row);
+                    let keyswitch = if switched {
+                        noise::keyswitch_variance(p)
+                    } else {
+                        0.0
+                    };
+                    let variance = keyswitch + noise::modulus_switch_variance(p, r.extension);
+                    ((r.extension, switched), normal(variance))
                 })
                 .collect(),
         }
@@ -88,8 +97,8 @@ impl Sampler {
         degrees.iter().zip(motion).map(noise).collect()
     }
 
-    fn draw_switch(&mut self, extension: u32) -> u64 {
-        self.draw(|s| s.switches[&extension])
+    fn draw_switch(&mut self, extension: u32, switched: bool) -> u64 {
+        self.draw(|s| s.switches[&(extension, switched)])
     }
 
     fn draw(&mut self, which: impl Fn(&Self) -> Normal<f64>) -> u64 {
@@ -129,9 +138,10 @@ impl<'c> Simulator<'c> {
         for (rotation, (number, readings)) in circuit.rotations().zip(&self.prepared.rotations) {
             let polynomial = &self.prepared.polynomials[*number];
             let size = polynomial.len() as u64;
-            let mut phase = row_phase(circuit, &rotation.row, &wires);
+            let mut phase = row_phase(circuit, &rotation.row, &wires).wrapping_mul(rotation.scale);
             if let Some(noise) = &mut self.noise {
-                phase = phase.wrapping_add(noise.draw_switch(rotation.extension));
+                phase = phase
+                    .wrapping_add(noise.draw_switch(rotation.extension, !circuit.reads_small(&rotation.row)));
             }
             // Coefficient j of 2L serves the phases in [j, j + 1).
             let index = ((u128::from(phase) * u128::from(2 * size)) >> 64) as u64;

@@ -5,6 +5,7 @@ mod of;
 
 use crate::artifact::ArtifactError;
 use crate::interface::{self, CircuitInput, Encoding, Interface};
+use crate::keys::LweKey;
 use crate::params::{ParameterError, Parameters};
 use cml_ir::{IrError, OutputSpec, Tensor, short_hex};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub struct ClientSpec {
     budget_log2: f64,
     inference_log2: f64,
     exact: bool,
+    input_key: LweKey,
     encodings: Vec<Encoding>,
     inputs: Vec<CircuitInput>,
     outputs: Vec<SpecOutput>,
@@ -107,6 +109,11 @@ impl ClientSpec {
             ..other.clone()
         };
         *self == stated
+    }
+
+    /// The key that inputs are encrypted under.
+    pub fn input_key(&self) -> LweKey {
+        self.input_key
     }
 
     /// Inputs.

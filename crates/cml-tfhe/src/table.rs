@@ -7,10 +7,32 @@
 //! one it is `-a` and `a`, and the wrap from one to the other is no change at all.
 //! Hence the half period `P` may be smaller than `R`: see [`half_period`].
 //!
+//! A row whose table needs less than the others that read its wires is multiplied by a `scale`, so
+//! that its values are so many steps apart and its margin grows with them ([`Spacing`]).
+//!
 //! The change of `f` at the value `t` happens at the coefficient nearest to
-//! `(t - 1/2) L / P`. The centred modulus switch lands on coefficient `j` for
+//! `(t - 1/2) scale L / P`. The centred modulus switch lands on coefficient `j` for
 //! phases in `[j, j + 1)`, so a change at an exact half point is exact, and one at
 //! a rounded point costs the margin that [`crate::noise::margin`] accounts for.
+
+/// How far apart the values of a row lie: `scale / 2P` of the torus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spacing {
+    /// `P`, half the number of steps that an encoding has on the torus.
+    pub half_period: u64,
+    /// Steps from one value to the next: what the row is multiplied by before it is looked up.
+    pub scale: u64,
+}
+
+/// Values one step apart, of a half period.
+impl From<u64> for Spacing {
+    fn from(half_period: u64) -> Self {
+        Self {
+            half_period,
+            scale: 1,
+        }
+    }
+}
 
 /// How one table is read off a rotated polynomial: `constant + sum weight * coefficient`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +59,7 @@ fn ends(table: &[i64]) -> Option<(u64, u64)> {
     Some((first, found.last().unwrap_or(first)))
 }
 
-/// Smallest half period `P`, in values, at which the table can be read: the
+/// Smallest half period, in values, at which the table can be read, `P` over the scale: the
 /// distance from every value to every change is at most `P`.
 ///
 /// For a table of `R` values that is flat up to `t` and from `s` on it is
@@ -48,7 +70,9 @@ pub fn half_period(table: &[i64]) -> u64 {
 
 /// Number of values of the narrowest plateau between two changes, the one that
 /// wraps from the top of the table to its bottom included.
-pub fn narrowest_plateau(table: &[i64], half_period: u64) -> u64 {
+pub fn narrowest_plateau(table: &[i64], spacing: impl Into<Spacing>) -> u64 {
+    let Spacing { half_period, scale } = spacing.into();
+    let half_period = half_period / scale.max(1);
     let Some((first, last)) = ends(table) else {
         return half_period;
     };
@@ -61,10 +85,14 @@ pub fn narrowest_plateau(table: &[i64], half_period: u64) -> u64 {
 }
 
 /// Coefficient at which the change at the value `t >= 1` happens:
-/// `round((t - 1/2) L / P)`, halves upward.
-pub fn boundary(t: u64, half_period: u64, size: u64) -> u64 {
-    let (t, period, size) = (u128::from(t), u128::from(half_period.max(1)), u128::from(size));
-    (((2 * t).saturating_sub(1) * size + period) / (2 * period)) as u64
+/// `round((t - 1/2) scale L / P)`, halves upward.
+pub fn boundary(t: u64, spacing: impl Into<Spacing>, size: u64) -> u64 {
+    let Spacing { half_period, scale } = spacing.into();
+    let (period, size) = (
+        u128::from(half_period.max(1)),
+        u128::from(scale) * u128::from(size),
+    );
+    ((u128::from(2 * t).saturating_sub(1) * size + period) / (2 * period)) as u64
 }
 
 /// Nearest multiple of `step`, as a signed number of steps, the torus read from
@@ -78,8 +106,14 @@ pub fn nearest_value(phase: u64, step: u64) -> i64 {
 ///
 /// Coefficients are `(2 f(v) - f(0) - f(R - 1)) * half_step`, products that wrap
 /// modulo 2^64: values may be negative. The table must have a half period of at
-/// most `half_period`, which must be at most `size / 2`.
-pub fn table_polynomial(table: &[i64], half_period: u64, size: u64, half_step: u64) -> (Vec<u64>, Reading) {
+/// most `P / scale`, which must be at most `size / 2`.
+pub fn table_polynomial(
+    table: &[i64],
+    spacing: impl Into<Spacing>,
+    size: u64,
+    half_step: u64,
+) -> (Vec<u64>, Reading) {
+    let spacing = spacing.into();
     let (first, last) = (table.first().copied(), table.last().copied());
     let (first, last) = (first.unwrap_or(0), last.unwrap_or(0));
     let ends = (first as u64).wrapping_add(last as u64);
@@ -92,7 +126,7 @@ pub fn table_polynomial(table: &[i64], half_period: u64, size: u64, half_step: u
     let mut coefficients = Vec::with_capacity(size as usize);
     for (t, delta) in changes(table) {
         let before = table[t as usize] - delta;
-        let end = boundary(t, half_period, size).min(size);
+        let end = boundary(t, spacing, size).min(size);
         coefficients.resize(end as usize, entry(before));
     }
     coefficients.resize(size as usize, entry(last));
@@ -116,11 +150,12 @@ pub fn table_reading(table: &[i64], half_step: u64) -> Reading {
 /// `half_step` if not. Any number of tables can be read off one rotation, at noise
 /// that grows with the sum of their squared changes (multi-value bootstrapping:
 /// Carpov, Izabachène, Mollimard, CT-RSA 2019, section 4).
-pub fn table_changes(table: &[i64], half_period: u64, size: u64, half_step: u64) -> Reading {
+pub fn table_changes(table: &[i64], spacing: impl Into<Spacing>, size: u64, half_step: u64) -> Reading {
+    let spacing = spacing.into();
     let (first, last) = (table.first().copied(), table.last().copied());
     let ends = (first.unwrap_or(0) as u64).wrapping_add(last.unwrap_or(0) as u64);
     let term = |(t, delta): (u64, i64)| {
-        let passed = boundary(t, half_period, size).clamp(1, size);
+        let passed = boundary(t, spacing, size).clamp(1, size);
         ((size - passed) as usize, -delta)
     };
     Reading {
@@ -172,13 +207,16 @@ mod tests {
         let half_step = 0x0123_4567_89ab_cdef;
         for (i, values) in tables().iter().enumerate() {
             for size in [256, 3 * 128, 5 * 64] {
-                for period in [half_period(values), half_period(values) + 3] {
-                    let (polynomial, direct) = table_polynomial(values, period, size, half_step);
+                let own = half_period(values);
+                for (half_period, scale) in [(own, 1), (own + 3, 1), (3 * own, 3), (5 * own + 2, 5)] {
+                    let spacing = Spacing { half_period, scale };
+                    let (polynomial, direct) = table_polynomial(values, spacing, size, half_step);
                     assert_eq!(polynomial.len() as u64, size);
                     let constant = vec![half_step; size as usize];
-                    let steps = table_changes(values, period, size, half_step);
+                    let steps = table_changes(values, spacing, size, half_step);
                     let requirement = Requirement {
-                        half_period: period,
+                        half_period,
+                        scale,
                         nu2: 1,
                         alike: 0,
                         source: Source::Lookup,
@@ -189,11 +227,11 @@ mod tests {
                     assert!(reach > 0.0);
                     for (v, &value) in values.iter().enumerate() {
                         // Phases in coefficients; the switch floors them.
-                        let point = v as f64 * size as f64 / period as f64;
+                        let point = (v as u64 * scale * size) as f64 / half_period as f64;
                         for phase in [point - reach, point, point + reach] {
                             let wanted = (value as u64).wrapping_mul(2 * half_step);
                             let phase = phase.floor() as i64;
-                            let what = format!("table {i}, value {v}, L {size}, P {period}");
+                            let what = format!("table {i}, value {v}, L {size}, {spacing:?}");
                             assert_eq!(read(&polynomial, &direct, phase), wanted, "{what}");
                             assert_eq!(read(&constant, &steps, phase), wanted, "{what}, changes");
                         }
@@ -212,6 +250,7 @@ mod tests {
             let size = 512;
             let requirement = Requirement {
                 half_period: period,
+                scale: 1,
                 nu2: 1,
                 alike: 0,
                 source: Source::Lookup,

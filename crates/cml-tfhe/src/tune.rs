@@ -37,11 +37,7 @@ pub fn lower_tuned<E: From<LowerError>>(
     loss: &mut dyn FnMut(&Circuit) -> Result<f64, E>,
 ) -> Result<Tuned, E> {
     let cost = &options.goal.cost;
-    let time = |circuit: &Circuit| -> f64 {
-        let each = circuit.rotations();
-        each.map(|r| cost.lookup(circuit.parameters(), r.extension).total_ns())
-            .sum()
-    };
+    let time = |circuit: &Circuit| circuit.predicted_ns(cost);
     let limit = options.goal.max_key_bytes;
     let mut exact = options.clone();
     exact.approximate.clear();

@@ -2,6 +2,7 @@
 
 use crate::circuit::{Circuit, Rotation, Row};
 use crate::interface::bad_encoding;
+use crate::keys::LweKey;
 use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::params::ParameterError;
 use crate::program::{Reach, Reached};
@@ -67,6 +68,13 @@ impl Circuit {
             }
             wires.extend(&input.encodings);
             ranges.resize(wires.len(), input.spec.range);
+        }
+        if self.body.input_key == LweKey::Small && !self.body.inputs_may_be_small() {
+            return fail(
+                "input",
+                0,
+                "is under the small key, and a row reads more than such inputs",
+            );
         }
         let mut reach = Reach::new(ranges);
         let tables: Vec<Option<Interval>> = self
@@ -159,8 +167,16 @@ impl Circuit {
                 rotation.extension
             ));
         }
-        let period = self.body.encodings[rotation.row.encoding as usize].half_period;
-        if period > size / 2 {
+        let spacing = rotation.spacing(&self.body.encodings);
+        if !(1..=spacing.half_period).contains(&spacing.scale) {
+            return Err(format!(
+                "a scale of {} does not fit in a half period of {}",
+                spacing.scale, spacing.half_period
+            ));
+        }
+        // In values, of which a part is as good as none.
+        let period = spacing.half_period / spacing.scale;
+        if u128::from(spacing.half_period) * 2 > u128::from(size) * u128::from(spacing.scale) {
             return Err(format!(
                 "a half period of {period} values does not fit in {size} coefficients"
             ));
@@ -192,11 +208,11 @@ impl Circuit {
             }
             if table::half_period(table) > period {
                 return Err(format!(
-                    "table needs a half period of {} values, the encoding has {period}",
+                    "table needs a half period of {} values, its row has {period}",
                     table::half_period(table)
                 ));
             }
-            if rotation.slack > table::narrowest_plateau(table, period) {
+            if rotation.slack > table::narrowest_plateau(table, spacing) {
                 return Err(format!("slack of {} is wider than a plateau", rotation.slack));
             }
             reach.define(&found, |v| table[v as usize], *image);

@@ -146,7 +146,7 @@ fn keys_that_are_larger_than_agreed_are_not_drawn() {
 #[test]
 fn keys_are_sent_when_the_server_asks_and_not_forever() {
     let (result, liar) = predict(|_, _| json(404, r#"{"error":"no such key","code":"unknown_key"}"#));
-    refused(result, "says that the keys are unknown, 3 times");
+    refused(result, "keys are unknown that were sent 3 times");
     assert_eq!(liar.count("PUT /v1/keys/"), 3);
     let (result, liar) = predict(|_, _| json(404, r#"{"error":"gone","code":"unknown_model"}"#));
     refused(result, "404 unknown_model: gone");
@@ -163,6 +163,13 @@ fn jobs_with_names_that_are_paths() {
     });
     refused(result, "410 failed: it broke");
     assert_eq!(liar.count("GET /v1/jobs/a-1"), 1);
+    // A server that crashed has forgotten its jobs; one that always has is left.
+    let (result, liar) = predict(|asked, _| match asked {
+        "GET /v1/jobs/a-1" => json(404, r#"{"error":"what job","code":"unknown_job"}"#),
+        _ => json(202, r#"{"job":"a-1"}"#),
+    });
+    refused(result, "says again that a job is unknown");
+    assert_eq!(liar.count("POST /v1/models/"), 4);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use cml_tfhe::Parameters;
 use cml_tfhe::exec::{Evaluator, Job, Load, measure};
-use cml_tfhe::keys::{Ciphertext, ClientKey, EvaluationKey, ServerKey};
+use cml_tfhe::keys::{Ciphertext, ClientKey, EvaluationKey, LweKey, ServerKey};
 use cml_tfhe::noise::{Reader, Requirement, Source};
 use cml_tfhe::optimizer::{Goal, search};
 use cml_tfhe::table::Reading;
@@ -16,6 +16,7 @@ const SQUARED_WEIGHTS: u64 = 64;
 pub(crate) fn parameters(bits: u32) -> (Parameters, u32) {
     let wanted = Requirement {
         half_period: 1 << bits,
+        scale: 1,
         nu2: SQUARED_WEIGHTS,
         alike: 0,
         source: Source::Lookup,
@@ -46,7 +47,9 @@ impl Kit {
             parameters: *parameters,
             extension,
             evaluator,
-            inputs: client.encrypt(&values).expand(parameters),
+            inputs: client
+                .encrypt(LweKey::Big, &values)
+                .expand(parameters, LweKey::Big),
             table: vec![1 << 60; parameters.table_size(extension) as usize],
             readings: vec![Reading {
                 terms: vec![(0, 1)],

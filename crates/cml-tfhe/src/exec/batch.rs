@@ -12,16 +12,19 @@
 
 use pulp::Arch;
 use tfhe::core_crypto::fft_impl::fft64::ABox;
+use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertextView;
+use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, Container, GlweCiphertext, LweCiphertextOwned, MonomialDegree,
     add_external_product_assign_mem_optimized_requirement, extract_lwe_sample_from_glwe_ciphertext,
 };
 
 use super::keyswitch::keyswitch_batch;
-use super::product::{Digits, Products, aligned};
+use super::product::{Digits, Products, Roundings, aligned};
 use super::switch::Rotations;
 use super::{Evaluator, ExecError, Job};
-use crate::keys::{Ciphertext, modulus32, modulus64};
+use crate::keys::{Ciphertext, LweKey, modulus32, modulus64};
+use crate::params::Parameters;
 use crate::table::Reading;
 
 /// Most rotations of a batch: beyond that the key is no longer what takes the time.
@@ -30,7 +33,7 @@ const MOST: usize = 16;
 const MOST_BYTES: usize = 1 << 20;
 
 /// One polynomial of each of the accumulator's.
-type Lane = GlweCiphertext<ABox<[u64]>>;
+pub(super) type Lane = GlweCiphertext<ABox<[u64]>>;
 
 /// Buffers of one thread.
 pub(super) struct Scratch {
@@ -41,20 +44,21 @@ pub(super) struct Scratch {
     rotations: Vec<Rotations>,
     /// Of one accumulator: its lanes, rotated, less what they were, in digits.
     digits: Vec<Digits>,
+    roundings: Roundings,
     products: Products,
     table: Vec<u64>,
     sample: LweCiphertextOwned<u64>,
     buffers: ComputationBuffers,
 }
 
-impl Evaluator {
-    /// Sizes of batches for so many jobs on so many threads: as equal as can be, and as many that no
-    /// thread waits for another longer than for one batch.
-    pub(super) fn batch_sizes(&self, jobs: usize, extension: usize, threads: usize) -> Vec<usize> {
-        let bytes = 8 * self.dimensions.glwe_size().0 * self.dimensions.polynomial.0 * extension;
-        sizes(jobs, threads, (MOST_BYTES / bytes).clamp(1, MOST))
-    }
+/// Most rotations of that extension in one batch.
+pub(crate) fn most_together(parameters: &Parameters, extension: usize) -> usize {
+    let polynomials = (parameters.glwe_dimension as usize + 1) * extension;
+    let bytes = 8 * parameters.polynomial_size as usize * polynomials;
+    (MOST_BYTES / bytes.max(1)).clamp(1, MOST)
+}
 
+impl Evaluator {
     pub(super) fn batch_scratch(&self) -> Scratch {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let mut buffers = ComputationBuffers::new();
@@ -66,6 +70,7 @@ impl Evaluator {
             lanes: Vec::new(),
             rotations: Vec::new(),
             digits: Vec::new(),
+            roundings: Roundings::new(&self.dimensions),
             products: Products::new(&self.dimensions),
             table: Vec::new(),
             sample: LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64()),
@@ -107,7 +112,8 @@ impl Evaluator {
                     let place = lane + degree;
                     let (to, power) = (place % extension, place / extension % (2 * n));
                     let less = lanes[to].as_ref();
-                    scratch.digits[to].decompose_difference(arch, from.as_ref(), less, power);
+                    let (digits, roundings) = (&mut scratch.digits[to], &mut scratch.roundings);
+                    digits.decompose_difference(arch, from.as_ref(), less, power, roundings);
                 }
                 for (lane, digits) in lanes.iter_mut().zip(&scratch.digits) {
                     scratch.products.add(
@@ -140,8 +146,25 @@ impl Evaluator {
             scratch.small.push(LweCiphertextOwned::new(0, size, modulus32()));
             scratch.rotations.push(Rotations::default());
         }
-        let inputs = jobs.iter().map(|job| job.input);
-        keyswitch_batch(self.key.keyswitch(), inputs, &mut scratch.small[..jobs.len()]);
+        let small = &mut scratch.small[..jobs.len()];
+        if jobs.iter().all(|job| job.input.key() == LweKey::Big) {
+            let inputs = jobs.iter().map(|job| job.input);
+            keyswitch_batch(self.key.keyswitch(), inputs, small);
+        } else {
+            for (job, small) in jobs.iter().zip(small) {
+                if job.input.key() == LweKey::Big {
+                    let inputs = std::iter::once(job.input);
+                    keyswitch_batch(self.key.keyswitch(), inputs, std::slice::from_mut(small));
+                } else {
+                    let halves = job.input.halves();
+                    small
+                        .as_mut()
+                        .iter_mut()
+                        .zip(halves)
+                        .for_each(|(to, half)| *to = half);
+                }
+            }
+        }
         let size = extension * polynomial.0;
         scratch.table.resize(size, 0);
         for (i, job) in jobs.iter().enumerate() {
@@ -169,13 +192,60 @@ impl Evaluator {
         lanes: &[GlweCiphertext<C>],
         sample: &mut LweCiphertextOwned<u64>,
     ) -> Ciphertext {
-        let mut sum = Ciphertext::trivial(self.dimensions.big.0, reading.constant);
+        let mut sum = Ciphertext::trivial(LweKey::Big, self.dimensions.big.0, reading.constant);
         for &(degree, weight) in &reading.terms {
             let (lane, degree) = (degree % lanes.len(), degree / lanes.len());
             extract_lwe_sample_from_glwe_ciphertext(&lanes[lane], sample, MonomialDegree(degree));
             sum.add_multiple(sample.as_ref(), weight);
         }
         sum
+    }
+}
+
+/// For one rotation on several threads, whose lanes are the first ones.
+impl Scratch {
+    /// Takes the lanes out, with the degrees that they are turned by.
+    pub(super) fn take_first(&mut self, extension: usize) -> (Vec<Lane>, Vec<usize>) {
+        let rest = self.lanes.split_off(extension.min(self.lanes.len()));
+        let lanes = std::mem::replace(&mut self.lanes, rest);
+        let mask = self.rotations.first().map(|r| r.mask.clone());
+        (lanes, mask.unwrap_or_default())
+    }
+
+    /// Puts them back.
+    pub(super) fn put_first(&mut self, mut lanes: Vec<Lane>) {
+        lanes.append(&mut self.lanes);
+        self.lanes = lanes;
+    }
+
+    /// What a job reads off them.
+    pub(super) fn read_first(&mut self, evaluator: &Evaluator, job: &Job<'_>) -> Vec<Ciphertext> {
+        let (lanes, sample) = (&self.lanes[..job.extension], &mut self.sample);
+        let read = |reading| evaluator.read(reading, lanes, sample);
+        job.readings.iter().map(read).collect()
+    }
+
+    pub(super) fn decompose(
+        &mut self,
+        arch: Arch,
+        digits: &mut Digits,
+        from: &[u64],
+        less: &[u64],
+        power: usize,
+    ) {
+        digits.decompose_difference(arch, from, less, power, &mut self.roundings);
+    }
+
+    pub(super) fn add(
+        &mut self,
+        arch: Arch,
+        lane: &mut [u64],
+        digits: &Digits,
+        element: FourierGgswCiphertextView<'_>,
+        fft: FftView<'_>,
+    ) {
+        self.products
+            .add(arch, lane, digits, element, fft, &mut self.buffers);
     }
 }
 
@@ -205,40 +275,9 @@ pub(super) fn rotate(result: &mut [u64], polynomial: &[u64], degree: usize) {
     write(low, wrap, !negative);
 }
 
-/// `jobs` in batches of at most `most`: a multiple of `threads` batches, of sizes that differ by one at
-/// most, but none empty.
-fn sizes(jobs: usize, threads: usize, most: usize) -> Vec<usize> {
-    if jobs == 0 {
-        return Vec::new();
-    }
-    let threads = threads.max(1);
-    let rounds = jobs.div_ceil(threads * most);
-    let batches = (rounds * threads).min(jobs);
-    (0..batches)
-        .map(|i| jobs / batches + usize::from(i < jobs % batches))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn batches_are_equal_and_complete() {
-        for jobs in 0..100 {
-            for threads in 1..5 {
-                for most in [1, 3, 16] {
-                    let sizes = sizes(jobs, threads, most);
-                    assert_eq!(sizes.iter().sum::<usize>(), jobs);
-                    assert!(sizes.iter().all(|&s| (1..=most).contains(&s)));
-                    assert!(sizes.len().is_multiple_of(threads) || sizes.len() == jobs);
-                    if let (Some(least), Some(largest)) = (sizes.iter().min(), sizes.iter().max()) {
-                        assert!(largest - least <= 1);
-                    }
-                }
-            }
-        }
-    }
 
     #[test]
     fn rotations_are_negacyclic() {

@@ -4,10 +4,12 @@ use rayon::prelude::*;
 use std::time::{Duration, Instant};
 use tfhe::core_crypto::prelude::LweCiphertextOwned;
 
+use super::batch::{Scratch, most_together};
 use super::keyswitch::keyswitch_batch;
+use super::schedule::sizes;
 use super::{Evaluator, Job};
 use crate::cost::LookupCost;
-use crate::keys::{Ciphertext, Dimensions, EvaluationKey, modulus32};
+use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32};
 use crate::params::Parameters;
 use crate::table::Reading;
 
@@ -41,47 +43,28 @@ impl Load {
 /// Takes no keys: an executor of zeros with a few elements of the bootstrapping key runs, and its time
 /// is scaled up to all of them. The parameters must be valid.
 pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
-    let n = parameters.lwe_dimension as usize;
-    let element = parameters.evaluation_key_bytes() as usize / n;
-    let elements = (ELEMENTS.1 / element.max(1)).clamp(ELEMENTS.0, n);
-    let evaluator = Evaluator::new(EvaluationKey::for_timing(parameters, elements));
-    let dimensions = Dimensions::of(parameters);
-    // An arbitrary mask: a zero one would let the rotation skip its steps.
-    let word = |i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let input = Ciphertext::from_words((0..=dimensions.big.0 as u64).map(word).collect());
-    let polynomial: Vec<u64> = (0..parameters.table_size(load.extension)).map(word).collect();
-    let readings = [Reading {
-        terms: vec![(0, 1)],
-        constant: 0,
-    }];
-    let job = Job {
-        input: &input,
-        polynomial: &polynomial,
-        extension: load.extension as usize,
-        readings: &readings,
-    };
+    let subject = Subject::of(parameters, load.extension);
+    let evaluator = &subject.evaluator;
     let threads = rayon::current_num_threads();
     let total = load.rotations.max(1);
     // Threads that have work, the most that one of them has, and its batches.
     let busy = threads.min(total);
     let most = total.div_ceil(busy);
-    let sizes = evaluator.batch_sizes(total, job.extension, threads);
+    let sizes = sizes(total, threads, most_together(parameters, subject.extension()));
     let batch = sizes.into_iter().max().unwrap_or(1);
     let rounds = most as f64 / batch as f64;
-    let jobs = vec![job; batch];
+    let jobs = vec![subject.job(); batch];
     let run = |_| {
-        let mut scratch = evaluator.batch_scratch();
-        let size = dimensions.lwe.to_lwe_size();
+        let mut scratch = subject.scratch(&jobs);
+        let size = evaluator.dimensions.lwe.to_lwe_size();
         let mut outputs = vec![LweCiphertextOwned::new(0, size, modulus32()); batch];
-        evaluator.start(&jobs, job.extension, &mut scratch);
-        scratch.turn_anyhow(polynomial.len());
         let mut least = (Duration::MAX, Duration::MAX);
         for _ in 0..REPETITIONS {
             let start = Instant::now();
             let inputs = jobs.iter().map(|job| job.input);
             keyswitch_batch(evaluator.key.keyswitch(), inputs, &mut outputs);
             let middle = Instant::now();
-            evaluator.turn(batch, job.extension, &mut scratch);
+            evaluator.turn(batch, subject.extension(), &mut scratch);
             least.0 = least.0.min(middle - start);
             least.1 = least.1.min(middle.elapsed());
         }
@@ -94,6 +77,75 @@ pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
     };
     LookupCost {
         keyswitch_ns: slowest(|t| t.0),
-        blind_rotation_ns: slowest(|t| t.1) * n as f64 / elements as f64,
+        blind_rotation_ns: slowest(|t| t.1) * subject.scale,
+    }
+}
+
+/// Nanoseconds of one blind rotation whose polynomials are shared out to all threads; measured like
+/// [`measure`].
+pub(crate) fn measure_split(parameters: &Parameters, extension: u32) -> f64 {
+    let subject = Subject::of(parameters, extension);
+    let mut scratch = subject.scratch(&[subject.job()]);
+    let threads = rayon::current_num_threads();
+    let mut least = Duration::MAX;
+    for _ in 0..REPETITIONS {
+        let start = Instant::now();
+        subject
+            .evaluator
+            .turn_split(subject.extension(), threads, &mut scratch);
+        least = least.min(start.elapsed());
+    }
+    least.as_nanos() as f64 * subject.scale
+}
+
+/// An executor of zeros, and something for it to rotate.
+struct Subject {
+    evaluator: Evaluator,
+    input: Ciphertext,
+    polynomial: Vec<u64>,
+    readings: Vec<Reading>,
+    /// Elements of the whole bootstrapping key for each one that there is.
+    scale: f64,
+}
+
+impl Subject {
+    fn of(parameters: &Parameters, extension: u32) -> Self {
+        let n = parameters.lwe_dimension as usize;
+        let element = parameters.evaluation_key_bytes() as usize / n;
+        let elements = (ELEMENTS.1 / element.max(1)).clamp(ELEMENTS.0, n);
+        // An arbitrary mask: a zero one would let the rotation skip its steps.
+        let word = |i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let words = (0..=Dimensions::of(parameters).big.0 as u64).map(word).collect();
+        Self {
+            evaluator: Evaluator::new(EvaluationKey::for_timing(parameters, elements)),
+            input: Ciphertext::from_words(LweKey::Big, words),
+            polynomial: (0..parameters.table_size(extension)).map(word).collect(),
+            readings: vec![Reading {
+                terms: vec![(0, 1)],
+                constant: 0,
+            }],
+            scale: n as f64 / elements as f64,
+        }
+    }
+
+    fn extension(&self) -> usize {
+        self.polynomial.len() / self.evaluator.dimensions.polynomial.0
+    }
+
+    fn job(&self) -> Job<'_> {
+        Job {
+            input: &self.input,
+            polynomial: &self.polynomial,
+            extension: self.extension(),
+            readings: &self.readings,
+        }
+    }
+
+    /// Ready to turn.
+    fn scratch(&self, jobs: &[Job<'_>]) -> Scratch {
+        let mut scratch = self.evaluator.batch_scratch();
+        self.evaluator.start(jobs, self.extension(), &mut scratch);
+        scratch.turn_anyhow(self.polynomial.len());
+        scratch
     }
 }

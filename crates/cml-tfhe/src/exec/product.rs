@@ -1,8 +1,14 @@
 //! The external product of a rotated difference and a key element, for one lane.
 //!
-//! The arithmetic is that of `add_external_product_assign` of the `tfhe` crate, bit for bit. There the
-//! decomposition into digits is compiled for the instructions that every machine has, and takes a fifth
-//! of the time; here it is one pass with the rotation and the difference, compiled for this machine.
+//! The arithmetic is that of `add_external_product_assign` of the `tfhe` crate on a centred difference, bit
+//! for bit. There the decomposition into digits is compiled for the instructions that every machine has, and
+//! takes a fifth of the time; here it is one pass with the rotation and the difference, compiled for this machine.
+//!
+//! **Centring.** Decomposition rounds the mask of the difference, by `e` for each of its polynomials. The key
+//! that these roundings meet is binary: half of it is its mean, the polynomial `J / 2` of halves, and the
+//! other half its deviation from that. The mean's part of the error, `sum(e) J / 2`, is known to whoever rounds, and is
+//! taken off the body before that is rounded itself. What is left has half the variance, and is not alike
+//! in neighbouring coefficients. It is to the decomposition what the centred modulus switch is to that switch.
 
 use pulp::{Arch, Simd, WithSimd};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertextView;
@@ -19,6 +25,15 @@ const ALIGN: usize = 64;
 /// Zeros at an address that suits vector loads.
 pub(super) fn aligned(len: usize) -> ABox<[u64]> {
     AVec::from_iter(ALIGN, std::iter::repeat_n(0, len)).into_boxed_slice()
+}
+
+/// What the decomposition of a mask rounds off: the sum over its polynomials, coefficient by coefficient.
+pub(super) struct Roundings(Vec<i64>);
+
+impl Roundings {
+    pub(super) fn new(dimensions: &Dimensions) -> Self {
+        Self(vec![0; dimensions.polynomial.0])
+    }
 }
 
 /// Signed digits of the polynomials of one lane: level by level, the least significant first.
@@ -41,8 +56,15 @@ impl Digits {
         }
     }
 
-    /// Takes `X^degree * p - q` apart, for each polynomial `p` and the `q` of the same place.
-    pub(super) fn decompose_difference(&mut self, arch: Arch, from: &[u64], less: &[u64], degree: usize) {
+    /// Takes `X^degree * p - q` apart, for each polynomial `p` and the `q` of the same place, centred.
+    pub(super) fn decompose_difference(
+        &mut self,
+        arch: Arch,
+        from: &[u64],
+        less: &[u64],
+        degree: usize,
+        roundings: &mut Roundings,
+    ) {
         arch.dispatch(DecomposeDifference {
             digits: &mut self.words,
             from,
@@ -51,6 +73,7 @@ impl Digits {
             degree,
             base_log: self.base_log,
             levels: self.levels as u32,
+            roundings: &mut roundings.0,
         });
     }
 }
@@ -63,6 +86,7 @@ struct DecomposeDifference<'a> {
     degree: usize,
     base_log: u32,
     levels: u32,
+    roundings: &'a mut [i64],
 }
 
 impl WithSimd for DecomposeDifference<'_> {
@@ -77,13 +101,24 @@ impl WithSimd for DecomposeDifference<'_> {
         let (lower, state) = self
             .digits
             .split_at_mut((self.levels as usize - 1) * self.from.len());
+        let body = state.len() / n - 1;
         let polynomials = self.from.chunks_exact(n).zip(self.less.chunks_exact(n));
-        for (state, (from, less)) in state.chunks_exact_mut(n).zip(polynomials) {
+        let rounded = self.roundings;
+        rounded.fill(0);
+        for (number, (state, (from, less))) in state.chunks_exact_mut(n).zip(polynomials).enumerate() {
             let (stay, wrap) = from.split_at(n - shift);
             let (low, high) = state.split_at_mut(shift);
             let (less_low, less_high) = less.split_at(shift);
-            round_difference(high, stay, less_high, negative, bits);
-            round_difference(low, wrap, less_low, !negative, bits);
+            if number == body {
+                centre(rounded);
+                let (centre_low, centre_high) = rounded.split_at(shift);
+                round_body(high, stay, less_high, centre_high, negative, bits);
+                round_body(low, wrap, less_low, centre_low, !negative, bits);
+            } else {
+                let (rounded_low, rounded_high) = rounded.split_at_mut(shift);
+                round_mask(high, stay, less_high, rounded_high, negative, bits);
+                round_mask(low, wrap, less_low, rounded_low, !negative, bits);
+            }
         }
         let mask = (1 << base_log) - 1;
         for digits in lower.chunks_exact_mut(state.len()) {
@@ -97,14 +132,47 @@ impl WithSimd for DecomposeDifference<'_> {
     }
 }
 
-/// The difference, negated first if so, rounded to its highest bits.
+/// The difference, `from` negated first if so, rounded to its highest bits; adds what is rounded off.
 #[inline(always)]
-fn round_difference(to: &mut [u64], from: &[u64], less: &[u64], negated: bool, bits: u32) {
-    let all = to.iter_mut().zip(from).zip(less);
-    if negated {
-        all.for_each(|((to, &p), &q)| *to = round(p.wrapping_add(q).wrapping_neg(), bits));
-    } else {
-        all.for_each(|((to, &p), &q)| *to = round(p.wrapping_sub(q), bits));
+fn round_mask(to: &mut [u64], from: &[u64], less: &[u64], rounded: &mut [i64], negated: bool, bits: u32) {
+    let sign = if negated { u64::MAX } else { 0 };
+    for (((to, &p), &q), rounded) in to.iter_mut().zip(from).zip(less).zip(rounded) {
+        let difference = (p ^ sign).wrapping_sub(sign).wrapping_sub(q);
+        *to = round(difference, bits);
+        *rounded += difference.wrapping_sub(*to << (64 - bits)) as i64;
+    }
+}
+
+/// The difference less its centre, rounded to its highest bits.
+#[inline(always)]
+fn round_body(to: &mut [u64], from: &[u64], less: &[u64], centre: &[i64], negated: bool, bits: u32) {
+    let sign = if negated { u64::MAX } else { 0 };
+    for (((to, &p), &q), &centre) in to.iter_mut().zip(from).zip(less).zip(centre) {
+        let difference = (p ^ sign).wrapping_sub(sign).wrapping_sub(q);
+        *to = round(difference.wrapping_sub(centre as u64), bits);
+    }
+}
+
+/// Half the product with `J = 1 + X + .. + X^(N - 1)`, modulo `X^N + 1`: what is up to each coefficient, less
+/// half of all.
+///
+/// In four parts at once, since each sum waits for the one before it.
+#[inline(always)]
+pub(super) fn centre(roundings: &mut [i64]) {
+    let quarter = roundings.len() / 4;
+    let (first, second) = roundings.split_at_mut(2 * quarter);
+    let ((a, b), (c, d)) = (first.split_at_mut(quarter), second.split_at_mut(quarter));
+    let [sum_a, sum_b, sum_c, sum_d] = [&a, &b, &c, &d].map(|part| part.iter().sum::<i64>());
+    let mut up_to_a = -((sum_a + sum_b + sum_c + sum_d) >> 1);
+    let mut up_to_b = up_to_a + sum_a;
+    let mut up_to_c = up_to_b + sum_b;
+    let mut up_to_d = up_to_c + sum_c;
+    for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+        up_to_a += *a;
+        up_to_b += *b;
+        up_to_c += *c;
+        up_to_d += *d;
+        (*a, *b, *c, *d) = (up_to_a, up_to_b, up_to_c, up_to_d);
     }
 }
 

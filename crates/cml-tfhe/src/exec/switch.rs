@@ -5,8 +5,6 @@
 //! mask, half their sum for a binary key, goes to the body, and half a coefficient
 //! is taken off it, so that coefficient `j` serves the phases in `[j, j + 1)`.
 
-use tfhe::core_crypto::prelude::{CiphertextModulusLog, LweDimension, ModulusSwitchedLweCiphertext};
-
 /// A ciphertext modulo `2L`: how far a blind rotation turns.
 #[derive(Default)]
 pub(super) struct Rotations {
@@ -14,13 +12,11 @@ pub(super) struct Rotations {
     pub(super) mask: Vec<usize>,
     /// Below `2L`.
     pub(super) body: usize,
-    double_size: usize,
 }
 
 impl Rotations {
     /// Switches a ciphertext modulo 2^32: mask, then body. `size` is `L`.
     pub(super) fn switch(&mut self, words: &[u32], size: usize) {
-        self.double_size = 2 * size;
         let modulus = 2 * size as u64;
         self.mask.clear();
         let Some((&body, mask)) = words.split_last() else {
@@ -40,30 +36,14 @@ impl Rotations {
     }
 }
 
-/// For the blind rotation of the `tfhe` crate, which takes powers of two.
-impl ModulusSwitchedLweCiphertext<usize> for &Rotations {
-    fn log_modulus(&self) -> CiphertextModulusLog {
-        CiphertextModulusLog(self.double_size.trailing_zeros() as usize)
-    }
-
-    fn lwe_dimension(&self) -> LweDimension {
-        LweDimension(self.mask.len())
-    }
-
-    fn body(&self) -> usize {
-        self.body
-    }
-
-    fn mask(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.mask.iter().copied()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::modulus32;
-    use tfhe::core_crypto::prelude::{LweCiphertextOwned, lwe_ciphertext_centered_binary_modulus_switch};
+    use tfhe::core_crypto::prelude::{
+        CiphertextModulusLog, LweCiphertextOwned, ModulusSwitchedLweCiphertext,
+        lwe_ciphertext_centered_binary_modulus_switch,
+    };
 
     #[test]
     fn powers_of_two_switch_as_in_the_library() {

@@ -133,9 +133,6 @@ fn modulus_switch_variance_is_as_modelled() {
 }
 
 /// Errors at every eighth coefficient of rotations of a constant polynomial.
-///
-/// Coefficients of one rotation are not independent: what the decomposition
-/// rounds off is multiplied by a key whose mean is 1/2, not 0.
 fn check_blind_rotation(parameters: &Parameters, extension: usize, rotations: usize) {
     let client = balanced_client(parameters);
     let evaluator = evaluator(&client);
@@ -201,6 +198,7 @@ fn flat(results: Result<Vec<Vec<Ciphertext>>, ExecError>) -> Vec<Ciphertext> {
 fn check_end_to_end(values: u64) {
     let requirement = Requirement {
         half_period: values,
+        scale: 1,
         nu2: 2,
         alike: 0,
         source: Source::Lookup,
@@ -274,7 +272,10 @@ fn batches_give_the_bits_of_single_rotations() {
         let evaluator = evaluator(&client);
         let (values, half_step) = (5, (1 << 62) / 5);
         let pairs: Vec<(i64, u64)> = (0..37).map(|i| (i % values, 2 * half_step)).collect();
-        let wires = client.insecure_encrypt(&pairs, 6);
+        // Under both keys, in one batch.
+        let mut wires = client.insecure_encrypt(&pairs[..30], 6);
+        wires.extend(client.insecure_encrypt_under(LweKey::Small, &pairs[30..], 7));
+        wires.swap(1, 34);
         let table = |shift: i64, extension| {
             let values: Vec<i64> = (0..values).map(|v| (v + shift) % values).collect();
             let size = parameters.table_size(extension);
@@ -355,6 +356,7 @@ fn check_failures(values: u64, extension: u32, lookups: usize, at_least: f64) {
     let parameters = small_parameters();
     let requirement = Requirement {
         half_period: values,
+        scale: 1,
         nu2: 1,
         alike: 0,
         source: Source::Fresh,
@@ -406,7 +408,10 @@ fn operands_of_other_parameters_are_refused() {
     let parameters = Parameters::new(639, (1, 1024), (23, 1), (4, 3)).expect("valid set");
     let client = ClientKey::insecure_from_seed(&parameters, 7);
     let evaluator = evaluator(&client);
-    let (small, own) = (Ciphertext::trivial(1023, 0), Ciphertext::trivial(1024, 0));
+    let (small, own) = (
+        Ciphertext::trivial(LweKey::Big, 1023, 0),
+        Ciphertext::trivial(LweKey::Big, 1024, 0),
+    );
     let at = |degree| Reading {
         terms: vec![(degree, 1)],
         constant: 0,
@@ -445,5 +450,8 @@ fn operands_of_other_parameters_are_refused() {
         evaluator.linear(&[(2, 1)], 0, &wires),
         Err(ExecError::NoSuchWire { wire: 2, wires: 2 })
     );
-    assert_eq!(evaluator.linear(&[], 9, &wires), Ok(Ciphertext::trivial(1024, 9)));
+    assert_eq!(
+        evaluator.linear(&[], 9, &wires),
+        Ok(Ciphertext::trivial(LweKey::Big, 1024, 9))
+    );
 }

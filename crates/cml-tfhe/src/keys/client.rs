@@ -10,7 +10,10 @@ use tfhe::core_crypto::prelude::{
 };
 use zeroize::Zeroizing;
 
-use super::{Ciphertext, Dimensions, KeyError, SeededCiphertexts, bytes, compression_seed, modulus64};
+use super::{
+    Ciphertext, Dimensions, KeyError, LweKey, SeededCiphertexts, bytes, compression_seed, modulus32,
+    modulus64,
+};
 use crate::params::Parameters;
 use crate::table::nearest_value;
 
@@ -63,25 +66,32 @@ impl ClientKey {
         &self.parameters
     }
 
-    /// Encrypts `(value, step)` pairs: each value at its step of the torus modulo 2^64.
+    /// Encrypts `(value, step)` pairs under one of the keys: each value at its step of the torus modulo 2^64.
     ///
     /// The product wraps, so a negative value is the negative of its torus point.
     ///
     /// # Panics
     ///
     /// On a machine that offers no source of randomness.
-    pub fn encrypt(&self, values: &[(i64, u64)]) -> SeededCiphertexts {
-        self.encrypt_from(values, new_seeder().as_mut())
+    pub fn encrypt(&self, key: LweKey, values: &[(i64, u64)]) -> SeededCiphertexts {
+        self.encrypt_from(key, values, new_seeder().as_mut())
     }
 
-    pub(super) fn encrypt_from(&self, values: &[(i64, u64)], seeder: &mut dyn Seeder) -> SeededCiphertexts {
+    pub(super) fn encrypt_from(
+        &self,
+        key: LweKey,
+        values: &[(i64, u64)],
+        seeder: &mut dyn Seeder,
+    ) -> SeededCiphertexts {
         let seed = seeder.seed().0;
         let mut bodies = vec![0; values.len()];
         let messages = values
             .iter()
             .map(|&(value, step)| (value as u64).wrapping_mul(step));
         let messages = Zeroizing::new(messages.collect::<Vec<_>>());
-        if !values.is_empty() {
+        if key == LweKey::Small {
+            self.encrypt_small(&mut bodies, &messages, seed, seeder);
+        } else if !values.is_empty() {
             par_encrypt_seeded_lwe_ciphertext_list(
                 &self.big_lwe(),
                 &mut SeededLweCiphertextList::from_container(
@@ -96,6 +106,29 @@ impl ClientKey {
             );
         }
         SeededCiphertexts { seed, bodies }
+    }
+
+    /// Encrypts zeros modulo 2^32, and adds the messages, which have 64 bits, to the bodies.
+    fn encrypt_small(&self, bodies: &mut [u64], messages: &[u64], seed: u128, seeder: &mut dyn Seeder) {
+        let mut zeros = vec![0_u32; bodies.len()];
+        if zeros.is_empty() {
+            return;
+        }
+        par_encrypt_seeded_lwe_ciphertext_list(
+            &self.small_lwe(),
+            &mut SeededLweCiphertextList::from_container(
+                zeros.as_mut_slice(),
+                Dimensions::of(&self.parameters).lwe.to_lwe_size(),
+                compression_seed(seed),
+                modulus32(),
+            ),
+            &PlaintextList::from_container(vec![0_u32; messages.len()]),
+            TUniform::<u32>::new(self.parameters.lwe_noise_bound),
+            seeder,
+        );
+        for ((body, zero), message) in bodies.iter_mut().zip(zeros).zip(messages) {
+            *body = (u64::from(zero) << 32).wrapping_add(*message);
+        }
     }
 
     /// Decrypts to the nearest multiple of `step`, as a signed number of steps.
@@ -117,11 +150,16 @@ impl ClientKey {
 
     /// Message plus noise.
     pub(crate) fn phase(&self, ciphertext: &Ciphertext) -> Result<u64, KeyError> {
-        let (has, needs) = (ciphertext.dimension(), self.big.len());
+        let small = self.small_in_u64();
+        let key = match ciphertext.key() {
+            LweKey::Big => self.big_lwe(),
+            LweKey::Small => LweSecretKey::from_container(small.as_slice()),
+        };
+        let (has, needs) = (ciphertext.dimension(), key.lwe_dimension().0);
         if has != needs {
             return Err(KeyError::Dimension { has, needs });
         }
-        Ok(decrypt_lwe_ciphertext(&self.big_lwe(), ciphertext.inner()).0)
+        Ok(decrypt_lwe_ciphertext(&key, ciphertext.inner()).0)
     }
 
     pub(crate) fn big_lwe(&self) -> LweSecretKey<&[u64]> {
@@ -191,7 +229,16 @@ impl ClientKey {
 
     /// Ciphertexts that anyone can draw again from the seed.
     pub(crate) fn insecure_encrypt(&self, values: &[(i64, u64)], seed: u128) -> Vec<Ciphertext> {
-        self.encrypt_from(values, &mut super::tests::seeder(seed))
-            .expand(&self.parameters)
+        self.insecure_encrypt_under(LweKey::Big, values, seed)
+    }
+
+    pub(crate) fn insecure_encrypt_under(
+        &self,
+        key: LweKey,
+        values: &[(i64, u64)],
+        seed: u128,
+    ) -> Vec<Ciphertext> {
+        self.encrypt_from(key, values, &mut super::tests::seeder(seed))
+            .expand(&self.parameters, key)
     }
 }

@@ -44,16 +44,25 @@ fn values_come_back() {
     let step = u64::MAX / 74;
     let values: Vec<i64> = (-36..37).collect();
     let pairs: Vec<(i64, u64)> = values.iter().map(|&value| (value, step)).collect();
-    let sent = client.encrypt(&pairs);
-    let sent = SeededCiphertexts::from_bytes(&sent.to_bytes(), values.len()).expect("own bytes");
-    let bytes = ciphertexts_to_bytes(&sent.expand(&parameters()));
+    let sent = |key| {
+        let sent = client.encrypt(key, &pairs).to_bytes();
+        let sent = SeededCiphertexts::from_bytes(&sent, values.len()).expect("own bytes");
+        sent.expand(&parameters(), key)
+    };
+    let read = |ciphertexts: &[Ciphertext]| -> Vec<i64> {
+        let value = |c| client.decrypt(c, step).expect("own ciphertext");
+        ciphertexts.iter().map(value).collect()
+    };
+    let bytes = ciphertexts_to_bytes(&sent(LweKey::Big));
     let received = ciphertexts_from_bytes(&bytes, &parameters(), values.len()).expect("own bytes");
-    let found: Vec<i64> = received
-        .iter()
-        .map(|c| client.decrypt(c, step).expect("own ciphertext"))
-        .collect();
-    assert_eq!(found, values);
-    assert!(client.encrypt(&[]).expand(&parameters()).is_empty());
+    assert_eq!(read(&received), values);
+    assert_eq!(read(&sent(LweKey::Small)), values);
+    assert!(
+        client
+            .encrypt(LweKey::Big, &[])
+            .expand(&parameters(), LweKey::Big)
+            .is_empty()
+    );
 }
 
 #[test]
@@ -62,20 +71,22 @@ fn fresh_noise_is_as_modelled() {
     let samples = 20_000;
     let square =
         |c: &Ciphertext| (client.phase(c).expect("own ciphertext") as i64 as f64 / 64.0_f64.exp2()).powi(2);
-    let sum: f64 = client
-        .insecure_encrypt(&vec![(0, 0); samples], 2)
-        .iter()
-        .map(square)
-        .sum();
-    let ratio = sum / samples as f64 / crate::noise::fresh_variance(&parameters());
-    // TUniform has flat tails: the relative deviation of the estimate is sqrt(4/5 / samples) < 1%.
-    assert!((ratio - 1.0).abs() < 0.03, "measured / model = {ratio}");
+    for (key, model) in [
+        (LweKey::Big, crate::noise::fresh_variance(&parameters())),
+        (LweKey::Small, crate::noise::fresh_small_variance(&parameters())),
+    ] {
+        let fresh = client.insecure_encrypt_under(key, &vec![(0, 0); samples], 2);
+        let sum: f64 = fresh.iter().map(square).sum();
+        let ratio = sum / samples as f64 / model;
+        // TUniform has flat tails: the relative deviation of the estimate is sqrt(4/5 / samples) < 1%.
+        assert!((ratio - 1.0).abs() < 0.03, "{key:?}: measured / model = {ratio}");
+    }
 }
 
 #[test]
 fn every_encryption_has_its_own_masks() {
     let client = ClientKey::generate(&parameters()).expect("valid parameters");
-    let [first, second] = [0, 1].map(|_| client.encrypt(&[(0, 1)]));
+    let [first, second] = [0, 1].map(|_| client.encrypt(LweKey::Big, &[(0, 1)]));
     assert_ne!(first.seed, second.seed);
 }
 
@@ -194,7 +205,7 @@ fn expansion_in_parts_is_expansion_as_a_whole() {
 #[test]
 fn bad_ciphertexts_are_refused() {
     let client = ClientKey::insecure_from_seed(&parameters(), 1);
-    let sent = client.encrypt(&[(1, 1 << 60), (2, 1 << 60)]);
+    let sent = client.encrypt(LweKey::Big, &[(1, 1 << 60), (2, 1 << 60)]);
     let bytes = sent.to_bytes();
     let error = message(SeededCiphertexts::from_bytes(&bytes, 3));
     assert_eq!(error, "encrypted input has 32 bytes, the parameters ask for 40");
@@ -203,7 +214,7 @@ fn bad_ciphertexts_are_refused() {
         error,
         "encrypted input has 32 bytes, the parameters ask for 18446744073709551615"
     );
-    let plain = ciphertexts_to_bytes(&sent.expand(&parameters()));
+    let plain = ciphertexts_to_bytes(&sent.expand(&parameters(), LweKey::Big));
     let error = message(ciphertexts_from_bytes(&plain[8..], &parameters(), 2));
     assert_eq!(
         error,
@@ -212,12 +223,12 @@ fn bad_ciphertexts_are_refused() {
     assert!(ciphertexts_from_bytes(&plain, &parameters(), usize::MAX).is_err());
 
     let other = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
-    let foreign = &sent.expand(&other)[0];
+    let foreign = &sent.expand(&other, LweKey::Big)[0];
     assert_eq!(
         message(client.decrypt(foreign, 1)),
         "ciphertext has dimension 2048, the key has 1024"
     );
-    let own = &sent.expand(&parameters())[0];
+    let own = &sent.expand(&parameters(), LweKey::Big)[0];
     assert_eq!(
         message(client.decrypt(own, 0)),
         "step of an encoding is 0, at least 1 is needed"

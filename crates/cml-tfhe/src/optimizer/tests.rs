@@ -3,6 +3,7 @@ use super::*;
 fn requirement(half_period: u64, nu2: u64) -> Requirement {
     Requirement {
         half_period,
+        scale: 1,
         nu2,
         alike: 0,
         source: Source::Lookup,

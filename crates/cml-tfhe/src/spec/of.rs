@@ -42,6 +42,7 @@ impl ClientSpec {
             budget_log2: circuit.budget_log2(),
             inference_log2: circuit.inference_log2_p_fail().max(LEAST_LOG2),
             exact: circuit.is_exact(),
+            input_key: circuit.input_key(),
             encodings: used.encodings,
             inputs,
             outputs,

@@ -41,37 +41,31 @@ fn check_reading(terms: &[(usize, i64)]) {
         .iter()
         .map(|results| results.iter().map(error).collect())
         .collect();
-    let (mut squares, mut alike) = (0.0, 0.0);
-    for &(d, v) in terms {
-        squares += (v * v) as f64;
-        for &(e, w) in terms.iter().filter(|t| t.0 > d) {
-            alike += 2.0 * (v * w) as f64 * (1.0 - 2.0 * (e - d) as f64 / 512.0);
-        }
-    }
+    let squares: i64 = terms.iter().map(|&(_, w)| w * w).sum();
     let square = |&error: &u64| (error as i64 as f64 / 64.0_f64.exp2()).powi(2);
     let mean = |first: usize| {
         let part = errors.iter().flat_map(|e| &e[first..first + 12]);
         part.map(square).sum::<f64>() / (12 * errors.len()) as f64
     };
     let growth = mean(0) / mean(12);
-    let share = noise::alike_share(&parameters);
-    let modelled = |share: f64| squares + share * alike;
-    let (model, promised) = (modelled(share), modelled(noise::ALIKE_ALLOWANCE * share));
-    // What is promised for weights of one sign bounds it; four deviations of the estimate are 6%.
-    let bounds = if alike > 0.0 {
-        0.95 * model..1.03 * promised
-    } else {
-        0.97 * promised..1.06 * model
-    };
+    let mut alike = 0.0;
+    for &(d, v) in terms {
+        for &(e, w) in terms.iter().filter(|t| t.0 > d) {
+            alike += 2.0 * (v * w) as f64 * (1.0 - 2.0 * (e - d) as f64 / 512.0);
+        }
+    }
+    // Without centring the first growth would be 7. Four deviations of the estimate are 6%; the published fit of the
+    // Fourier noise is an upper one, by a sixth.
+    let model = squares as f64 + noise::alike_share(&parameters) * alike;
     assert!(
-        bounds.contains(&growth),
-        "reading of {terms:?}: noise grows by {growth}, {bounds:?} expected"
+        (0.9..1.06).contains(&(growth / model)),
+        "reading of {terms:?}: noise grows by {growth}, {model} expected"
     );
 }
 
 #[test]
 fn noise_of_a_reading_is_as_modelled() {
-    // Neighbours, whose noises are alike, and coefficients far apart.
+    // Neighbours, and coefficients far apart.
     check_reading(&[(10, 1), (18, 1), (26, 1), (34, 1)]);
     check_reading(&[(10, 1), (137, -2), (263, 3), (401, 1)]);
 }
