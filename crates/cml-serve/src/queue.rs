@@ -108,8 +108,8 @@ impl Queue {
     /// Waits for jobs, and takes those of one line that have `together(model)` samples at least between
     /// them, or all of it. None if the queue is closed and empty.
     ///
-    /// Callers whose jobs ran together last come back together: if fewer than `last` wait, it waits for
-    /// the others, but not longer than `grace`.
+    /// Callers whose jobs just ran may come back at once: if fewer than `last` wait, it waits for the
+    /// others, but not longer than `grace`. A request that is alone does not wait: `last` is 1 then.
     pub(crate) fn take(
         &self,
         together: impl Fn(usize) -> usize,

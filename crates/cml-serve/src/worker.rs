@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Share of the time of a batch for which the next one waits for those who were in it.
+/// Share of the time of a batch for which the next one waits for those who were in this one.
 const GRACE: f64 = 0.02;
 /// Seconds after which the next key has its turn, if samples are short enough.
 const TURN: f64 = 5.0;
@@ -48,7 +48,9 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
             Err((Code::Internal, "the run failed".to_owned()))
         });
         shared.metrics.memory_bytes.set(cache.bytes() as i64);
-        (last, grace) = (jobs.len(), start.elapsed().mul_f64(GRACE).min(LONGEST_GRACE));
+        // Who waits already could run with those who come back.
+        last = jobs.len() + shared.queue.waiting();
+        grace = start.elapsed().mul_f64(GRACE).min(LONGEST_GRACE);
         match result {
             Ok(results) => {
                 tracing::debug!(jobs = jobs.len(), samples = count, "batch");
