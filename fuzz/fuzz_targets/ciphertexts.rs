@@ -1,0 +1,33 @@
+//! Any bytes are ciphertexts of a circuit or a clear error: inputs and results, with a true or a false frame and binding.
+//! `cargo fuzz run ciphertexts -- -max_len=65536`.
+
+#![no_main]
+
+mod tiny;
+
+use cml_ir::container;
+use cml_tfhe::artifact::{self, INPUTS, OUTPUTS, circuit_hash};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let circuit = tiny::circuit();
+    let Some((&how, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let hash = circuit_hash(circuit).expect("of a small circuit");
+    let bound = [&hash[..], bytes].concat();
+    let payload = if how & 1 == 0 { bytes } else { &bound };
+    for kind in [INPUTS, OUTPUTS] {
+        let file = if how & 2 == 0 {
+            payload.to_vec()
+        } else {
+            container::encode(kind, payload)
+        };
+        if let Ok(inputs) = artifact::inputs_from_bytes("fuzz", &file, circuit) {
+            for sample in &inputs.value {
+                let _ = sample.expand(circuit.parameters(), circuit.input_key());
+            }
+        }
+        let _ = artifact::outputs_from_bytes("fuzz", &file, circuit);
+    }
+});
