@@ -61,8 +61,10 @@ pub struct LayerPlan {
     pub one_bit_less_saves: f64,
 }
 
-/// Bytes that are in the standard domain while keys are expanded.
-const PART_BYTES: u64 = 64 << 20;
+/// Bytes that are in the standard domain while keys are expanded, and as much again on their way there.
+const PART_BYTES: u64 = 128 << 20;
+/// Bytes of the program itself, its threads and tables.
+const PROGRAM_BYTES: u64 = 24 << 20;
 
 impl Plan {
     /// Times the kernels of the circuit's parameters on this host, which takes about a second, and adds up.
@@ -169,7 +171,7 @@ fn peak_bytes(circuit: &Circuit) -> u64 {
     let running = parameters.ciphertext_bytes() * wires as u64;
     // The file's bytes and the numbers read from them exist together.
     let expanding = 2 * parameters.server_key_bytes() + PART_BYTES;
-    parameters.evaluation_key_bytes() + expanding.max(running)
+    PROGRAM_BYTES + parameters.evaluation_key_bytes() + expanding.max(running)
 }
 
 fn layers(circuit: &Circuit, demands: &[Demand], each: &[f64], seconds: f64) -> Vec<LayerPlan> {
