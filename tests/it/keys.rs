@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// One dense layer and one lookup on a few values: cheap keys.
-fn tiny_graph(name: &str) -> Graph {
+pub(crate) fn tiny_graph(name: &str) -> Graph {
     let mut b = GraphBuilder::new(name);
     let x = b
         .input("x", vec![2], InputSpec::new(1.0, 0, Interval::new(0, 1)))

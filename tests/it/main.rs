@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `differential` | interpreter == optimized interpreter == simulated circuit |
 //! | `encrypted` | decrypted == interpreter, through files |
+//! | `golden` | files of the first frozen formats are read for ever |
 //! | `artifacts` | a damaged, foreign or misplaced file is refused with its name and the reason |
 //! | `approximate` | layers with slack are off by one level at most, plans add up |
 //! | `lies` | a circuit file that contradicts itself is refused, whatever its checksum |
@@ -21,6 +22,7 @@ mod artifacts;
 mod differential;
 mod encrypted;
 mod forge;
+mod golden;
 mod keys;
 mod lies;
 mod networks;

@@ -101,7 +101,7 @@ pub(crate) fn all() -> Vec<Network> {
             &demo,
             &["--no-fuse"],
         ),
-        network("iris_small", "Iris 4-12-12-3", &iris, &[]),
+        network("iris_small", "Iris 4-12-3", &iris, &[]),
         network("digits_small", "Digits, convolutional", &digits, &[]),
         network(
             "digits_small_approximate",

@@ -74,7 +74,7 @@ fn times(results: &Results) -> Table {
             seconds(&r["single_limit_seconds"]),
             times_of(ratio(&r["median_seconds"], &r["limit_seconds"])),
             batch.map_or(NONE.to_owned(), |b| {
-                format!("{b:.2} s ({} at once)", r["batch_samples"])
+                format!("{} ({} at once)", in_seconds(b), r["batch_samples"])
             }),
             if r["exact"] == Value::Bool(false) {
                 format!(
@@ -234,8 +234,17 @@ fn whole(v: &Value) -> String {
     v.as_u64().map_or(NONE.to_owned(), |n| n.to_string())
 }
 
+/// To three digits, milliseconds below a second.
+fn in_seconds(s: f64) -> String {
+    match s {
+        s if s < 0.1 => format!("{:.1} ms", 1e3 * s),
+        s if s < 1.0 => format!("{:.0} ms", 1e3 * s),
+        s => format!("{s:.2} s"),
+    }
+}
+
 fn seconds(v: &Value) -> String {
-    v.as_f64().map_or(NONE.to_owned(), |s| format!("{s:.2} s"))
+    v.as_f64().map_or(NONE.to_owned(), in_seconds)
 }
 
 fn megabytes(v: &Value) -> String {

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod client;
+#[cfg(feature = "serve")]
+mod end_to_end;
 mod import;
 mod line;
 mod quantize;

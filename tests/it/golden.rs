@@ -1,0 +1,91 @@
+//! Files of the first formats that were frozen, under `tests/fixtures/v1`: they are read for ever.
+//!
+//! A change that fails here needs a reader for the old format, not new files. With `CML_FREEZE=FOLDER` the test
+//! writes a set of its own formats into an empty folder instead: for the next version.
+
+use crate::keys::tiny_graph;
+use cml_ir::{Tensor, interpret, read_graph};
+use cml_quant::read_network;
+use cml_tfhe::optimizer::{Goal, Objective};
+use cml_tfhe::{Circuit, Client, ClientSpec, Options, Server, artifact, lower};
+use std::path::{Path, PathBuf};
+
+const PASSPHRASE: &[u8] = b"correct horse battery staple";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
+}
+
+/// All inputs of the small graph.
+fn inputs() -> Vec<Vec<Tensor>> {
+    let sample = |x: &[i64; 2]| vec![Tensor::new(vec![2], x.to_vec()).unwrap()];
+    [[0, 0], [1, 0], [0, 1], [1, 1]].iter().map(sample).collect()
+}
+
+/// Writes the files of a small circuit with the smallest keys.
+fn freeze(folder: &Path) {
+    let graph = tiny_graph("golden");
+    let options = Options {
+        goal: Goal {
+            objective: Objective::KeySize,
+            ..Goal::default()
+        },
+        ..Options::default()
+    };
+    let circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap();
+    let at = |name: &str| folder.join(name);
+    cml_ir::write_graph(&at("net.cmlg"), &graph).unwrap();
+    artifact::write_circuit(&at("net.cmlc"), &circuit).unwrap();
+    let spec = ClientSpec::of(&circuit).unwrap();
+    artifact::write_spec(&at("net.cmls"), &spec).unwrap();
+    let (client, server_key) = Client::generate(spec, &mut |_| {}).unwrap();
+    artifact::write_client_key(&at("client.key"), client.key()).unwrap();
+    artifact::write_locked_client_key(&at("locked.key"), client.key(), PASSPHRASE).unwrap();
+    artifact::write_server_key(&at("server.key"), &server_key).unwrap();
+    let encrypted = client.encrypt(&inputs()).unwrap();
+    artifact::write_inputs(&at("in.ct"), &encrypted).unwrap();
+    let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
+    let results = server.run(&encrypted, &mut |_| {}).unwrap();
+    artifact::write_outputs(&at("out.ct"), &results).unwrap();
+}
+
+#[test]
+fn files_of_version_1_are_read_for_ever() {
+    if let Some(folder) = std::env::var_os("CML_FREEZE") {
+        return freeze(Path::new(&folder));
+    }
+    let at = |name: &str| fixtures().join(name);
+    let graph = read_graph(&at("net.cmlg")).unwrap();
+    let expected: Vec<Vec<Tensor>> = inputs().iter().map(|x| interpret(&graph, x).unwrap()).collect();
+
+    let circuit: Circuit = artifact::read_circuit(&at("net.cmlc")).unwrap();
+    let spec = artifact::read_spec(&at("net.cmls")).unwrap();
+    assert!(ClientSpec::of(&circuit).unwrap().agrees_with(&spec));
+    let key = artifact::read_client_key(&at("client.key"), &spec).unwrap();
+    let locked = artifact::read_locked_client_key(&at("locked.key"), &spec, PASSPHRASE).unwrap();
+    assert_eq!(*locked.value.to_bytes(), *key.value.to_bytes());
+    let client = Client::new(spec, key).unwrap();
+
+    // What was computed then, and what is computed now from what was encrypted then.
+    let then = artifact::read_outputs(&at("out.ct"), &circuit).unwrap();
+    assert_eq!(client.decrypt(&then).unwrap(), expected);
+    let encrypted = artifact::read_inputs(&at("in.ct"), &circuit).unwrap();
+    let server_key = artifact::read_server_key(&at("server.key"), &circuit).unwrap();
+    let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
+    let now = server.run(&encrypted, &mut |_| {}).unwrap();
+    assert_eq!(client.decrypt(&now).unwrap(), expected);
+}
+
+#[test]
+fn networks_of_version_1_are_read_for_ever() {
+    let network = read_network(&fixtures().join("iris.safetensors")).unwrap();
+    let graph = read_graph(&fixtures().join("iris.cmlg")).unwrap();
+    let translated = cml_ir::optimize(&cml_quant::to_graph(&network).unwrap()).unwrap();
+    assert_eq!(
+        cml_ir::graph_hash(&translated).unwrap(),
+        cml_ir::graph_hash(&graph).unwrap()
+    );
+    for name in ["checkerboard.cmlg", "digits.cmlg"] {
+        read_graph(&fixtures().join(name)).unwrap();
+    }
+}
