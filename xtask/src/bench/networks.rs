@@ -73,9 +73,9 @@ pub(crate) fn all() -> Vec<Network> {
         ),
         network(
             "checkerboard_peer_small_keys",
-            "the same, fused, keys of at most 20 MB",
+            "the same, fused, keys of at most 13 MB",
             &peer,
-            &["--max-key-mb", "20"],
+            &["--max-key-mb", "13"],
         ),
         network(
             "checkerboard_peer_approximate",
@@ -101,7 +101,12 @@ pub(crate) fn all() -> Vec<Network> {
             &demo,
             &["--no-fuse"],
         ),
-        network("iris_small", "Iris 4-12-3", &iris, &[]),
+        network(
+            "iris_small",
+            "Iris 4-12-3, keys of at most 13 MB",
+            &iris,
+            &["--max-key-mb", "13"],
+        ),
         network("digits_small", "Digits, convolutional", &digits, &[]),
         network(
             "digits_small_approximate",
