@@ -305,14 +305,15 @@ impl Evaluator {
         let mut roundings = vec![0_i64; n];
         for polynomial in difference.get_mask().as_ref().chunks_exact(n) {
             for (sum, &word) in roundings.iter_mut().zip(polynomial) {
-                *sum += word.wrapping_sub(decomposer.closest_representable(word)) as i64;
+                let rounding = word.wrapping_sub(decomposer.closest_representable(word)) as i64;
+                *sum = sum.wrapping_add(rounding);
             }
         }
-        let half = roundings.iter().sum::<i64>() >> 1;
-        let mut up_to = 0;
+        let half = roundings.iter().fold(0_i64, |sum, &r| sum.wrapping_add(r)) >> 1;
+        let mut up_to = 0_i64;
         for (word, rounding) in difference.get_mut_body().as_mut().iter_mut().zip(roundings) {
-            up_to += rounding;
-            *word = word.wrapping_sub((up_to - half) as u64);
+            up_to = up_to.wrapping_add(rounding);
+            *word = word.wrapping_sub(up_to.wrapping_sub(half) as u64);
         }
     }
 }

@@ -68,13 +68,13 @@ pub enum ParameterError {
         value: u32,
     },
     /// A decomposition is finer than the torus it decomposes.
-    #[error("{what} decomposition takes {bits} bits, the torus has {limit}")]
+    #[error("{what} decomposition takes {bits} bits, the most are {limit}")]
     DecompositionTooFine {
         /// Which decomposition: `keyswitch` or `bootstrap`.
         what: &'static str,
         /// Base log times levels.
         bits: u32,
-        /// Bits of the torus.
+        /// The most: those of the torus, less one that the executor rounds off.
         limit: u32,
     },
     /// A noise bound is not the one that 132-bit security and the noise model ask for.
@@ -174,7 +174,8 @@ impl Parameters {
                 "bootstrap",
                 self.pbs_base_log,
                 self.pbs_level,
-                noise::GLWE_MODULUS_LOG,
+                // The executor rounds: a bit at least is left out.
+                noise::GLWE_MODULUS_LOG - 1,
             ),
             (
                 "keyswitch",
@@ -371,11 +372,11 @@ mod tests {
         );
         check(
             |p| p.ks_level = 9,
-            "keyswitch decomposition takes 36 bits, the torus has 32",
+            "keyswitch decomposition takes 36 bits, the most are 32",
         );
         check(
             |p| p.pbs_level = 3,
-            "bootstrap decomposition takes 69 bits, the torus has 64",
+            "bootstrap decomposition takes 69 bits, the most are 63",
         );
         check(
             |p| p.lwe_dimension = 860,

@@ -66,6 +66,8 @@ pub(crate) fn measure(cml: &Cml, network: &Network, samples: u64) -> Result<Valu
         "accuracy": accuracy,
         "keygen_seconds": keygen["seconds"],
         "upload_bytes": keygen["server_key_bytes"],
+        "input_bytes": compiled["input_bytes"],
+        "output_bytes": compiled["output_bytes"],
         "expanded_bytes": compiled["evaluation_key_bytes"],
         "expand_seconds": batch["expand_seconds"],
         "parameters_text": compiled["parameters_text"],

@@ -48,8 +48,9 @@ const TIME: &str = "One encrypted inference: the first, and the median of those 
     while all cores are at work, over the cores; *of a core alone*: at the time that they take on one core while the \
     others rest. *Batch* is the time a sample in one `cml run` of several samples. Every decrypted result is compared \
     with the interpreter's; of an approximate circuit the classes are.";
-const KEYS: &str =
-    "Keys are drawn by the client and uploaded with their seeds; the server expands them once.";
+const KEYS: &str = "Keys are drawn by the client and uploaded with their seeds; the server expands them once. Inputs \
+    are one seed and 8 bytes a value; results are rounded to as few bytes a word as the failure budget allows. Memory \
+    is what `cml plan` says.";
 const KERNELS: &str = "On one thread, by bits of the lookup's input, at most 2^-40 failures, norm 8 of the weights \
     before it, parameters as `cml` finds them. A batch has 8 lookups, times are for each. tfhe's own is \
     `batch_programmable_bootstrap_lwe_ciphertext_mem_optimized`, with a keyswitch for each, at its standard \
@@ -116,6 +117,9 @@ fn keys(results: &Results) -> Table {
             megabytes(&r["upload_bytes"]),
             megabytes(&r["expanded_bytes"]),
             seconds(&r["expand_seconds"]),
+            kilobytes(&r["input_bytes"]),
+            kilobytes(&r["output_bytes"]),
+            megabytes(&r["peak_bytes"]),
         ]
     };
     Table {
@@ -126,6 +130,9 @@ fn keys(results: &Results) -> Table {
             "to upload",
             "expanded",
             "expanded in",
+            "input, a sample",
+            "results, a sample",
+            "memory of the server",
         ],
         rows: in_order(results).map(|(name, r)| row(name, r)).collect(),
     }
@@ -250,6 +257,11 @@ fn seconds(v: &Value) -> String {
 fn megabytes(v: &Value) -> String {
     v.as_f64()
         .map_or(NONE.to_owned(), |b| format!("{:.1} MB", b / 1e6))
+}
+
+fn kilobytes(v: &Value) -> String {
+    v.as_f64()
+        .map_or(NONE.to_owned(), |b| format!("{:.1} kB", b / 1e3))
 }
 
 fn percent(v: &Value) -> String {

@@ -11,6 +11,7 @@
 //! Lee and Yoon, "Discretization error reduction for high precision torus FHE", PKC 2023).
 
 use pulp::Arch;
+use rayon::prelude::*;
 use tfhe::core_crypto::fft_impl::fft64::ABox;
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertextView;
 use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
@@ -226,11 +227,12 @@ impl Scratch {
         self.lanes = lanes;
     }
 
-    /// What a job reads off them.
-    pub(super) fn read_first(&mut self, evaluator: &Evaluator, job: &Job<'_>) -> Vec<Ciphertext> {
-        let (lanes, sample) = (&self.lanes[..job.extension], &mut self.sample);
-        let read = |reading| evaluator.read(reading, lanes, sample);
-        job.readings.iter().map(read).collect()
+    /// What a job reads off them, on all threads.
+    pub(super) fn read_first(&self, evaluator: &Evaluator, job: &Job<'_>) -> Vec<Ciphertext> {
+        let (lanes, sample) = (&self.lanes[..job.extension], &self.sample);
+        let read = |sample: &mut _, reading| evaluator.read(reading, lanes, sample);
+        let readings = job.readings.par_iter();
+        readings.map_init(|| sample.clone(), read).collect()
     }
 
     pub(super) fn decompose(

@@ -139,7 +139,7 @@ fn round_mask(to: &mut [u64], from: &[u64], less: &[u64], rounded: &mut [i64], n
     for (((to, &p), &q), rounded) in to.iter_mut().zip(from).zip(less).zip(rounded) {
         let difference = (p ^ sign).wrapping_sub(sign).wrapping_sub(q);
         *to = round(difference, bits);
-        *rounded += difference.wrapping_sub(*to << (64 - bits)) as i64;
+        *rounded = rounded.wrapping_add(difference.wrapping_sub(*to << (64 - bits)) as i64);
     }
 }
 
@@ -162,16 +162,21 @@ pub(super) fn centre(roundings: &mut [i64]) {
     let quarter = roundings.len() / 4;
     let (first, second) = roundings.split_at_mut(2 * quarter);
     let ((a, b), (c, d)) = (first.split_at_mut(quarter), second.split_at_mut(quarter));
-    let [sum_a, sum_b, sum_c, sum_d] = [&a, &b, &c, &d].map(|part| part.iter().sum::<i64>());
-    let mut up_to_a = -((sum_a + sum_b + sum_c + sum_d) >> 1);
-    let mut up_to_b = up_to_a + sum_a;
-    let mut up_to_c = up_to_b + sum_b;
-    let mut up_to_d = up_to_c + sum_c;
+    let sum = |part: &[i64]| {
+        part.iter()
+            .fold(0_i64, |sum, &rounding| sum.wrapping_add(rounding))
+    };
+    let (sum_a, sum_b, sum_c, sum_d) = (sum(a), sum(b), sum(c), sum(d));
+    let total = sum_a.wrapping_add(sum_b).wrapping_add(sum_c).wrapping_add(sum_d);
+    let mut up_to_a = -(total >> 1);
+    let mut up_to_b = up_to_a.wrapping_add(sum_a);
+    let mut up_to_c = up_to_b.wrapping_add(sum_b);
+    let mut up_to_d = up_to_c.wrapping_add(sum_c);
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-        up_to_a += *a;
-        up_to_b += *b;
-        up_to_c += *c;
-        up_to_d += *d;
+        up_to_a = up_to_a.wrapping_add(*a);
+        up_to_b = up_to_b.wrapping_add(*b);
+        up_to_c = up_to_c.wrapping_add(*c);
+        up_to_d = up_to_d.wrapping_add(*d);
         (*a, *b, *c, *d) = (up_to_a, up_to_b, up_to_c, up_to_d);
     }
 }

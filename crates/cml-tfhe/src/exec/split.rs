@@ -5,7 +5,7 @@
 //! spin at the meeting and do not sleep.
 
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pulp::Arch;
 
@@ -22,6 +22,19 @@ struct Meeting {
     threads: usize,
     arrived: AtomicUsize,
     number: AtomicUsize,
+    /// A thread panicked: nobody waits for it.
+    broken: AtomicBool,
+}
+
+/// A thread's promise to come to every meeting.
+struct Promise<'a>(&'a Meeting);
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.store(true, Ordering::Release);
+        }
+    }
 }
 
 impl Meeting {
@@ -30,6 +43,7 @@ impl Meeting {
             threads,
             arrived: AtomicUsize::new(0),
             number: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
         }
     }
 
@@ -41,7 +55,7 @@ impl Meeting {
             return;
         }
         let mut spins = 0;
-        while self.number.load(Ordering::Acquire) == number {
+        while self.number.load(Ordering::Acquire) == number && !self.broken.load(Ordering::Acquire) {
             if spins < SPINS {
                 spins += 1;
                 std::hint::spin_loop();
@@ -74,7 +88,7 @@ impl Evaluator {
             }
             self.turn_share(&lanes, &mask, 0, threads, &meeting);
         });
-        // A thread that panicked would have taken this one with it.
+        // A thread that panicked takes this one with it, at the end of the scope.
         let lanes = lanes
             .into_iter()
             .map(|lane| lane.into_inner().unwrap_or_else(|e| e.into_inner()));
@@ -90,6 +104,7 @@ impl Evaluator {
         threads: usize,
         meeting: &Meeting,
     ) {
+        let _promise = Promise(meeting);
         let (n, extension, arch) = (self.dimensions.polynomial.0, lanes.len(), Arch::new());
         let own: Vec<usize> = (share..extension).step_by(threads).collect();
         let mut digits: Vec<Digits> = own.iter().map(|_| Digits::new(&self.dimensions)).collect();
@@ -112,5 +127,27 @@ impl Evaluator {
             }
             meeting.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_panicked() {
+        let meeting = Meeting::of(2);
+        let met = catch_unwind(AssertUnwindSafe(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let _promise = Promise(&meeting);
+                    panic!("as expected");
+                });
+                let _promise = Promise(&meeting);
+                meeting.wait();
+            });
+        }));
+        assert!(met.is_err());
     }
 }
