@@ -391,7 +391,7 @@ mod tests {
                 *p = Parameters {
                     polynomial_size: 1 << 17,
                     pbs_level: 16,
-                    pbs_base_log: 4,
+                    pbs_base_log: 3,
                     glwe_noise_bound: 3,
                     ..*p
                 };
