@@ -260,8 +260,10 @@ fn megabytes(v: &Value) -> String {
 }
 
 fn kilobytes(v: &Value) -> String {
-    v.as_f64()
-        .map_or(NONE.to_owned(), |b| format!("{:.1} kB", b / 1e3))
+    v.as_f64().map_or(NONE.to_owned(), |b| match b {
+        b if b < 1e3 => format!("{b} B"),
+        b => format!("{:.1} kB", b / 1e3),
+    })
 }
 
 fn percent(v: &Value) -> String {
