@@ -78,10 +78,7 @@ impl Model {
 
     /// Bytes of a file with the results of so many samples.
     pub(crate) fn output_file_bytes(&self, samples: u64) -> u64 {
-        self.circuit
-            .output_bytes()
-            .saturating_mul(samples)
-            .saturating_add(FRAME + BINDING + 4)
+        artifact::outputs_bytes(&self.circuit, samples as usize)
     }
 
     /// Bytes that a job of so many samples has in memory: inputs, and then the answer beside them.

@@ -371,7 +371,8 @@ fn outputs_from_payload(
 /// Bytes of a file of encrypted results of so many samples.
 pub fn outputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
     let each = circuit.output_bytes();
-    (container::HEADER + PREFIX + 4) as u64 + each.saturating_mul(samples as u64)
+    each.saturating_mul(samples as u64)
+        .saturating_add((container::HEADER + PREFIX + 4) as u64)
 }
 
 const PREFIX: usize = 48;

@@ -14,7 +14,7 @@
 //! | [`ClientKey`] | big key, one bit each, padded to a byte; small key likewise |
 //! | [`ServerKey`] | seed (16), bootstrap bodies (highest bytes of u64 each), seed (16), keyswitch bodies (u32 each) |
 //! | [`SeededCiphertexts`] | seed (16), bodies (u64 each) |
-//! | list of [`Ciphertext`] | for each: mask and body (u64 each) |
+//! | list of [`Ciphertext`] | for each: mask and body (highest bytes of u64 each, as many as it was rounded to) |
 
 mod bytes;
 mod ciphertext;

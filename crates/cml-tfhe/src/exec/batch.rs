@@ -260,7 +260,7 @@ impl Scratch {
 }
 
 impl Scratch {
-    /// Turns every accumulator, of tables of that size, by arbitrary amounts: keys of zeros turn nothing.
+    /// Turns every accumulator, of tables of that size, by arbitrary amounts: a keyswitching key of ones would turn all alike.
     pub(super) fn turn_anyhow(&mut self, size: usize) {
         for (job, rotations) in self.rotations.iter_mut().enumerate() {
             for (bit, degree) in rotations.mask.iter_mut().enumerate() {

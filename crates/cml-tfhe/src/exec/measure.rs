@@ -42,7 +42,7 @@ impl Load {
 
 /// Time that one thread spends on one lookup while all threads work on that load, part by part.
 ///
-/// Takes no keys: an executor of zeros with a few elements of the bootstrapping key runs, and its time
+/// Takes no keys: an executor of ones with a few elements of the bootstrapping key runs, and its time
 /// is scaled up to all of them. The parameters must be valid.
 pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
     let subject = Subject::of(parameters, load.extension);
@@ -102,7 +102,7 @@ pub(crate) fn measure_split(parameters: &Parameters, extension: u32) -> f64 {
     least.as_nanos() as f64 * subject.scale
 }
 
-/// An executor of zeros, and something for it to rotate.
+/// An executor of ones, and something for it to rotate.
 struct Subject {
     evaluator: Evaluator,
     input: Ciphertext,
