@@ -15,8 +15,8 @@ const SIZES: std::ops::RangeInclusive<u32> = 8..=17;
 /// Constants of the cost model, in nanoseconds of one thread.
 ///
 /// For each of the `n` steps and each polynomial of its table, a blind rotation takes
-/// `(k + 1) * level` forward and `k + 1` backward transforms of size `N` (with the
-/// decomposition and the rotation around them) and multiplies by `level * (k + 1)^2`
+/// a forward transform for each row of the key ([`Parameters::bootstrap_key_rows`]) and `k + 1` backward ones, of size
+/// `N` (with the decomposition and the rotation around them), and multiplies each of the former by `k + 1`
 /// polynomials of the key. A keyswitch multiplies `k * N * level` rows of `n + 1`
 /// words by a digit each. What is linear in the ciphertext size alone is left out:
 /// under 1%.
@@ -64,11 +64,11 @@ impl CostModel {
         let n = f64::from(parameters.lwe_dimension);
         let coefficients = parameters.table_size(extension) as f64;
         let polynomials = f64::from(parameters.glwe_dimension + 1);
-        let level = f64::from(parameters.pbs_level);
+        let rows = parameters.bootstrap_key_rows() as f64;
         let log = parameters.polynomial_size.max(1).ilog2();
         let size = (log.clamp(*SIZES.start(), *SIZES.end()) - SIZES.start()) as usize;
-        let step = polynomials * (level + 1.0) * self.transform_ns[size]
-            + level * polynomials * polynomials * self.multiply_ns[size];
+        let step =
+            (rows + polynomials) * self.transform_ns[size] + rows * polynomials * self.multiply_ns[size];
         LookupCost {
             keyswitch_ns: parameters.keyswitch_key_bodies() as f64 * (n + 1.0) * self.keyswitch_ns,
             blind_rotation_ns: n * coefficients * step,

@@ -11,10 +11,10 @@ mod schedule;
 mod split;
 mod switch;
 
+use pulp::Arch;
 use rayon::prelude::*;
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, SignedDecomposer,
-    add_external_product_assign_mem_optimized, add_external_product_assign_mem_optimized_requirement,
     keyswitch_lwe_ciphertext_with_scalar_change,
 };
 
@@ -22,6 +22,7 @@ use crate::keys::{Ciphertext, Dimensions, EvaluationKey, LweKey, modulus32, modu
 use crate::params::Parameters;
 use crate::table::Reading;
 pub(crate) use batch::most_lanes;
+use product::{Digits, Products};
 use switch::Rotations;
 
 pub(crate) use measure::measure_split;
@@ -91,6 +92,7 @@ struct Scratch {
     rotations: Rotations,
     /// The accumulator: see [`batch`].
     lanes: Vec<GlweCiphertextOwned<u64>>,
+    products: Products,
     buffers: ComputationBuffers,
 }
 
@@ -216,20 +218,21 @@ impl Evaluator {
     }
 
     fn scratch(&self) -> Scratch {
-        let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
-        let mut buffers = ComputationBuffers::new();
-        let needed = add_external_product_assign_mem_optimized_requirement::<u64>(
-            glwe_size,
-            polynomial,
-            self.key.fft(),
-        );
-        buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
             rotations: Rotations::default(),
             lanes: Vec::new(),
-            buffers,
+            products: Products::new(&self.dimensions),
+            buffers: self.transform_buffers(),
         }
+    }
+
+    /// For transforms in both directions.
+    fn transform_buffers(&self) -> ComputationBuffers {
+        let mut buffers = ComputationBuffers::new();
+        let needed = self.key.fft().backward_scratch();
+        buffers.resize(needed.unaligned_bytes_required());
+        buffers
     }
 
     /// Leaves the input under the small key in the scratch.
@@ -262,13 +265,7 @@ impl Evaluator {
             };
             (0..extension).map(lane).collect()
         };
-        for (element, &degree) in self
-            .key
-            .bootstrap()
-            .as_view()
-            .into_ggsw_iter()
-            .zip(&rotations.mask)
-        {
+        for (element, &degree) in self.key.bootstrap().elements().zip(&rotations.mask) {
             let mut difference = whole.clone();
             for (difference, polynomial) in difference.iter_mut().zip(&whole) {
                 batch::rotate(difference, polynomial, degree);
@@ -280,12 +277,13 @@ impl Evaluator {
             let mut lanes = apart(&whole);
             for (j, (lane, mut difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
                 self.centre(&mut difference);
-                add_external_product_assign_mem_optimized(
-                    lane,
-                    &element,
-                    &difference,
+                scratch.products.add(
+                    Arch::new(),
+                    lane.as_mut(),
+                    &Digits::of(&self.dimensions, difference.as_ref()),
+                    element,
                     self.key.fft(),
-                    scratch.buffers.stack(),
+                    &mut scratch.buffers,
                 );
                 for (whole, lane) in whole.iter_mut().zip(lane.as_ref().chunks_exact(polynomial.0)) {
                     for (to, &from) in whole.iter_mut().skip(j).step_by(extension).zip(lane) {

@@ -82,6 +82,9 @@ pub enum KeyError {
     ZeroStep,
 }
 
+/// Parts of the bootstrapping key between two reports of progress.
+const PARTS: usize = 32;
+
 /// The dimensions of a parameter set in the types of the `tfhe` crate.
 #[derive(Clone, Copy)]
 pub(crate) struct Dimensions {
@@ -89,7 +92,10 @@ pub(crate) struct Dimensions {
     pub(crate) glwe: GlweDimension,
     pub(crate) polynomial: PolynomialSize,
     pub(crate) big: LweDimension,
+    /// Of masks.
     pub(crate) pbs: (DecompositionBaseLog, DecompositionLevelCount),
+    /// Of bodies.
+    pub(crate) pbs_body: (DecompositionBaseLog, DecompositionLevelCount),
     pub(crate) ks: (DecompositionBaseLog, DecompositionLevelCount),
 }
 
@@ -104,6 +110,10 @@ impl Dimensions {
                 DecompositionBaseLog(parameters.pbs_base_log as usize),
                 DecompositionLevelCount(parameters.pbs_level as usize),
             ),
+            pbs_body: (
+                DecompositionBaseLog(parameters.pbs_body_base_log as usize),
+                DecompositionLevelCount(parameters.pbs_body_level as usize),
+            ),
             ks: (
                 DecompositionBaseLog(parameters.ks_base_log as usize),
                 DecompositionLevelCount(parameters.ks_level as usize),
@@ -113,6 +123,19 @@ impl Dimensions {
 
     pub(crate) fn glwe_size(&self) -> GlweSize {
         self.glwe.to_glwe_size()
+    }
+
+    /// GLWE ciphertexts in an element of the bootstrapping key.
+    ///
+    /// First those that meet digits of masks, level by level and the least significant first, in each level by
+    /// polynomial; then those that meet digits of bodies, the least significant first.
+    pub(crate) fn rows(&self) -> usize {
+        self.glwe.0 * self.pbs.1.0 + self.pbs_body.1.0
+    }
+
+    /// Levels of the GGSW ciphertext that is no smaller than an element: so much of the stream of masks is its own.
+    pub(crate) fn stretch_level(&self) -> DecompositionLevelCount {
+        DecompositionLevelCount(self.pbs.1.0.max(self.pbs_body.1.0))
     }
 }
 

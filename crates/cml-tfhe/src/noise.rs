@@ -110,32 +110,80 @@ pub fn fresh_small_variance(parameters: &Parameters) -> f64 {
 /// else counts (`N` 4096), and whole variances from 0.98 to 1.08 (`N` 2048, two
 /// levels of 2^18). [`variance`] makes an allowance for that; this is the fit.
 pub fn lookup_variance(parameters: &Parameters) -> f64 {
-    published_variance(parameters, FFT_MANTISSA_BITS) - centred_variance(parameters)
+    let (mask, body) = (
+        Decomposition::of_mask(parameters),
+        Decomposition::of_body(parameters),
+    );
+    let amplified = split(parameters, |decomposition| {
+        published_variance(parameters, decomposition, FFT_MANTISSA_BITS)
+            - decomposition.rounding_variance(parameters, f64::from(parameters.big_dimension()) / 2.0 + 1.0)
+    });
+    amplified
+        + mask.rounding_variance(parameters, f64::from(parameters.big_dimension()) / 4.0)
+        + body.rounding_variance(parameters, 1.0)
         + rounded_key_variance(parameters)
 }
 
-/// [`lookup_variance`] as published: with a key of which no bits are dropped, and without centring.
-fn published_variance(parameters: &Parameters, mantissa_bits: f64) -> f64 {
+/// Base and levels of one of the two decompositions of a blind rotation.
+#[derive(Clone, Copy)]
+struct Decomposition {
+    base_log: u32,
+    level: u32,
+}
+
+impl Decomposition {
+    fn of_mask(parameters: &Parameters) -> Self {
+        Self {
+            base_log: parameters.pbs_base_log,
+            level: parameters.pbs_level,
+        }
+    }
+
+    fn of_body(parameters: &Parameters) -> Self {
+        Self {
+            base_log: parameters.pbs_body_base_log,
+            level: parameters.pbs_body_level,
+        }
+    }
+
+    /// Variance of what is rounded off: for each of the `n / 2` key bits that are set, so many roundings of variance `B^-2l / 12`.
+    ///
+    /// Uncentred, `k N` roundings of the mask meet the mean square of a binary key, 1/2, as the published formula has it;
+    /// centred they meet its variance, 1/4. That of the body meets no key.
+    fn rounding_variance(self, parameters: &Parameters, roundings: f64) -> f64 {
+        let rounding = modulus(2 * self.base_log * self.level).recip() / 12.0;
+        f64::from(parameters.lwe_dimension) / 2.0 * roundings * rounding
+    }
+
+    /// Variance of its digits, in all rows that meet one polynomial: from `-B/2` to `B/2`, both with half the weight.
+    fn digits_variance(self) -> f64 {
+        f64::from(self.level) * (modulus(2 * self.base_log) + 2.0) / 12.0
+    }
+}
+
+/// What grows with the digits, summed over the rows of the key: `k` of `k + 1` polynomials have the digits of masks, one has those
+/// of bodies. `all` gives it for all with one decomposition.
+fn split(parameters: &Parameters, all: impl Fn(Decomposition) -> f64) -> f64 {
+    let k = f64::from(parameters.glwe_dimension);
+    let (mask, body) = (
+        Decomposition::of_mask(parameters),
+        Decomposition::of_body(parameters),
+    );
+    (k * all(mask) + all(body)) / (k + 1.0)
+}
+
+/// Variance of a blind rotation as published: one decomposition, which is not centred, and a key of which no bits are dropped.
+fn published_variance(parameters: &Parameters, decomposition: Decomposition, mantissa_bits: f64) -> f64 {
     pbs_variance_132_bits_security_tuniform_fft_mul(
         LweDimension(parameters.lwe_dimension as usize),
         GlweDimension(parameters.glwe_dimension as usize),
         PolynomialSize(parameters.polynomial_size as usize),
-        DecompositionBaseLog(parameters.pbs_base_log as usize),
-        DecompositionLevelCount(parameters.pbs_level as usize),
+        DecompositionBaseLog(decomposition.base_log as usize),
+        DecompositionLevelCount(decomposition.level as usize),
         mantissa_bits,
         modulus(GLWE_MODULUS_LOG),
     )
     .0
-}
-
-/// Variance that a blind rotation is spared because its decomposition is centred.
-///
-/// For each of the `n / 2` key bits that are set, `k N` roundings of variance `B^-2l / 12` meet a binary key. Uncentred
-/// they meet a mean square of 1/2, as the published formula has it; centred they meet its variance, 1/4.
-fn centred_variance(parameters: &Parameters) -> f64 {
-    let rounding = modulus(2 * parameters.pbs_base_log * parameters.pbs_level).recip() / 12.0;
-    let terms = f64::from(parameters.big_dimension()) / 4.0;
-    f64::from(parameters.lwe_dimension) / 2.0 * terms * rounding
 }
 
 /// Share of the variance of a blind rotation in which its coefficients are alike.
@@ -147,26 +195,26 @@ fn centred_variance(parameters: &Parameters) -> f64 {
 /// rounds off meets the key too, but is centred.)
 pub fn alike_share(parameters: &Parameters) -> f64 {
     // With numbers as wide as the torus, next to nothing is left of the errors of the transforms.
-    let fourier = published_variance(parameters, FFT_MANTISSA_BITS)
-        - published_variance(parameters, f64::from(GLWE_MODULUS_LOG));
+    let fourier = split(parameters, |decomposition| {
+        published_variance(parameters, decomposition, FFT_MANTISSA_BITS)
+            - published_variance(parameters, decomposition, f64::from(GLWE_MODULUS_LOG))
+    });
     (0.5 * fourier / lookup_variance(parameters)).clamp(0.0, 1.0)
 }
 
 /// Variance that a blind rotation gains from the rounded bodies of its key.
 ///
-/// Of the bodies only: `n` products, in each of which `(k + 1) l N` digits, of variance `(B^2 + 2) / 12`,
-/// meet a rounding error of variance `2^2d / 12`, for `d` dropped bits.
+/// Of the bodies only: `n` products, in each of which `N` digits for each row of the key meet a
+/// rounding error of variance `2^2d / 12`, for `d` dropped bits.
 fn rounded_key_variance(parameters: &Parameters) -> f64 {
     let dropped = parameters.dropped_bits();
     if dropped == 0 {
         return 0.0;
     }
     let error = modulus(2 * dropped) / 12.0 / modulus(2 * GLWE_MODULUS_LOG);
-    let digit = (modulus(2 * parameters.pbs_base_log) + 2.0) / 12.0;
-    let products =
-        f64::from(parameters.lwe_dimension * (parameters.glwe_dimension + 1) * parameters.pbs_level)
-            * f64::from(parameters.polynomial_size);
-    products * digit * error
+    let polynomials = f64::from(parameters.glwe_dimension + 1);
+    let digits = polynomials * split(parameters, Decomposition::digits_variance);
+    f64::from(parameters.lwe_dimension) * f64::from(parameters.polynomial_size) * digits * error
 }
 
 /// Variance added by the keyswitch from the big key modulo 2^64 to the small one modulo 2^32.

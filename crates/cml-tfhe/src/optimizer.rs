@@ -332,15 +332,28 @@ fn candidates() -> Vec<Candidate> {
             }) else {
                 continue;
             };
-            for &n in &dimensions {
-                for ks_level in 1..=MOST_LEVELS.1 {
-                    let ks = best_base(ks_level, noise::LWE_MODULUS_LOG, |base_log| {
-                        let set = Parameters::new(n, (k, size), (pbs, pbs_level), (base_log, ks_level));
-                        set.ok().map(|set| noise::keyswitch_variance(&set))
-                    });
-                    let set = ks
-                        .and_then(|ks| Parameters::new(n, (k, size), (pbs, pbs_level), (ks, ks_level)).ok());
-                    found.extend(set.map(Candidate::of));
+            // What is rounded off the body meets no key: it never needs more levels than the mask.
+            for body_level in 1..=pbs_level {
+                let Some(body) = best_base(body_level, noise::GLWE_MODULUS_LOG, |base_log| {
+                    let set =
+                        Parameters::new(SMALLEST_LWE_DIMENSION, (k, size), (pbs, pbs_level), (1, 1)).ok()?;
+                    let set = set.with_body((base_log, body_level)).ok()?;
+                    Some(noise::lookup_variance(&set))
+                }) else {
+                    continue;
+                };
+                let set = |n, ks| {
+                    let set = Parameters::new(n, (k, size), (pbs, pbs_level), ks).ok()?;
+                    set.with_body((body, body_level)).ok()
+                };
+                for &n in &dimensions {
+                    for ks_level in 1..=MOST_LEVELS.1 {
+                        let ks = best_base(ks_level, noise::LWE_MODULUS_LOG, |base_log| {
+                            Some(noise::keyswitch_variance(&set(n, (base_log, ks_level))?))
+                        });
+                        let set = ks.and_then(|ks| set(n, (ks, ks_level)));
+                        found.extend(set.map(Candidate::of));
+                    }
                 }
             }
         }

@@ -17,6 +17,10 @@ pub const MAX_EVALUATION_KEY_BYTES: u64 = 16 << 30;
 
 /// One TFHE parameter set, in the reference execution order linear, keyswitch, blind rotation.
 ///
+/// The blind rotation takes the mask and the body of its accumulator apart by decompositions of their own. What is
+/// rounded off the mask meets a key of `k N` bits, what is rounded off the body meets none, so the body does with
+/// fewer levels and smaller digits: fewer transforms, a smaller key and less noise.
+///
 /// Ciphertexts between lookups live under the big key: an LWE key of `k * N`
 /// bits, read off the GLWE key, on the torus modulo 2^64. The keyswitch brings
 /// them to the small key of `n` bits modulo 2^32, where the blind rotation
@@ -31,10 +35,14 @@ pub struct Parameters {
     pub glwe_dimension: u32,
     /// `N`, coefficients of a polynomial: a power of two.
     pub polynomial_size: u32,
-    /// log2 of the decomposition base of the blind rotation.
+    /// log2 of the base in which the blind rotation decomposes masks.
     pub pbs_base_log: u32,
-    /// Levels of the decomposition of the blind rotation.
+    /// Levels of the decomposition of masks.
     pub pbs_level: u32,
+    /// log2 of the base in which the blind rotation decomposes bodies.
+    pub pbs_body_base_log: u32,
+    /// Levels of the decomposition of bodies.
+    pub pbs_body_level: u32,
     /// log2 of the decomposition base of the keyswitch.
     pub ks_base_log: u32,
     /// Levels of the decomposition of the keyswitch.
@@ -70,7 +78,7 @@ pub enum ParameterError {
     /// A decomposition is finer than the torus it decomposes.
     #[error("{what} decomposition takes {bits} bits, the most are {limit}")]
     DecompositionTooFine {
-        /// Which decomposition: `keyswitch` or `bootstrap`.
+        /// Which decomposition: `keyswitch`, `bootstrap` (of masks) or `bootstrap body`.
         what: &'static str,
         /// Base log times levels.
         bits: u32,
@@ -98,7 +106,8 @@ pub enum ParameterError {
 }
 
 impl Parameters {
-    /// Builds a set with the smallest noise bounds that 132-bit security allows.
+    /// Builds a set with the smallest noise bounds that 132-bit security allows, which decomposes bodies as masks:
+    /// see [`Parameters::with_body`].
     ///
     /// # Errors
     ///
@@ -115,6 +124,8 @@ impl Parameters {
             polynomial_size,
             pbs_base_log,
             pbs_level,
+            pbs_body_base_log: pbs_base_log,
+            pbs_body_level: pbs_level,
             ks_base_log,
             ks_level,
             lwe_noise_bound: noise::minimal_noise_bound(lwe_dimension, noise::LWE_MODULUS_LOG),
@@ -122,6 +133,20 @@ impl Parameters {
                 glwe_dimension.saturating_mul(polynomial_size),
                 noise::GLWE_MODULUS_LOG,
             ),
+        };
+        parameters.validate().map(|()| parameters)
+    }
+
+    /// The same set with another decomposition of bodies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parameters::validate`].
+    pub fn with_body(self, (base_log, level): (u32, u32)) -> Result<Self, ParameterError> {
+        let parameters = Self {
+            pbs_body_base_log: base_log,
+            pbs_body_level: level,
+            ..self
         };
         parameters.validate().map(|()| parameters)
     }
@@ -141,6 +166,8 @@ impl Parameters {
             ("polynomial_size", self.polynomial_size, 256, 1 << 17),
             ("pbs_base_log", self.pbs_base_log, 1, 63),
             ("pbs_level", self.pbs_level, 1, 16),
+            ("pbs_body_base_log", self.pbs_body_base_log, 1, 63),
+            ("pbs_body_level", self.pbs_body_level, 1, 16),
             ("ks_base_log", self.ks_base_log, 1, 31),
             ("ks_level", self.ks_level, 1, 31),
         ];
@@ -175,6 +202,12 @@ impl Parameters {
                 self.pbs_base_log,
                 self.pbs_level,
                 // The executor rounds: a bit at least is left out.
+                noise::GLWE_MODULUS_LOG - 1,
+            ),
+            (
+                "bootstrap body",
+                self.pbs_body_base_log,
+                self.pbs_body_level,
                 noise::GLWE_MODULUS_LOG - 1,
             ),
             (
@@ -221,17 +254,15 @@ impl Parameters {
         u64::from(self.polynomial_size) * u64::from(extension)
     }
 
-    /// Torus elements in the bodies of the seeded bootstrapping key: `n * levels * (k + 1) * N`.
+    /// GLWE ciphertexts in an element of the bootstrapping key, and digits of a coefficient of an accumulator: one for
+    /// each level of each polynomial.
+    pub fn bootstrap_key_rows(&self) -> u64 {
+        u64::from(self.glwe_dimension) * u64::from(self.pbs_level) + u64::from(self.pbs_body_level)
+    }
+
+    /// Torus elements in the bodies of the seeded bootstrapping key: `n * rows * N`.
     pub fn bootstrap_key_bodies(&self) -> u64 {
-        [
-            self.lwe_dimension,
-            self.pbs_level,
-            self.glwe_dimension + 1,
-            self.polynomial_size,
-        ]
-        .into_iter()
-        .map(u64::from)
-        .product()
+        u64::from(self.lwe_dimension) * self.bootstrap_key_rows() * u64::from(self.polynomial_size)
     }
 
     /// Torus elements in the bodies of the seeded keyswitching key: `k * N * levels`.
@@ -296,12 +327,14 @@ impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "n={} k={} N={} pbs=2^{}x{} ks=2^{}x{} noise=2^{}/2^32,2^{}/2^64",
+            "n={} k={} N={} pbs=2^{}x{}/2^{}x{} ks=2^{}x{} noise=2^{}/2^32,2^{}/2^64",
             self.lwe_dimension,
             self.glwe_dimension,
             self.polynomial_size,
             self.pbs_base_log,
             self.pbs_level,
+            self.pbs_body_base_log,
+            self.pbs_body_level,
             self.ks_base_log,
             self.ks_level,
             self.lwe_noise_bound,
@@ -326,7 +359,7 @@ mod tests {
             (parameters.lwe_noise_bound, parameters.glwe_noise_bound),
             (13, 17)
         );
-        let line = "n=918 k=1 N=2048 pbs=2^23x1 ks=2^4x4 noise=2^13/2^32,2^17/2^64";
+        let line = "n=918 k=1 N=2048 pbs=2^23x1/2^23x1 ks=2^4x4 noise=2^13/2^32,2^17/2^64";
         assert_eq!(parameters.to_string(), line);
     }
 
@@ -379,6 +412,10 @@ mod tests {
             "bootstrap decomposition takes 69 bits, the most are 63",
         );
         check(
+            |p| p.pbs_body_level = 3,
+            "bootstrap body decomposition takes 69 bits, the most are 63",
+        );
+        check(
             |p| p.lwe_dimension = 860,
             "lwe noise bound is 2^13, 132-bit security at this dimension takes 2^15",
         );
@@ -392,6 +429,8 @@ mod tests {
                     polynomial_size: 1 << 17,
                     pbs_level: 16,
                     pbs_base_log: 3,
+                    pbs_body_level: 16,
+                    pbs_body_base_log: 3,
                     glwe_noise_bound: 3,
                     ..*p
                 };

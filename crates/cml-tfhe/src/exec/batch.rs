@@ -12,12 +12,11 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
-use tfhe::core_crypto::fft_impl::fft64::ABox;
-use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertextView;
 use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
+use tfhe::core_crypto::fft_impl::fft64::{ABox, c64};
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, Container, GlweCiphertext, LweCiphertextOwned, MonomialDegree,
-    add_external_product_assign_mem_optimized_requirement, extract_lwe_sample_from_glwe_ciphertext,
+    extract_lwe_sample_from_glwe_ciphertext,
 };
 
 use super::keyswitch::keyswitch_batch;
@@ -61,11 +60,6 @@ pub(crate) fn most_lanes(parameters: &Parameters) -> usize {
 
 impl Evaluator {
     pub(super) fn batch_scratch(&self) -> Scratch {
-        let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
-        let mut buffers = ComputationBuffers::new();
-        let fft = self.key.fft();
-        let needed = add_external_product_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial, fft);
-        buffers.resize(needed.unaligned_bytes_required());
         Scratch {
             small: Vec::new(),
             lanes: Vec::new(),
@@ -75,7 +69,7 @@ impl Evaluator {
             products: Products::new(&self.dimensions),
             table: Vec::new(),
             sample: LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64()),
-            buffers,
+            buffers: self.transform_buffers(),
         }
     }
 
@@ -101,7 +95,7 @@ impl Evaluator {
     /// The blind rotations of the accumulators of these jobs.
     pub(super) fn turn(&self, jobs: &[Job<'_>], scratch: &mut Scratch) {
         let (n, arch) = (self.dimensions.polynomial.0, Arch::new());
-        for (bit, element) in self.key.bootstrap().as_view().into_ggsw_iter().enumerate() {
+        for (bit, element) in self.key.bootstrap().elements().enumerate() {
             let mut rest = scratch.lanes.as_mut_slice();
             for (job, rotations) in jobs.iter().zip(&scratch.rotations) {
                 let extension = job.extension;
@@ -251,7 +245,7 @@ impl Scratch {
         arch: Arch,
         lane: &mut [u64],
         digits: &Digits,
-        element: FourierGgswCiphertextView<'_>,
+        element: &[c64],
         fft: FftView<'_>,
     ) {
         self.products

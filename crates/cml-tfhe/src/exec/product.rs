@@ -1,8 +1,11 @@
 //! The external product of a rotated difference and a key element, for one lane.
 //!
-//! The arithmetic is that of `add_external_product_assign` of the `tfhe` crate on a centred difference, bit
+//! With one level of one base the arithmetic is that of `add_external_product_assign` of the `tfhe` crate, bit
 //! for bit. There the decomposition into digits is compiled for the instructions that every machine has, and
 //! takes a fifth of the time; here it is one pass with the rotation and the difference, compiled for this machine.
+//!
+//! **Two decompositions.** What is rounded off the mask meets a key of `k N` bits, what is rounded off the body meets
+//! none: see [`Parameters`](crate::params::Parameters).
 //!
 //! **Centring.** Decomposition rounds the mask of the difference, by `e` for each of its polynomials. The key
 //! that these roundings meet is binary: half of it is its mean, the polynomial `J / 2` of halves, and the
@@ -11,11 +14,12 @@
 //! in neighbouring coefficients. It is to the decomposition what the centred modulus switch is to that switch.
 
 use pulp::{Arch, Simd, WithSimd};
-use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertextView;
 use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
 use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialMutView;
 use tfhe::core_crypto::fft_impl::fft64::{ABox, AVec, c64};
-use tfhe::core_crypto::prelude::{ComputationBuffers, Polynomial};
+use tfhe::core_crypto::prelude::{
+    ComputationBuffers, DecompositionBaseLog, DecompositionLevelCount, Polynomial, SignedDecomposer,
+};
 
 use crate::keys::Dimensions;
 
@@ -36,24 +40,63 @@ impl Roundings {
     }
 }
 
-/// Signed digits of the polynomials of one lane: level by level, the least significant first.
-pub(super) struct Digits {
-    words: ABox<[u64]>,
+/// A base and a number of levels.
+#[derive(Clone, Copy)]
+struct Decomposition {
     base_log: u32,
     levels: usize,
+}
+
+impl Decomposition {
+    fn of((base_log, levels): (DecompositionBaseLog, DecompositionLevelCount)) -> Self {
+        Self {
+            base_log: base_log.0 as u32,
+            levels: levels.0,
+        }
+    }
+
+    fn bits(self) -> u32 {
+        self.base_log * self.levels as u32
+    }
+}
+
+/// Signed digits of the polynomials of one lane, in the order of the rows of the key ([`Dimensions::rows`]).
+pub(super) struct Digits {
+    words: ABox<[u64]>,
+    mask: Decomposition,
+    body: Decomposition,
     n: usize,
 }
 
 impl Digits {
     pub(super) fn new(dimensions: &Dimensions) -> Self {
-        let (base_log, levels) = dimensions.pbs;
         let n = dimensions.polynomial.0;
         Self {
-            words: aligned(levels.0 * dimensions.glwe_size().0 * n),
-            base_log: base_log.0 as u32,
-            levels: levels.0,
+            words: aligned(dimensions.rows() * n),
+            mask: Decomposition::of(dimensions.pbs),
+            body: Decomposition::of(dimensions.pbs_body),
             n,
         }
+    }
+
+    /// The digits of a ciphertext, not centred, by the decomposer of the `tfhe` crate.
+    pub(super) fn of(dimensions: &Dimensions, ciphertext: &[u64]) -> Self {
+        let mut digits = Self::new(dimensions);
+        let mask_words = ciphertext.len() - digits.n;
+        let (mask_digits, body_digits) = digits.words.split_at_mut(digits.mask.levels * mask_words);
+        let (mask, body) = ciphertext.split_at(mask_words);
+        for ((base_log, levels), words, digits) in [
+            (dimensions.pbs, mask, mask_digits),
+            (dimensions.pbs_body, body, body_digits),
+        ] {
+            let decomposer = SignedDecomposer::<u64>::new(base_log, levels);
+            for (place, &word) in words.iter().enumerate() {
+                let terms = decomposer.decompose(word);
+                let to = digits.iter_mut().skip(place).step_by(words.len());
+                to.zip(terms).for_each(|(to, term)| *to = term.value());
+            }
+        }
+        digits
     }
 
     /// Takes `X^degree * p - q` apart, for each polynomial `p` and the `q` of the same place, centred.
@@ -65,27 +108,30 @@ impl Digits {
         degree: usize,
         roundings: &mut Roundings,
     ) {
+        let (mask_digits, body_digits) = self.words.split_at_mut(self.mask.levels * (from.len() - self.n));
         arch.dispatch(DecomposeDifference {
-            digits: &mut self.words,
+            mask_digits,
+            body_digits,
             from,
             less,
             n: self.n,
             degree,
-            base_log: self.base_log,
-            levels: self.levels as u32,
+            mask: self.mask,
+            body: self.body,
             roundings: &mut roundings.0,
         });
     }
 }
 
 struct DecomposeDifference<'a> {
-    digits: &'a mut [u64],
+    mask_digits: &'a mut [u64],
+    body_digits: &'a mut [u64],
     from: &'a [u64],
     less: &'a [u64],
     n: usize,
     degree: usize,
-    base_log: u32,
-    levels: u32,
+    mask: Decomposition,
+    body: Decomposition,
     roundings: &'a mut [i64],
 }
 
@@ -94,41 +140,57 @@ impl WithSimd for DecomposeDifference<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let (n, base_log) = (self.n, self.base_log);
+        let n = self.n;
         let (negative, shift) = (self.degree >= n, self.degree % n);
-        let bits = base_log * self.levels;
         // The last level's digits hold what is still to be taken apart.
-        let (lower, state) = self
-            .digits
-            .split_at_mut((self.levels as usize - 1) * self.from.len());
-        let body = state.len() / n - 1;
-        let polynomials = self.from.chunks_exact(n).zip(self.less.chunks_exact(n));
+        let (mask_lower, mask_state) = last_level(self.mask_digits, self.mask);
+        let (body_lower, body_state) = last_level(self.body_digits, self.body);
+        let (mask_from, body_from) = self.from.split_at(mask_state.len());
+        let (mask_less, body_less) = self.less.split_at(mask_state.len());
         let rounded = self.roundings;
         rounded.fill(0);
-        for (number, (state, (from, less))) in state.chunks_exact_mut(n).zip(polynomials).enumerate() {
+        let bits = self.mask.bits();
+        let polynomials = mask_from.chunks_exact(n).zip(mask_less.chunks_exact(n));
+        for (state, (from, less)) in mask_state.chunks_exact_mut(n).zip(polynomials) {
             let (stay, wrap) = from.split_at(n - shift);
             let (low, high) = state.split_at_mut(shift);
             let (less_low, less_high) = less.split_at(shift);
-            if number == body {
-                centre(rounded);
-                let (centre_low, centre_high) = rounded.split_at(shift);
-                round_body(high, stay, less_high, centre_high, negative, bits);
-                round_body(low, wrap, less_low, centre_low, !negative, bits);
-            } else {
-                let (rounded_low, rounded_high) = rounded.split_at_mut(shift);
-                round_mask(high, stay, less_high, rounded_high, negative, bits);
-                round_mask(low, wrap, less_low, rounded_low, !negative, bits);
-            }
+            let (rounded_low, rounded_high) = rounded.split_at_mut(shift);
+            round_mask(high, stay, less_high, rounded_high, negative, bits);
+            round_mask(low, wrap, less_low, rounded_low, !negative, bits);
         }
-        let mask = (1 << base_log) - 1;
-        for digits in lower.chunks_exact_mut(state.len()) {
-            for (digit, state) in digits.iter_mut().zip(state.iter_mut()) {
-                (*digit, *state) = take_digit(*state, mask, base_log);
-            }
+        take_apart(mask_lower, mask_state, self.mask.base_log);
+
+        centre(rounded);
+        let bits = self.body.bits();
+        let (stay, wrap) = body_from.split_at(n - shift);
+        let (low, high) = body_state.split_at_mut(shift);
+        let (less_low, less_high) = body_less.split_at(shift);
+        let (centre_low, centre_high) = rounded.split_at(shift);
+        round_body(high, stay, less_high, centre_high, negative, bits);
+        round_body(low, wrap, less_low, centre_low, !negative, bits);
+        take_apart(body_lower, body_state, self.body.base_log);
+    }
+}
+
+/// Digits of the levels before the last one, and of that.
+#[inline(always)]
+fn last_level(digits: &mut [u64], decomposition: Decomposition) -> (&mut [u64], &mut [u64]) {
+    let level = digits.len() / decomposition.levels;
+    digits.split_at_mut(digits.len() - level)
+}
+
+/// Takes the digits of all levels off the rounded numbers, the least significant first.
+#[inline(always)]
+fn take_apart(lower: &mut [u64], state: &mut [u64], base_log: u32) {
+    let mask = (1 << base_log) - 1;
+    for digits in lower.chunks_exact_mut(state.len()) {
+        for (digit, state) in digits.iter_mut().zip(state.iter_mut()) {
+            (*digit, *state) = take_digit(*state, mask, base_log);
         }
-        for state in state {
-            (*state, _) = take_digit(*state, mask, base_log);
-        }
+    }
+    for state in state {
+        (*state, _) = take_digit(*state, mask, base_log);
     }
 }
 
@@ -222,12 +284,12 @@ impl Products {
         arch: Arch,
         lane: &mut [u64],
         digits: &Digits,
-        element: FourierGgswCiphertextView<'_>,
+        element: &[c64],
         fft: FftView<'_>,
         buffers: &mut ComputationBuffers,
     ) {
         let n = digits.n;
-        let rows = element.data().chunks_exact(self.sum.len());
+        let rows = element.chunks_exact(self.sum.len());
         for (number, (polynomial, row)) in digits.words.chunks_exact(n).zip(rows).enumerate() {
             let fourier = FourierPolynomialMutView {
                 data: &mut self.fourier[..],

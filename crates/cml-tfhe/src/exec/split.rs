@@ -110,7 +110,7 @@ impl Evaluator {
         let mut digits: Vec<Digits> = own.iter().map(|_| Digits::new(&self.dimensions)).collect();
         let mut scratch = self.batch_scratch();
         let read = |lane: usize| lanes[lane].read().unwrap_or_else(|e| e.into_inner());
-        for (&degree, element) in mask.iter().zip(self.key.bootstrap().as_view().into_ggsw_iter()) {
+        for (&degree, element) in mask.iter().zip(self.key.bootstrap().elements()) {
             if degree == 0 {
                 continue;
             }

@@ -174,6 +174,10 @@ fn blind_rotation_variance_is_as_modelled() {
     check_blind_rotation(&set((4, 512), (23, 1)), 1, 420);
     // Key noise and Fourier noise at two levels.
     check_blind_rotation(&set((1, 2048), (18, 2)), 1, 140);
+    // The body decomposed less finely than the mask, so that about half of the noise is its digits'; and with fewer levels.
+    let two = |body| set((1, 2048), (18, 2)).with_body(body).expect("valid set");
+    check_blind_rotation(&two((19, 2)), 1, 140);
+    check_blind_rotation(&two((23, 1)), 1, 140);
     // Of several polynomials each has the noise of one.
     check_blind_rotation(&set((4, 512), (23, 1)), 3, 150);
 }
@@ -267,6 +271,9 @@ fn batches_give_the_bits_of_single_rotations() {
     for parameters in [
         small_parameters(),
         Parameters::new(900, (1, 2048), (15, 2), (3, 5)).expect("valid set"),
+        Parameters::new(900, (2, 1024), (12, 3), (3, 5))
+            .and_then(|set| set.with_body((22, 1)))
+            .expect("valid set"),
     ] {
         let client = ClientKey::insecure_from_seed(&parameters, 3);
         let evaluator = evaluator(&client);
@@ -304,6 +311,46 @@ fn batches_give_the_bits_of_single_rotations() {
                 assert!(&alone == results, "job {i} of {count}");
             }
         }
+    }
+}
+
+#[test]
+fn products_with_one_level_are_those_of_the_library() {
+    use tfhe::core_crypto::prelude::{
+        FourierGgswCiphertext, add_external_product_assign_mem_optimized,
+        add_external_product_assign_mem_optimized_requirement,
+    };
+    let parameters = small_parameters();
+    let evaluator = evaluator(&ClientKey::insecure_from_seed(&parameters, 3));
+    let dimensions = &evaluator.dimensions;
+    let (size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
+    let mut buffers = ComputationBuffers::new();
+    let needed =
+        add_external_product_assign_mem_optimized_requirement::<u64>(size, polynomial, evaluator.key.fft());
+    buffers.resize(needed.unaligned_bytes_required());
+    let mut scratch = evaluator.scratch();
+    let mut state = 5;
+    for element in evaluator.key.bootstrap().elements().take(8) {
+        let mut words = || -> Vec<u64> { (0..size.0 * polynomial.0).map(|_| next(&mut state)).collect() };
+        let [mut ours, difference] = [(); 2].map(|()| words());
+        let mut theirs = GlweCiphertextOwned::from_container(ours.clone(), polynomial, modulus64());
+        let (base_log, levels) = dimensions.pbs;
+        add_external_product_assign_mem_optimized(
+            &mut theirs,
+            &FourierGgswCiphertext::from_container(element.to_vec(), size, polynomial, base_log, levels),
+            &GlweCiphertextOwned::from_container(difference.clone(), polynomial, modulus64()),
+            evaluator.key.fft(),
+            buffers.stack(),
+        );
+        scratch.products.add(
+            Arch::new(),
+            &mut ours,
+            &Digits::of(dimensions, &difference),
+            element,
+            evaluator.key.fft(),
+            &mut scratch.buffers,
+        );
+        assert_eq!(ours, theirs.as_ref());
     }
 }
 

@@ -1,26 +1,58 @@
 //! The server key as the executor uses it: expanded, the bootstrapping key in the Fourier domain.
 
+use rayon::prelude::*;
 use tfhe::core_crypto::commons::generators::MaskRandomGenerator;
-use tfhe::core_crypto::fft_impl::fft64::c64;
+use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialMutView;
+use tfhe::core_crypto::fft_impl::fft64::{ABox, AVec, c64};
 use tfhe::core_crypto::prelude::{
-    DefaultRandomGenerator, Fft, FftView, FourierLweBootstrapKey, FourierLweBootstrapKeyOwned,
-    LweBootstrapKey, LweDimension, LweKeyswitchKeyOwned, SeededLweBootstrapKey, SeededLweKeyswitchKey,
-    par_decompress_seeded_lwe_bootstrap_key_with_pre_seeded_generator,
+    ComputationBuffers, DefaultRandomGenerator, EncryptionMaskByteCount, Fft, FftView, GlweCiphertextList,
+    LweKeyswitchKeyOwned, Polynomial, SeededGlweCiphertextList, SeededLweKeyswitchKey,
+    decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
     par_decompress_seeded_lwe_keyswitch_key,
 };
 
-use super::{Dimensions, Progress, ServerKey, Stage, compression_seed, modulus32, modulus64};
+use super::{Dimensions, PARTS, Progress, ServerKey, Stage, compression_seed, modulus32, modulus64};
 use crate::params::Parameters;
 
-/// Memory for the part of the bootstrapping key that is in the standard domain, in bytes.
-const PART_BYTES: usize = 64 << 20;
+/// Alignment of the bootstrapping key: that of a cache line.
+const ALIGN: usize = 64;
+
+/// The bootstrapping key in the Fourier domain.
+///
+/// For each bit of the small key an element: [`Dimensions::rows`] ciphertexts of `k + 1` polynomials of `N / 2` complex
+/// numbers.
+pub(crate) struct FourierKey {
+    data: ABox<[c64]>,
+    /// Numbers of one element.
+    element: usize,
+}
+
+impl FourierKey {
+    /// Zeros.
+    fn new(dimensions: &Dimensions, elements: usize) -> Self {
+        let element = dimensions.rows() * dimensions.glwe_size().0 * dimensions.polynomial.0 / 2;
+        let zeros = std::iter::repeat_n(c64::default(), elements * element);
+        Self {
+            data: AVec::from_iter(ALIGN, zeros).into_boxed_slice(),
+            element,
+        }
+    }
+
+    /// The elements, bit by bit.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = &[c64]> {
+        self.data.chunks_exact(self.element)
+    }
+}
+
+/// What one thread needs to expand an element: its standard form, and buffers of transforms.
+type Buffers = (Vec<u64>, ComputationBuffers);
 
 /// Expanded keys: Fourier bootstrapping key and 32-bit keyswitching key.
 ///
 /// Takes [`Parameters::evaluation_key_bytes`].
 pub struct EvaluationKey {
     parameters: Parameters,
-    bootstrap: FourierLweBootstrapKeyOwned,
+    bootstrap: FourierKey,
     keyswitch: LweKeyswitchKeyOwned<u32>,
     fft: Fft,
 }
@@ -29,8 +61,7 @@ impl EvaluationKey {
     /// Expands a server key on all threads; calls `report` as it goes.
     ///
     /// The standard form of the bootstrapping key, as large as the Fourier form,
-    /// never exists as a whole: it is made and transformed in parts of 64 MiB
-    /// (one key bit at least for each thread).
+    /// never exists as a whole: each thread makes and transforms one element after the other.
     pub fn expand(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Self {
         // The order of Fourier coefficients depends on the plan: key and executor share one.
         let fft = Fft::new(Dimensions::of(&server.parameters).polynomial);
@@ -46,16 +77,14 @@ impl EvaluationKey {
     /// with, which do not depend on what a key holds. (Zeros that nobody wrote would take no memory.)
     pub(crate) fn for_timing(parameters: &Parameters, bits: usize) -> Self {
         let dimensions = Dimensions::of(parameters);
-        let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
-        let (pbs, ks) = (dimensions.pbs, dimensions.ks);
-        let mut bootstrap =
-            FourierLweBootstrapKey::new(LweDimension(bits), glwe_size, polynomial, pbs.0, pbs.1);
-        bootstrap.as_mut_view().data().fill(c64 { re: 1.0, im: 0.0 });
+        let ks = dimensions.ks;
+        let mut bootstrap = FourierKey::new(&dimensions, bits);
+        bootstrap.data.fill(c64 { re: 1.0, im: 0.0 });
         Self {
             parameters: *parameters,
             bootstrap,
             keyswitch: LweKeyswitchKeyOwned::new(1, ks.0, ks.1, dimensions.big, dimensions.lwe, modulus32()),
-            fft: Fft::new(polynomial),
+            fft: Fft::new(dimensions.polynomial),
         }
     }
 
@@ -64,7 +93,7 @@ impl EvaluationKey {
         &self.parameters
     }
 
-    pub(crate) fn bootstrap(&self) -> &FourierLweBootstrapKeyOwned {
+    pub(crate) fn bootstrap(&self) -> &FourierKey {
         &self.bootstrap
     }
 
@@ -113,67 +142,58 @@ fn expand_keyswitch(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Lwe
     key
 }
 
-fn expand_bootstrap(
-    server: &ServerKey,
-    fft: &Fft,
-    report: &mut dyn FnMut(Progress),
-) -> FourierLweBootstrapKeyOwned {
+fn expand_bootstrap(server: &ServerKey, fft: &Fft, report: &mut dyn FnMut(Progress)) -> FourierKey {
     let dimensions = Dimensions::of(&server.parameters);
+    let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
+    let (n, rows) = (polynomial.0, dimensions.rows());
     let (stage, total) = (Stage::Bootstrap, dimensions.lwe.0);
     report(Progress {
         stage,
         done: 0,
         total,
     });
-    let (base_log, level) = dimensions.pbs;
-    let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
-    let mut key = FourierLweBootstrapKey::new(dimensions.lwe, glwe_size, polynomial, base_log, level);
-
-    // Words of one key bit: bodies, all words, and complex numbers after the transform.
-    let bodies = level.0 * glwe_size.0 * polynomial.0;
-    let words = bodies * glwe_size.0;
-    let bits = (PART_BYTES / (8 * words))
-        .max(rayon::current_num_threads())
-        .min(total);
-    let mut standard = vec![0_u64; bits * words];
-    let mut masks =
-        MaskRandomGenerator::<DefaultRandomGenerator>::new(compression_seed(server.bootstrap_seed));
-    let mut done = 0;
-    let parts = key.as_mut_view().data().chunks_mut(bits * words / 2);
-    for (fourier, seeded) in parts.zip(server.bootstrap_bodies.chunks(bits * bodies)) {
-        let count = seeded.len() / bodies;
-        let mut part = LweBootstrapKey::from_container(
-            &mut standard[..count * words],
-            glwe_size,
-            polynomial,
-            base_log,
-            level,
-            modulus64(),
-        );
-        // One generator for all parts: it moves on by what each part takes, as at generation.
-        par_decompress_seeded_lwe_bootstrap_key_with_pre_seeded_generator(
-            &mut part,
-            &SeededLweBootstrapKey::from_container(
-                seeded,
+    let mut key = FourierKey::new(&dimensions, total);
+    let seed = || compression_seed(server.bootstrap_seed);
+    let stretch = 8 * dimensions.stretch_level().0 * glwe_size.0 * dimensions.big.0;
+    let expand = |bit: usize, fourier: &mut [c64], bodies: &[u64], (standard, buffers): &mut Buffers| {
+        let mut masks = MaskRandomGenerator::<DefaultRandomGenerator>::new(seed());
+        if bit > 0 {
+            masks.skip(EncryptionMaskByteCount(bit * stretch));
+        }
+        decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator(
+            &mut GlweCiphertextList::from_container(
+                standard.as_mut_slice(),
                 glwe_size,
                 polynomial,
-                base_log,
-                level,
-                compression_seed(server.bootstrap_seed),
                 modulus64(),
             ),
+            &SeededGlweCiphertextList::from_container(bodies, glwe_size, polynomial, seed(), modulus64()),
             &mut masks,
         );
-        FourierLweBootstrapKey::from_container(
-            fourier,
-            LweDimension(count),
-            glwe_size,
-            polynomial,
-            base_log,
-            level,
-        )
-        .par_fill_with_forward_fourier(part.as_view(), fft.as_view());
-        done += count;
+        for (data, standard) in fourier.chunks_exact_mut(n / 2).zip(standard.chunks_exact(n)) {
+            let fourier = FourierPolynomialMutView { data };
+            fft.as_view()
+                .forward_as_torus(fourier, Polynomial::from_container(standard), buffers.stack());
+        }
+    };
+    let buffers = || -> Buffers {
+        let mut buffers = ComputationBuffers::new();
+        let needed = fft.as_view().forward_scratch();
+        buffers.resize(needed.unaligned_bytes_required());
+        (vec![0; rows * glwe_size.0 * n], buffers)
+    };
+    let (element, part) = (key.element, total.div_ceil(PARTS));
+    let parts = key.data.chunks_mut(part * element);
+    let mut done = 0;
+    for (fourier, bodies) in parts.zip(server.bootstrap_bodies.chunks(part * rows * n)) {
+        fourier
+            .par_chunks_exact_mut(element)
+            .zip(bodies.par_chunks_exact(rows * n))
+            .enumerate()
+            .for_each_init(buffers, |buffers, (i, (fourier, bodies))| {
+                expand(done + i, fourier, bodies, buffers);
+            });
+        done += fourier.len() / element;
         report(Progress { stage, done, total });
     }
     key
