@@ -42,14 +42,14 @@ pub const MAX_SAMPLES: u32 = 1 << 20;
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
-    version: 4,
+    version: 5,
     max_payload: MAX_CIRCUIT as u64,
 };
 /// `*.cmls`.
 pub const SPEC: Kind = Kind {
     tag: *b"SPEC",
     name: "client spec",
-    version: 2,
+    version: 3,
     max_payload: 1 << 26,
 };
 /// `client.key`.
@@ -70,7 +70,7 @@ pub const LOCKED_CLIENT_KEY: Kind = Kind {
 pub const SERVER_KEY: Kind = Kind {
     tag: *b"SKEY",
     name: "server key",
-    version: 2,
+    version: 3,
     max_payload: MAX_EVALUATION_KEY_BYTES,
 };
 /// `*.ct` as the client writes it.
