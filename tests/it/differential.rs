@@ -8,6 +8,7 @@ use cml_ir::{
 };
 use cml_quant::{ActQuantizer, Linear, Network, WeightQuantizer, to_graph};
 use cml_tfhe::artifact::{circuit_from_bytes, circuit_hash, circuit_to_bytes};
+use cml_tfhe::optimizer::Goal;
 use cml_tfhe::{Circuit, LowerError, Noise, Options, Simulator, lower};
 use ndarray::Array2;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -56,6 +57,11 @@ fn check(recipe: &Recipe) -> Result<Circuit, LowerError> {
     let compiled = if recipe.optimize { &optimized } else { &graph };
     let options = Options {
         fuse: recipe.optimize,
+        goal: Goal {
+            // Wherever a second one helps at all.
+            second_set_below: 1.0,
+            ..Goal::default()
+        },
         ..Options::default()
     };
     let circuit =
@@ -82,10 +88,13 @@ fn check(recipe: &Recipe) -> Result<Circuit, LowerError> {
 #[test]
 fn random_graphs_compute_the_same_at_every_stage() {
     const CASES: u32 = 200;
-    let (refused, lookups) = (Cell::new(0), Cell::new(0));
+    let (refused, lookups, two_sets) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let result = TestRunner::new(fixed(CASES, 3)).run(&recipes(), |recipe| {
         match std::panic::catch_unwind(|| check(&recipe)) {
-            Ok(Ok(circuit)) => lookups.set(lookups.get() + circuit.lookup_count()),
+            Ok(Ok(circuit)) => {
+                lookups.set(lookups.get() + circuit.lookup_count());
+                two_sets.set(two_sets.get() + usize::from(circuit.parameters().count() > 1));
+            }
             Ok(Err(_)) => refused.set(refused.get() + 1),
             Err(_) => return Err(TestCaseError::fail("see the panic above")),
         }
@@ -96,6 +105,11 @@ fn random_graphs_compute_the_same_at_every_stage() {
         refused.get() <= CASES / 50,
         "{} of {CASES} graphs were too wide",
         refused.get()
+    );
+    assert!(
+        two_sets.get() >= CASES as usize / 10,
+        "only {} circuits with two parameter sets",
+        two_sets.get()
     );
     assert!(
         // What the passes leave of some 20 a graph.

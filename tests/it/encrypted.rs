@@ -9,7 +9,8 @@ use cml_tfhe::artifact::{
     read_circuit, read_client_key, read_inputs, read_outputs, read_server_key, read_spec, write_circuit,
     write_client_key, write_inputs, write_outputs, write_server_key, write_spec,
 };
-use cml_tfhe::{Client, ClientSpec, Server};
+use cml_tfhe::optimizer::Goal;
+use cml_tfhe::{Circuit, Client, ClientSpec, Options, Plan, Server, lower};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::path::Path;
@@ -47,17 +48,16 @@ fn client_decrypts(folder: &Path) -> Vec<Vec<Tensor>> {
 
 /// Runs distinct samples of a graph encrypted and compares with `original`.
 fn check(original: &Graph, compiled: &Graph, count: usize) {
+    check_circuit(original, &lowered(compiled), count);
+}
+
+fn check_circuit(original: &Graph, circuit: &Circuit, count: usize) {
     let samples: Vec<Vec<Tensor>> = (0..count).map(|at| sample(original, at)).collect();
     let distinct: std::collections::BTreeSet<String> = samples.iter().map(|s| format!("{s:?}")).collect();
     assert!(distinct.len() >= 20, "{} distinct inputs", distinct.len());
-    let circuit = lowered(compiled);
     let folder = tempfile::tempdir().unwrap();
-    write_circuit(&folder.path().join("net.cmlc"), &circuit).unwrap();
-    write_spec(
-        &folder.path().join("net.cmls"),
-        &ClientSpec::of(&circuit).unwrap(),
-    )
-    .unwrap();
+    write_circuit(&folder.path().join("net.cmlc"), circuit).unwrap();
+    write_spec(&folder.path().join("net.cmls"), &ClientSpec::of(circuit).unwrap()).unwrap();
     client_encrypts(folder.path(), &samples);
     let done = server_runs(folder.path());
     assert_eq!(done, count * circuit.rotation_count());
@@ -75,6 +75,27 @@ fn check(original: &Graph, compiled: &Graph, count: usize) {
 fn an_encrypted_mlp_computes_what_the_interpreter_does() {
     let graph = to_graph(&mlp()).unwrap();
     check(&graph, &optimize(&graph).unwrap(), 30);
+}
+
+#[test]
+fn two_parameter_sets_compute_what_the_interpreter_does() {
+    let graph = to_graph(&mlp()).unwrap();
+    let options = Options {
+        goal: Goal {
+            second_set_below: 1.0,
+            ..Goal::default()
+        },
+        fuse: false,
+        ..Options::default()
+    };
+    let circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap();
+    let sets = circuit.parameters();
+    assert_eq!(sets.count(), 2, "{circuit}");
+    assert!(circuit.to_string().contains("parameters 2"), "{circuit}");
+    let plan = Plan::measure(&circuit);
+    assert_eq!(plan.server_key_bytes, sets.server_key_bytes());
+    assert!(plan.layers.iter().all(|layer| layer.seconds > 0.0), "{plan:?}");
+    check_circuit(&graph, &circuit, 30);
 }
 
 /// The first random graph with a sum of two values, a concatenation, two

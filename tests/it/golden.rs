@@ -4,10 +4,11 @@
 //! writes a set of its own formats into an empty folder instead: for the next version.
 
 use crate::keys::tiny_graph;
+use crate::networks::{mlp, sample};
 use cml_ir::{Tensor, interpret, read_graph};
-use cml_quant::read_network;
+use cml_quant::{read_network, to_graph};
 use cml_tfhe::optimizer::{Goal, Objective};
-use cml_tfhe::{Circuit, Client, ClientSpec, Options, Server, artifact, lower};
+use cml_tfhe::{Circuit, Client, ClientSpec, Noise, Options, Server, Simulator, artifact, lower};
 use std::path::{Path, PathBuf};
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
@@ -47,6 +48,24 @@ fn freeze(folder: &Path) {
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
     let results = server.run(&encrypted, &mut |_| {}).unwrap();
     artifact::write_outputs(&at("out.ct"), &results).unwrap();
+
+    let two = two_sets();
+    artifact::write_circuit(&at("two.cmlc"), &two).unwrap();
+    artifact::write_spec(&at("two.cmls"), &ClientSpec::of(&two).unwrap()).unwrap();
+}
+
+/// A circuit with two parameter sets.
+fn two_sets() -> Circuit {
+    let graph = to_graph(&mlp()).unwrap();
+    let options = Options {
+        goal: Goal {
+            second_set_below: 1.0,
+            ..Goal::default()
+        },
+        fuse: false,
+        ..Options::default()
+    };
+    lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap()
 }
 
 #[test]
@@ -74,6 +93,27 @@ fn files_of_version_1_are_read_for_ever() {
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
     let now = server.run(&encrypted, &mut |_| {}).unwrap();
     assert_eq!(client.decrypt(&now).unwrap(), expected);
+}
+
+#[test]
+fn circuits_with_two_parameter_sets_are_read_for_ever() {
+    if std::env::var_os("CML_FREEZE").is_some() {
+        return;
+    }
+    let at = |name: &str| fixtures().join(name);
+    let circuit = artifact::read_circuit(&at("two.cmlc")).unwrap();
+    assert_eq!(circuit.parameters().count(), 2);
+    let spec = artifact::read_spec(&at("two.cmls")).unwrap();
+    assert!(ClientSpec::of(&circuit).unwrap().agrees_with(&spec));
+    let graph = to_graph(&mlp()).unwrap();
+    let mut simulator = Simulator::new(&circuit, Noise::Exact);
+    for number in 0..20 {
+        let inputs = sample(&graph, number);
+        assert_eq!(
+            simulator.run(&inputs).unwrap(),
+            interpret(&graph, &inputs).unwrap()
+        );
+    }
 }
 
 #[test]

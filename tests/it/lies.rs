@@ -5,7 +5,7 @@ use crate::networks::{conv_residual, lowered};
 use crate::random::fixed;
 use cml_ir::{Interval, Tensor, container};
 use cml_tfhe::artifact::{CIRCUIT, circuit_from_bytes};
-use cml_tfhe::{Circuit, Noise, Simulator};
+use cml_tfhe::{Circuit, Noise, Parameters, Simulator};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
@@ -191,6 +191,44 @@ fn weak_parameters_are_refused() {
     refused("parameter lwe_dimension is 1", |c| c.parameters.lwe_dimension = 1);
     refused("parameter polynomial_size", |c| {
         c.parameters.polynomial_size = 1 << 31
+    });
+}
+
+#[test]
+fn sets_that_do_not_go_together_are_refused() {
+    // A second set as good as the first one is none.
+    reason(|c| {
+        c.more_parameters = vec![c.parameters];
+        c.levels[1].set = 1;
+    })
+    .unwrap();
+    refused("names a parameter set that is not there", |c| c.levels[1].set = 1);
+    refused("parameter set 1 has another ring", |c| {
+        let other = Parameters::new(799, (1, 2048), (22, 1), (4, 4)).unwrap();
+        assert_ne!(other.glwe_dimension, c.parameters.glwe_dimension);
+        c.more_parameters = vec![other];
+    });
+    refused("5 parameter sets, the most are 4", |c| {
+        c.more_parameters = vec![c.parameters; 4]
+    });
+    refused("of the small key of another set", |c| {
+        c.more_parameters = vec![c.parameters];
+        c.levels[0].set = 1;
+    });
+    // Too noisy for what reads its results, of either set.
+    let noisy = |c: &OpenCircuit| Parameters {
+        pbs_base_log: 1,
+        pbs_level: 1,
+        ..c.parameters
+    };
+    refused("fails with probability 2^", |c| {
+        c.more_parameters = vec![c.parameters];
+        c.parameters = noisy(c);
+        c.levels[1].set = 1;
+    });
+    refused("fails with probability 2^", |c| {
+        c.more_parameters = vec![noisy(c)];
+        c.levels[1].set = 1;
     });
 }
 

@@ -28,9 +28,15 @@ use cml_tfhe::optimizer::Goal;
 use cml_tfhe::{Circuit, Client, ClientSpec, Noise, Options, Server, Simulator, lower};
 
 fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
+    loose_with(graph, budget_log2, 0.0)
+}
+
+/// With two parameter sets, if they take less than this share of the time of one.
+fn loose_with(graph: &Graph, budget_log2: f64, second_set_below: f64) -> Circuit {
     let options = Options {
         goal: Goal {
             budget_log2,
+            second_set_below,
             ..Goal::default()
         },
         // The levels are what is tested.
@@ -111,11 +117,14 @@ fn check_rate(wrong: usize, n: usize, (low, high): (f64, f64)) {
 }
 
 fn check_simulated(graph: &Graph, budget_log2: f64, n: usize, seed: u64) {
-    let circuit = loose(graph, budget_log2);
+    check_circuit(graph, &loose(graph, budget_log2), n, seed);
+}
+
+fn check_circuit(graph: &Graph, circuit: &Circuit, n: usize, seed: u64) {
     circuit.validate().unwrap();
-    let (low, high) = rates(&predicted(&circuit, 1.0));
+    let (low, high) = rates(&predicted(circuit, 1.0));
     assert!(n as f64 * high >= 400.0, "{n} samples at rate {high}");
-    let mut simulator = Simulator::new(&circuit, Noise::Sampled(seed));
+    let mut simulator = Simulator::new(circuit, Noise::Sampled(seed));
     let (_, node, spec) = graph.inputs().next().unwrap();
     let count = node.ty.shape[0];
     let mut wrong = 0;
@@ -138,6 +147,14 @@ fn lookups_of_fresh_values_fail_at_the_predicted_rate() {
 #[test]
 fn lookups_of_weighted_results_fail_at_the_predicted_rate() {
     check_simulated(&two_levels(), -6.0, 60_000, 3);
+}
+
+#[test]
+fn lookups_with_two_parameter_sets_fail_at_the_predicted_rate() {
+    let graph = two_levels();
+    let circuit = loose_with(&graph, -6.0, 1.0);
+    assert_eq!(circuit.parameters().count(), 2, "{circuit}");
+    check_circuit(&graph, &circuit, 60_000, 5);
 }
 
 #[test]

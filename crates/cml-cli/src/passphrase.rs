@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use cml_ir::container::peek_tag;
 use cml_tfhe::artifact::{self, LOCKED_CLIENT_KEY};
-use cml_tfhe::keys::ClientKey;
+use cml_tfhe::keys::ClientKeys;
 use cml_tfhe::{Bound, ClientSpec};
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
@@ -48,7 +48,7 @@ impl PassphraseArgs {
     }
 
     /// Reads a secret key; if it is under a passphrase and none is given, a terminal is asked.
-    pub(crate) fn read_key(&self, path: &Path, spec: &ClientSpec) -> anyhow::Result<Bound<ClientKey>> {
+    pub(crate) fn read_key(&self, path: &Path, spec: &ClientSpec) -> anyhow::Result<Bound<ClientKeys>> {
         if peek_tag(path)? != LOCKED_CLIENT_KEY.tag {
             return Ok(artifact::read_client_key(path, spec)?);
         }

@@ -2,7 +2,9 @@
 
 use crate::{ServeError, Tokens, hex};
 use bytes::Bytes;
-use cml_tfhe::{Circuit, ClientSpec, Interface as _, Parameters, Plan, ServedCircuit, artifact};
+use cml_tfhe::{
+    Circuit, ClientSpec, Interface as _, ParameterSets, Parameters, Plan, ServedCircuit, artifact,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +63,7 @@ impl Model {
         hex::encode(self.circuit.hash())
     }
 
-    pub(crate) fn parameters(&self) -> &Parameters {
+    pub(crate) fn parameters(&self) -> &ParameterSets {
         self.circuit.circuit().parameters()
     }
 

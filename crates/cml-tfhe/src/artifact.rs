@@ -12,7 +12,7 @@ mod locked_key;
 mod spec;
 
 use crate::interface::Interface;
-use crate::keys::{self, Ciphertext, KeyError, SeededCiphertexts, ServerKey};
+use crate::keys::{self, Ciphertext, KeyError, SeededCiphertexts, ServerKeys};
 use crate::params::{MAX_EVALUATION_KEY_BYTES, Parameters};
 use crate::spec::SpecError;
 #[cfg(feature = "server")]
@@ -212,7 +212,7 @@ fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8]) -> 
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_server_key(path: &Path, key: &Bound<ServerKey>) -> Result<(), ArtifactError> {
+pub fn write_server_key(path: &Path, key: &Bound<ServerKeys>) -> Result<(), ArtifactError> {
     let payload = [&prefix(&key.binding)[..], &key.value.to_bytes()].concat();
     Ok(container::write_file(SERVER_KEY, path, &payload, Access::Shared)?)
 }
@@ -221,7 +221,7 @@ pub fn write_server_key(path: &Path, key: &Bound<ServerKey>) -> Result<(), Artif
 ///
 /// # Errors
 /// If the file is missing, damaged, of another kind or of another circuit.
-pub fn read_server_key(path: &Path, circuit: &impl Interface) -> Result<Bound<ServerKey>, ArtifactError> {
+pub fn read_server_key(path: &Path, circuit: &impl Interface) -> Result<Bound<ServerKeys>, ArtifactError> {
     // The circuit's own parameters bound what is read, not the file's header.
     let kind = Kind {
         max_payload: circuit.parameters().server_key_bytes() + PREFIX as u64,
@@ -230,7 +230,7 @@ pub fn read_server_key(path: &Path, circuit: &impl Interface) -> Result<Bound<Se
     let payload = container::read_file(kind, path)?;
     let name = path.display().to_string();
     let (binding, rest) = split(&name, SERVER_KEY, circuit, &payload)?;
-    let value = ServerKey::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
+    let value = ServerKeys::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
     Ok(Bound { binding, value })
 }
 
@@ -358,7 +358,7 @@ fn outputs_from_payload(
     let count = circuit.output_count();
     let each = circuit.output_bytes() as usize;
     let word_bytes = circuit.output_word_bytes();
-    let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters(), word_bytes, count);
+    let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters().first(), word_bytes, count);
     let samples = samples(name, OUTPUTS, rest, each)?.map(read);
     Ok(Bound {
         binding,

@@ -4,16 +4,17 @@
 //! element by element; each lookup defines the next one. Encodings, parameters
 //! and order are fixed here; an executor decides nothing.
 
-use crate::cost::{CostModel, LookupCost};
+mod demand;
+
 use crate::keys::LweKey;
-use crate::noise::{self, Reader, Requirement, Source};
-use crate::params::Parameters;
+use crate::params::{ParameterSets, Parameters};
 use crate::table::{self, Reading, Spacing};
 use cml_ir::OutputSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use crate::interface::{CircuitInput, Encoding};
+pub use demand::Demand;
 
 /// An integer combination of wires of one encoding: `constant + sum weight * wire`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,8 @@ impl Rotation {
 /// Rotations that do not depend on each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
+    /// Number of the parameter set that looks them up.
+    pub set: u32,
     /// In the order in which their lookups define wires.
     pub rotations: Vec<Rotation>,
 }
@@ -111,7 +114,7 @@ pub struct CircuitOutput {
 pub struct Circuit {
     pub(crate) name: String,
     pub(crate) graph_hash: [u8; 32],
-    pub(crate) parameters: Parameters,
+    pub(crate) parameters: ParameterSets,
     pub(crate) budget_log2: f64,
     pub(crate) body: Body,
 }
@@ -129,17 +132,6 @@ pub(crate) struct Body {
     pub(crate) tables: Vec<Vec<i64>>,
     pub(crate) levels: Vec<Level>,
     pub(crate) outputs: Vec<CircuitOutput>,
-}
-
-/// What the rows of one kind ask of the parameters, and where they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Demand {
-    /// What they ask.
-    pub requirement: Requirement,
-    /// Polynomials that make up the tables.
-    pub extension: u32,
-    /// Level and place in it of each rotation; empty for rows that the client reads.
-    pub rotations: Vec<(usize, usize)>,
 }
 
 /// What an executor rotates and reads.
@@ -162,9 +154,14 @@ impl Circuit {
         &self.graph_hash
     }
 
-    /// TFHE parameters.
-    pub fn parameters(&self) -> &Parameters {
+    /// TFHE parameters: one set, or several, one for each level.
+    pub fn parameters(&self) -> &ParameterSets {
         &self.parameters
+    }
+
+    /// A parameter set, see [`ParameterSets::get_or_first`].
+    pub(crate) fn set(&self, number: u32) -> &Parameters {
+        self.parameters.get_or_first(number)
     }
 
     /// log2 of the failure probability that each lookup stays below.
@@ -222,6 +219,12 @@ impl Circuit {
         self.body.levels.iter().flat_map(|l| &l.rotations)
     }
 
+    /// All blind rotations in order of execution, each with the number of its parameter set.
+    pub(crate) fn rotations_with_sets(&self) -> impl Iterator<Item = (&Rotation, u32)> {
+        let levels = self.body.levels.iter();
+        levels.flat_map(|level| level.rotations.iter().map(|rotation| (rotation, level.set)))
+    }
+
     /// Number of blind rotations.
     pub fn rotation_count(&self) -> usize {
         self.body.levels.iter().map(|l| l.rotations.len()).sum()
@@ -263,7 +266,7 @@ impl Circuit {
         let mut known: BTreeMap<(Option<u32>, u32, Spacing, u64), usize> = BTreeMap::new();
         let mut rotations = Vec::with_capacity(self.rotation_count());
         for rotation in self.rotations() {
-            let size = self.parameters.table_size(rotation.extension);
+            let size = self.parameters.first().table_size(rotation.extension);
             let spacing = rotation.spacing(&self.body.encodings);
             let half_step = |lookup: &Lookup| self.body.encodings[lookup.encoding as usize].half_step();
             let table = |lookup: &Lookup| self.body.tables[lookup.table as usize].as_slice();
@@ -291,65 +294,10 @@ impl Circuit {
             rotations,
         }
     }
-
-    /// What the rows ask of the parameters, by kind: rotations of one level, one
-    /// encoding, scale, source and slack, then outputs.
-    pub fn demands(&self) -> Vec<Demand> {
-        self.body.demands()
-    }
-
-    /// log2 of the probability that one reading of such a row goes wrong.
-    pub fn log2_p_fail(&self, demand: &Demand) -> f64 {
-        noise::log2_p_fail(&self.parameters, demand.extension, &demand.requirement)
-    }
-
-    /// Predicted work of one inference, in nanoseconds of one thread.
-    pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
-        let work = |d: &Demand| {
-            let one: LookupCost = cost.rotation(&self.parameters, d.extension, &d.requirement);
-            d.rotations.len() as f64 * one.total_ns()
-        };
-        self.demands().iter().map(work).sum()
-    }
-
-    /// log2 of the failure probability of the worst lookup.
-    pub fn worst_log2_p_fail(&self) -> f64 {
-        let each = self.demands().into_iter().map(|d| self.log2_p_fail(&d));
-        each.fold(f64::NEG_INFINITY, f64::max)
-    }
-
-    /// Upper bound on log2 of the probability that one inference goes wrong:
-    /// the union bound over every rotation and every output.
-    pub fn inference_log2_p_fail(&self) -> f64 {
-        let sum: f64 = self
-            .demands()
-            .iter()
-            .map(|d| {
-                let rows = if d.rotations.is_empty() {
-                    self.output_count()
-                } else {
-                    d.rotations.len()
-                };
-                rows as f64 * self.log2_p_fail(d).exp2()
-            })
-            .sum();
-        sum.log2().min(0.0)
-    }
-}
-
-/// Where the noise of a wire comes from.
-#[derive(Clone, Copy)]
-enum Origin<'a> {
-    /// Encrypted by the client.
-    Fresh,
-    /// The rotation of its own table.
-    Own,
-    /// The rotation of that number and spacing, of which it reads the changes of a table.
-    Shared(usize, Spacing, &'a [i64]),
 }
 
 impl Body {
-    fn reads_small(&self, row: &Row) -> bool {
+    pub(crate) fn reads_small(&self, row: &Row) -> bool {
         let first = row.terms.first().map(|t| t.0 as usize);
         self.input_key == LweKey::Small && first.is_some_and(|wire| wire < self.input_count())
     }
@@ -367,122 +315,4 @@ impl Body {
         let mut outputs = self.outputs.iter().flat_map(|o| &o.rows);
         rotations.all(|r| !reads(&r.row) || only(&r.row)) && !outputs.any(reads)
     }
-
-    fn origins(&self) -> Vec<Origin<'_>> {
-        let inputs = self.inputs.iter().flat_map(|i| &i.encodings);
-        let mut origins: Vec<Origin<'_>> = inputs.map(|_| Origin::Fresh).collect();
-        for (number, rotation) in self.levels.iter().flat_map(|l| &l.rotations).enumerate() {
-            for lookup in &rotation.lookups {
-                origins.push(if rotation.is_shared() {
-                    let spacing = rotation.spacing(&self.encodings);
-                    Origin::Shared(number, spacing, &self.tables[lookup.table as usize])
-                } else {
-                    Origin::Own
-                });
-            }
-        }
-        origins
-    }
-
-    /// What the rows ask of the parameters, by kind, in order of execution.
-    pub(crate) fn demands(&self) -> Vec<Demand> {
-        let origins = self.origins();
-        let mut demands: Vec<Demand> = Vec::new();
-        let mut first = 0;
-        let mut ask = |row: &Row, scale, reader, slack, extension, place: Option<(usize, usize)>| {
-            let fresh = |&(w, _): &(u32, i64)| matches!(origins[w as usize], Origin::Fresh);
-            let (nu2, alike) = growth(row, &origins);
-            let requirement = Requirement {
-                half_period: self.encodings[row.encoding as usize].half_period,
-                scale,
-                nu2,
-                alike,
-                source: match self.input_key {
-                    _ if !row.terms.iter().all(fresh) => Source::Lookup,
-                    LweKey::Big => Source::Fresh,
-                    LweKey::Small => Source::FreshSmall,
-                },
-                reader,
-                slack,
-            };
-            // Levels are kept apart.
-            if place.is_some_and(|(_, index)| index == 0) {
-                first = demands.len();
-            }
-            let same = |d: &Demand| {
-                let mut other = d.requirement;
-                (other.nu2, other.alike) = (nu2, alike);
-                d.extension == extension && other == requirement
-            };
-            let number = match demands[first..].iter().position(same) {
-                Some(number) => first + number,
-                None => {
-                    demands.push(Demand {
-                        requirement,
-                        extension,
-                        rotations: Vec::new(),
-                    });
-                    demands.len() - 1
-                }
-            };
-            let demand = &mut demands[number];
-            demand.requirement.nu2 = demand.requirement.nu2.max(nu2);
-            demand.requirement.alike = demand.requirement.alike.max(alike);
-            demand.rotations.extend(place);
-        };
-        for (number, level) in self.levels.iter().enumerate() {
-            for (index, r) in level.rotations.iter().enumerate() {
-                ask(
-                    &r.row,
-                    r.scale,
-                    Reader::Lookup,
-                    r.slack,
-                    r.extension,
-                    Some((number, index)),
-                );
-            }
-        }
-        for (row, slack) in self
-            .outputs
-            .iter()
-            .flat_map(|o| o.rows.iter().map(|r| (r, o.slack)))
-        {
-            let word_bytes = self.output_word_bytes;
-            ask(row, 1, Reader::Client { word_bytes }, slack, 1, None);
-        }
-        demands
-    }
-}
-
-/// [`Requirement::nu2`] and [`Requirement::alike`] of a row.
-fn growth(row: &Row, origins: &[Origin<'_>]) -> (u64, u64) {
-    let square = |w: i64| w.unsigned_abs().saturating_pow(2);
-    let mut own = 0_u64;
-    // By rotation, with its spacing: the changes that are read, and their weights.
-    let mut shared: BTreeMap<(usize, Spacing), BTreeMap<u64, i64>> = BTreeMap::new();
-    for &(wire, weight) in &row.terms {
-        match origins[wire as usize] {
-            Origin::Fresh | Origin::Own => own = own.saturating_add(square(weight)),
-            Origin::Shared(number, spacing, table) => {
-                let changes = shared.entry((number, spacing)).or_default();
-                for (t, delta) in table::changes(table) {
-                    let sum = changes.entry(t).or_default();
-                    *sum = sum.saturating_add(weight.saturating_mul(delta));
-                }
-            }
-        }
-    }
-    let mut alike = 0.0;
-    for ((_, Spacing { half_period, scale }), changes) in shared {
-        let period = half_period as f64 / scale as f64;
-        let changes: Vec<(u64, i64)> = changes.into_iter().collect();
-        for (i, &(t, v)) in changes.iter().enumerate() {
-            own = own.saturating_add(square(v));
-            for &(u, w) in &changes[i + 1..] {
-                let near = 1.0 - 2.0 * (u - t) as f64 / period;
-                alike += (2.0 * v as f64 * w as f64).abs() * near.max(0.0);
-            }
-        }
-    }
-    (own, alike.ceil() as u64)
 }

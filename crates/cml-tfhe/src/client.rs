@@ -2,7 +2,7 @@
 
 use crate::artifact::{Binding, Bound};
 use crate::interface::Interface;
-use crate::keys::{Ciphertext, ClientKey, KeyError, Progress, SeededCiphertexts, ServerKey};
+use crate::keys::{Ciphertext, ClientKeys, KeyError, Progress, SeededCiphertexts, ServerKeys};
 use crate::spec::ClientSpec;
 use cml_ir::{IrError, Tensor};
 use rand::TryRngCore;
@@ -58,7 +58,7 @@ pub enum ClientError {
 /// need the circuit.
 pub struct Client {
     spec: Arc<ClientSpec>,
-    key: Bound<ClientKey>,
+    key: Bound<ClientKeys>,
 }
 
 impl Client {
@@ -70,7 +70,7 @@ impl Client {
     pub fn generate(
         spec: impl Into<Arc<ClientSpec>>,
         report: &mut dyn FnMut(Progress),
-    ) -> Result<(Self, Bound<ServerKey>), ClientError> {
+    ) -> Result<(Self, Bound<ServerKeys>), ClientError> {
         let spec = spec.into();
         let mut keys = [0; 16];
         OsRng
@@ -80,10 +80,10 @@ impl Client {
             circuit: *spec.circuit(),
             keys,
         };
-        let key = ClientKey::generate(spec.parameters())?;
+        let key = ClientKeys::generate(spec.parameters())?;
         let server = Bound {
             binding,
-            value: ServerKey::generate(&key, report),
+            value: ServerKeys::generate(&key, report),
         };
         let key = Bound { binding, value: key };
         Ok((Self { spec, key }, server))
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// # Errors
     /// If the key belongs to another circuit.
-    pub fn new(spec: impl Into<Arc<ClientSpec>>, key: Bound<ClientKey>) -> Result<Self, ClientError> {
+    pub fn new(spec: impl Into<Arc<ClientSpec>>, key: Bound<ClientKeys>) -> Result<Self, ClientError> {
         let spec = spec.into();
         let needs = Binding {
             circuit: *spec.circuit(),
@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// The secret key.
-    pub fn key(&self) -> &Bound<ClientKey> {
+    pub fn key(&self) -> &Bound<ClientKeys> {
         &self.key
     }
 
@@ -127,7 +127,7 @@ impl Client {
         let encrypt = |(sample, inputs): (usize, &Vec<Tensor>)| {
             let codes = self.spec.codes(inputs);
             let codes = codes.map_err(|source| ClientError::Input { sample, source })?;
-            Ok(self.key.value.encrypt(self.spec.input_key(), &codes))
+            Ok(self.key.value.first().encrypt(self.spec.input_key(), &codes))
         };
         let value = samples
             .iter()
@@ -176,7 +176,7 @@ impl Client {
             let elements = output.encodings.iter().zip(&output.shifts).zip(rest.by_ref());
             let values = elements.map(|((&encoding, shift), ciphertext)| {
                 let encoding = self.spec.encoding(encoding);
-                let steps = self.key.value.decrypt(ciphertext, encoding.step())?;
+                let steps = self.key.value.first().decrypt(ciphertext, encoding.step())?;
                 Ok(encoding.output_value(steps, output.slack) + shift)
             });
             let data = values.collect::<Result<Vec<i64>, KeyError>>()?;

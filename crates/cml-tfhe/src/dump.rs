@@ -20,7 +20,9 @@ impl fmt::Display for Circuit {
             self.name(),
             short_hex(self.graph_hash())
         )?;
-        writeln!(f, "parameters {}", self.parameters())?;
+        for parameters in self.parameters().iter() {
+            writeln!(f, "parameters {parameters}")?;
+        }
         writeln!(
             f,
             "failure    budget 2^{:.0} a lookup, worst 2^{:.1}; an inference fails less than once in {}",
@@ -47,12 +49,16 @@ impl fmt::Display for Circuit {
             let layers: BTreeSet<u32> = level.rotations.iter().map(|r| r.lookups[0].layer).collect();
             for layer in layers {
                 let rotations = level.rotations.iter().filter(|r| r.lookups[0].layer == layer);
-                writeln!(
+                write!(
                     f,
                     "level {:<4} {}",
                     number + 1,
                     self.layer_line(layer, &rotations.collect::<Vec<_>>())
                 )?;
+                if self.parameters().count() > 1 {
+                    write!(f, ", parameters {}", level.set + 1)?;
+                }
+                writeln!(f)?;
             }
         }
         for output in self.outputs() {
@@ -100,7 +106,7 @@ impl Circuit {
             span(sizes),
             self.domains(encodings),
             span(extensions),
-            self.parameters().polynomial_size,
+            self.parameters().first().polynomial_size,
             tables.len(),
             exactness(&span(slacks)),
             short_hex(&hash.finalize())

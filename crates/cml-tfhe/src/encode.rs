@@ -79,6 +79,7 @@ pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[
         let period = periods.max().unwrap_or(1);
         if levels.len() < first.level {
             let empty = Level {
+                set: 0,
                 rotations: Vec::new(),
             };
             levels.resize(first.level, empty);

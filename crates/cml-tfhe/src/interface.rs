@@ -1,7 +1,7 @@
 //! The interface of a circuit: what both sides know of it, the client without the program.
 
 use crate::artifact::ArtifactError;
-use crate::params::Parameters;
+use crate::params::ParameterSets;
 use cml_ir::{InputSpec, IrError, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub trait Interface {
     fn circuit_hash(&self) -> Result<[u8; 32], ArtifactError>;
 
     /// TFHE parameters.
-    fn parameters(&self) -> &Parameters;
+    fn parameters(&self) -> &ParameterSets;
 
     /// Number of encrypted input values of one sample.
     fn input_count(&self) -> usize;

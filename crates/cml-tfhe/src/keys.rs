@@ -1,7 +1,7 @@
 //! Keys and ciphertexts, and their byte layouts.
 //!
-//! The client holds a [`ClientKey`]; the server gets a [`ServerKey`], which it
-//! expands to an [`EvaluationKey`]. Nothing but the client key can encrypt or
+//! For each parameter set of a circuit the client holds a [`ClientKey`], all with the same big key; the server gets
+//! a [`ServerKey`], which it expands to an [`EvaluationKey`]. Nothing but the client key can encrypt or
 //! decrypt, and only `keys/client.rs` and `keys/generate.rs` can see its bits.
 //!
 //! **Byte layouts** hold no lengths and no dimensions: all are computed from the
@@ -11,7 +11,8 @@
 //!
 //! | type | bytes |
 //! |---|---|
-//! | [`ClientKey`] | big key, one bit each, padded to a byte; small key likewise |
+//! | [`ClientKeys`] | big key, one bit each, padded to a byte; the small key of each set likewise |
+//! | [`ServerKeys`] | the [`ServerKey`] of each set |
 //! | [`ServerKey`] | seed (16), bootstrap bodies (highest bytes of u64 each), seed (16), keyswitch bodies (u32 each) |
 //! | [`SeededCiphertexts`] | seed (16), bodies (u64 each) |
 //! | list of [`Ciphertext`] | for each: mask and body (highest bytes of u64 each, as many as it was rounded to) |
@@ -25,6 +26,7 @@ mod evaluation;
 #[cfg(feature = "client")]
 mod generate;
 mod server;
+mod sets;
 
 use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed};
 use tfhe::core_crypto::prelude::{
@@ -40,6 +42,9 @@ pub use client::ClientKey;
 #[cfg(feature = "server")]
 pub use evaluation::EvaluationKey;
 pub use server::{Progress, ServerKey, Stage};
+#[cfg(feature = "client")]
+pub use sets::ClientKeys;
+pub use sets::ServerKeys;
 
 /// Why a key or a ciphertext is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -78,7 +78,7 @@ pub use client::{Client, ClientError};
 pub use interface::{CircuitInput, Encoding, Interface};
 #[cfg(feature = "server")]
 pub use lower::{LowerError, Options, lower, lower_reported};
-pub use params::Parameters;
+pub use params::{ParameterSets, Parameters};
 #[cfg(feature = "server")]
 pub use plan::{LayerPlan, Plan};
 #[cfg(feature = "server")]

@@ -3,8 +3,9 @@
 use crate::circuit::{Body, Circuit, Demand, Lookup};
 use crate::encode::{Layout, encode};
 use crate::keys::LweKey;
-use crate::noise::{self, Reader, Requirement};
-use crate::optimizer::{Choice, Goal, SearchError, search};
+use crate::noise::{Reader, Requirement};
+use crate::optimizer::{Choice, Goal, Later, SearchError, search, search_pair};
+use crate::params::ParameterSets;
 use crate::program::{PassReport, Program, Settings, optimize};
 use crate::table;
 use cml_bitwidth::{BitwidthError, Widths};
@@ -87,7 +88,8 @@ pub enum LowerError {
 /// encoding, whose half period is the largest that a row needs. Lookups of one
 /// accumulator share a blind rotation, unless the cost model finds that the
 /// noise of sharing costs more. One parameter set serves the whole circuit, with
-/// as many polynomials for each table as its level needs.
+/// as many polynomials for each table as its level needs; or two of one ring, the second from some level on, where
+/// they save a good part of the time ([`Goal::second_set_below`]).
 ///
 /// # Errors
 /// If the widths belong to another graph, or no parameters at 132-bit security
@@ -114,10 +116,14 @@ pub fn lower_reported(
     };
     let (program, reports) = optimize(Program::of(graph, widths)?, &settings);
     let (body, choice) = encode_best(&program, graph, options)?;
+    let (body, parameters) = match split_levels(&body, &choice, &options.goal) {
+        Some(split) => split,
+        None => (body, choice.parameters.into()),
+    };
     let circuit = Circuit {
         name: graph.name().to_owned(),
         graph_hash: cml_ir::graph_hash(graph)?,
-        parameters: choice.parameters,
+        parameters,
         budget_log2: options.goal.budget_log2,
         body,
     };
@@ -199,20 +205,69 @@ fn choose(body: &mut Body, goal: &Goal) -> Result<Choice, SearchError> {
             body.levels[level].rotations[index].extension = extension;
         }
     }
-    body.output_word_bytes = fewest_bytes(&demands, &choice, goal);
+    body.output_word_bytes = fewest_bytes(&demands, &choice.parameters.into(), goal);
     Ok(choice)
 }
 
+/// The levels from some one on with a parameter set of their own, if that is worth a second key.
+fn split_levels(body: &Body, choice: &Choice, goal: &Goal) -> Option<(Body, ParameterSets)> {
+    let mut best: Option<(f64, Body, ParameterSets)> = None;
+    for split in 1..body.levels.len() {
+        let mut body = body.clone();
+        let mut reads = body.levels[split..].iter().flat_map(|l| &l.rotations);
+        if reads.any(|r| body.reads_small(&r.row)) {
+            continue;
+        }
+        body.levels[split..].iter_mut().for_each(|level| level.set = 1);
+        let demands = body.demands();
+        let is_first = |d: &&Demand| d.set == 0 && !d.rotations.is_empty();
+        let (first, later): (Vec<&Demand>, Vec<&Demand>) = demands.iter().partition(is_first);
+        let wishes: Vec<(Requirement, u64)> = first
+            .iter()
+            .map(|d| (d.requirement, d.rotations.len() as u64))
+            .collect();
+        let wishes_later: Vec<Later> = later
+            .iter()
+            .map(|d| Later {
+                requirement: d.requirement,
+                count: d.rotations.len() as u64,
+                from: (d.from.contains(&0), d.from.contains(&1)),
+            })
+            .collect();
+        let limit = goal.second_set_below * choice.total_ns;
+        let limit = best.as_ref().map_or(limit, |b| b.0.min(limit));
+        let Some(pair) = search_pair(goal, &wishes, &wishes_later, limit) else {
+            continue;
+        };
+        let (of_first, of_later) = &pair.extensions;
+        let extensions = of_first.iter().chain(of_later);
+        for (demand, &extension) in first.into_iter().chain(later).zip(extensions) {
+            for &(level, index) in &demand.rotations {
+                body.levels[level].rotations[index].extension = extension;
+            }
+        }
+        let [first, second] = pair.sets;
+        let sets = ParameterSets::new(first, vec![second]);
+        // Outputs may be read off another set than before.
+        body.output_word_bytes = fewest_bytes(&demands, &sets, goal);
+        best = Some((pair.total_ns, body, sets));
+    }
+    best.map(|(_, body, sets)| (body, sets))
+}
+
 /// Bytes a word to which results can be rounded within the budget.
-fn fewest_bytes(demands: &[Demand], choice: &Choice, goal: &Goal) -> u32 {
+fn fewest_bytes(demands: &[Demand], sets: &ParameterSets, goal: &Goal) -> u32 {
     let enough = |&word_bytes: &u32| {
         let outputs = demands.iter().filter(|d| d.rotations.is_empty());
         let reader = Reader::Client { word_bytes };
-        let mut rounded = outputs.map(|d| Requirement {
-            reader,
-            ..d.requirement
+        let mut rounded = outputs.map(|d| Demand {
+            requirement: Requirement {
+                reader,
+                ..d.requirement
+            },
+            ..d.clone()
         });
-        rounded.all(|r| noise::log2_p_fail(&choice.parameters, 1, &r) <= goal.budget_log2)
+        rounded.all(|d| d.log2_p_fail(sets) <= goal.budget_log2)
     };
     (1..8).find(enough).unwrap_or(8)
 }

@@ -266,15 +266,29 @@ pub fn rounding_variance(parameters: &Parameters, word_bytes: u32) -> f64 {
 pub const BLIND_ROTATION_ALLOWANCE: f64 = 1.1;
 
 /// Variance of the error with which the reader of a combination sees it, with
-/// [`BLIND_ROTATION_ALLOWANCE`]. `extension` is that of the reader.
-pub fn variance(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
+/// [`BLIND_ROTATION_ALLOWANCE`]. `extension` is that of the reader, `wires` the set with which the combined values were looked
+/// up, of the same ring.
+pub fn variance(
+    parameters: &Parameters,
+    wires: &Parameters,
+    extension: u32,
+    requirement: &Requirement,
+) -> f64 {
     let allowance = BLIND_ROTATION_ALLOWANCE;
-    variance_through(parameters, extension, requirement, LWE_MODULUS_LOG, allowance)
+    variance_through(
+        parameters,
+        wires,
+        extension,
+        requirement,
+        LWE_MODULUS_LOG,
+        allowance,
+    )
 }
 
 /// [`variance`] with a keyswitch to any modulus and any allowance.
 fn variance_through(
     parameters: &Parameters,
+    wires: &Parameters,
     extension: u32,
     requirement: &Requirement,
     modulus_log: u32,
@@ -283,10 +297,10 @@ fn variance_through(
     let wire = match requirement.source {
         Source::Fresh => fresh_variance(parameters),
         Source::FreshSmall => fresh_small_variance(parameters),
-        Source::Lookup => allowance * lookup_variance(parameters),
+        Source::Lookup => allowance * lookup_variance(wires),
     };
     let alike = match requirement.source {
-        Source::Lookup if requirement.alike > 0 => requirement.alike as f64 * alike_share(parameters),
+        Source::Lookup if requirement.alike > 0 => requirement.alike as f64 * alike_share(wires),
         _ => 0.0,
     };
     let linear = (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2);
@@ -350,8 +364,18 @@ fn gcd(mut a: u128, mut b: u128) -> u128 {
 /// worst of the values. Zero, that is certain failure, when the table has no room
 /// for that many values.
 pub fn log2_p_fail(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
+    log2_p_fail_of(parameters, parameters, extension, requirement)
+}
+
+/// [`log2_p_fail`] of a combination of values that were looked up with another set, `wires`, of the same ring.
+pub fn log2_p_fail_of(
+    parameters: &Parameters,
+    wires: &Parameters,
+    extension: u32,
+    requirement: &Requirement,
+) -> f64 {
     let margin = margin(parameters.table_size(extension), requirement);
-    log2_tails(margin, variance(parameters, extension, requirement))
+    log2_tails(margin, variance(parameters, wires, extension, requirement))
 }
 
 /// [`log2_p_fail`] as the noise model has it, without allowance: what is
@@ -360,7 +384,14 @@ pub fn expected_log2_p_fail(parameters: &Parameters, extension: u32, requirement
     let margin = margin(parameters.table_size(extension), requirement);
     log2_tails(
         margin,
-        variance_through(parameters, extension, requirement, LWE_MODULUS_LOG, 1.0),
+        variance_through(
+            parameters,
+            parameters,
+            extension,
+            requirement,
+            LWE_MODULUS_LOG,
+            1.0,
+        ),
     )
 }
 

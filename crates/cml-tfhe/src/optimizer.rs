@@ -1,10 +1,14 @@
 //! Parameter search: the cheapest set on which every combination is read correctly often enough.
 
+mod pair;
+
 use crate::cost::CostModel;
 use crate::noise::{self, Reader, Requirement, Source};
 use crate::params::Parameters;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
+
+pub(crate) use pair::{Later, search_pair};
 
 /// Failure probability of one lookup that is accepted by default, log2.
 pub const DEFAULT_BUDGET_LOG2: f64 = -40.0;
@@ -22,6 +26,9 @@ pub const MOST_EXTENSION: u32 = 64;
 pub const LARGEST_TABLE: u32 = 1 << 17;
 /// Times that differ by less than this factor count as equal.
 const NEARLY_EQUAL: f64 = 1.03;
+
+/// [`Goal::second_set_below`] by default: less than a quarter of the time is not worth a second key.
+const SECOND_SET_BELOW: f64 = 0.75;
 
 /// Why the search found nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -82,6 +89,9 @@ pub struct Goal {
     pub objective: Objective,
     /// Most bytes of the key to upload.
     pub max_key_bytes: u64,
+    /// Two parameter sets are taken if they take less than this share of the time of one: a second one has
+    /// keys of its own. 0 for one set always.
+    pub second_set_below: f64,
     /// Times on which the choice rests.
     pub cost: CostModel,
 }
@@ -92,6 +102,7 @@ impl Default for Goal {
             budget_log2: DEFAULT_BUDGET_LOG2,
             objective: Objective::Time,
             max_key_bytes: u64::MAX,
+            second_set_below: SECOND_SET_BELOW,
             cost: CostModel::default(),
         }
     }
@@ -184,7 +195,7 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     let candidate = Candidate::of(parameters);
     let extensions: Vec<u32> = wishes
         .iter()
-        .map(|(r, _)| candidate.extension(r, deviations).unwrap_or(1))
+        .map(|(r, _)| candidate.extension(&candidate, r, deviations).unwrap_or(1))
         .collect();
     let worst_log2_p_fail = wishes
         .iter()
@@ -238,7 +249,7 @@ impl Candidate {
         let mut total = 0.0;
         for (requirement, count) in wishes {
             // What one polynomial takes is the least that it can be.
-            let extension = self.extension(requirement, deviations)?;
+            let extension = self.extension(self, requirement, deviations)?;
             let one = cost.rotation(&self.parameters, extension, requirement);
             total += *count as f64 * one.total_ns();
             if total > enough {
@@ -248,12 +259,12 @@ impl Candidate {
         Some(total)
     }
 
-    /// Variance before the modulus switch.
-    fn before(&self, requirement: &Requirement) -> f64 {
+    /// Variance before the modulus switch; what is combined was looked up with the set `wires`.
+    fn before(&self, wires: &Self, requirement: &Requirement) -> f64 {
         let wire = match requirement.source {
             Source::Fresh => self.fresh,
             Source::FreshSmall => self.fresh_small,
-            Source::Lookup => self.lookup,
+            Source::Lookup => wires.lookup,
         };
         let added = match requirement.reader {
             Reader::Lookup if requirement.source != Source::FreshSmall => self.keyswitch,
@@ -262,31 +273,31 @@ impl Candidate {
         };
         let alike = match requirement.source {
             Source::Fresh | Source::FreshSmall => 0.0,
-            Source::Lookup => requirement.alike as f64 * self.alike_share,
+            Source::Lookup => requirement.alike as f64 * wires.alike_share,
         };
         (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2) + added
     }
 
     /// Whether the margin holds that many standard deviations.
-    fn meets(&self, requirement: &Requirement, extension: u32, deviations: f64) -> bool {
+    fn meets(&self, wires: &Self, requirement: &Requirement, extension: u32, deviations: f64) -> bool {
         let margin = noise::margin(self.parameters.table_size(extension), requirement);
         let switch = match requirement.reader {
             // Its variance shrinks with the square of the table, but for rounding modulo 2^32.
             Reader::Lookup => self.modulus_switch / f64::from(extension).powi(2),
             Reader::Client { .. } => 0.0,
         };
-        margin > deviations * (self.before(requirement) + switch).sqrt() * (1.0 + 1e-6)
+        margin > deviations * (self.before(wires, requirement) + switch).sqrt() * (1.0 + 1e-6)
     }
 
     /// Fewest polynomials that leave enough margin.
-    fn extension(&self, requirement: &Requirement, deviations: f64) -> Option<u32> {
+    fn extension(&self, wires: &Self, requirement: &Requirement, deviations: f64) -> Option<u32> {
         if matches!(requirement.reader, Reader::Client { .. }) {
-            return self.meets(requirement, 1, deviations).then_some(1);
+            return self.meets(wires, requirement, 1, deviations).then_some(1);
         }
         // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).
         let half_step = 0.25 * requirement.scale as f64 / requirement.half_period as f64;
         let margin = (2 * requirement.slack + 1) as f64 * half_step;
-        let left = (margin / deviations).powi(2) - self.before(requirement);
+        let left = (margin / deviations).powi(2) - self.before(wires, requirement);
         if left.is_nan() || left <= 0.0 {
             return None;
         }
@@ -295,7 +306,7 @@ impl Candidate {
             return None;
         }
         let most = MOST_EXTENSION.min(LARGEST_TABLE / self.parameters.polynomial_size);
-        (least as u32..=most).find(|&e| self.meets(requirement, e, deviations))
+        (least as u32..=most).find(|&e| self.meets(wires, requirement, e, deviations))
     }
 
     /// Largest half period that can be read with these weights.
@@ -305,7 +316,7 @@ impl Candidate {
                 half_period,
                 ..*requirement
             };
-            self.extension(&wanted, deviations).is_some()
+            self.extension(self, &wanted, deviations).is_some()
         };
         let (mut low, mut high) = (0_u64, u64::from(LARGEST_TABLE));
         while low < high {
@@ -402,7 +413,7 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
         .find(|requirement| {
             !candidates
                 .iter()
-                .any(|c| c.extension(requirement, deviations).is_some())
+                .any(|c| c.extension(c, requirement, deviations).is_some())
         })
         .map_or(
             SearchError::Conflict {

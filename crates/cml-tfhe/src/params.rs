@@ -1,10 +1,14 @@
 //! TFHE parameters of a circuit: one small LWE key, one GLWE key, two decompositions.
 
+mod sets;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::noise;
+
+pub use sets::{MOST_SETS, ParameterSets};
 
 /// Bytes of a mask seed in a shipped key or ciphertext list.
 pub const SEED_BYTES: u64 = 16;
@@ -94,6 +98,20 @@ pub enum ParameterError {
         value: u32,
         /// log2 of the bound needed.
         needed: u32,
+    },
+    /// More sets than supported.
+    #[error("{has} parameter sets, the most are {limit}")]
+    TooManySets {
+        /// Sets.
+        has: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// Sets that share no big key.
+    #[error("parameter set {set} has another ring than the first")]
+    OtherRing {
+        /// Which set, from 0.
+        set: usize,
     },
     /// The expanded keys would take too much memory.
     #[error("evaluation key takes {bytes} bytes, the limit is {limit}")]
@@ -284,9 +302,14 @@ impl Parameters {
         self.glwe_noise_bound.saturating_sub(1) / 8 * 8
     }
 
-    /// Bytes of the secret key as stored: one bit for each key bit, both keys padded to bytes.
-    pub fn client_key_bytes(&self) -> u64 {
-        u64::from(self.big_dimension().div_ceil(8)) + u64::from(self.lwe_dimension.div_ceil(8))
+    /// Bytes of the big key as stored: one bit for each key bit, padded to bytes.
+    pub fn big_key_bytes(&self) -> u64 {
+        u64::from(self.big_dimension().div_ceil(8))
+    }
+
+    /// Bytes of the small key as stored: one bit for each key bit, padded to bytes.
+    pub fn small_key_bytes(&self) -> u64 {
+        u64::from(self.lwe_dimension.div_ceil(8))
     }
 
     /// Bytes of the seeded server key as shipped.
@@ -375,7 +398,10 @@ mod tests {
             8 * 918 * 4 * 2048 + 4 * 2048 * 4 * 919
         );
         assert_eq!(parameters.ciphertext_bytes(), 8 * 2049);
-        assert_eq!(parameters.client_key_bytes(), 256 + 115);
+        assert_eq!(
+            (parameters.big_key_bytes(), parameters.small_key_bytes()),
+            (256, 115)
+        );
         assert_eq!(Parameters::seeded_ciphertext_bytes(u64::MAX), u64::MAX);
     }
 

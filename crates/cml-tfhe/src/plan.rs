@@ -72,11 +72,7 @@ impl Plan {
         let parameters = circuit.parameters();
         let threads = rayon::current_num_threads();
         let demands = circuit.demands();
-        let mut clock = Clock {
-            parameters: *parameters,
-            known: Vec::new(),
-            split: Vec::new(),
-        };
+        let mut clocks: Vec<Clock> = parameters.iter().map(Clock::of).collect();
         let (mut work, mut keyswitches, mut seconds) = (0.0, 0.0, 0.0);
         // Seconds of one rotation of each demand, waiting included, and the work without it.
         let mut each: Vec<f64> = vec![0.0; demands.len()];
@@ -86,6 +82,7 @@ impl Plan {
             let lanes: usize = demands.iter().filter(of_level).map(lanes).sum();
             let (mut extensions, mut times): (Vec<usize>, Vec<LookupCost>) = Default::default();
             let mut level_work = 0.0;
+            let clock = &mut clocks[circuit.levels()[level].set as usize];
             for (demand, each) in demands.iter().zip(&mut each).filter(|(d, _)| of_level(d)) {
                 let mut one = clock.rotation(demand.extension, lanes.div_ceil(demand.extension as usize));
                 if demand.requirement.source == Source::FreshSmall {
@@ -100,7 +97,7 @@ impl Plan {
                 );
                 times.resize(extensions.len(), one);
             }
-            let schedule = Schedule::of(&extensions, threads, most_lanes(parameters));
+            let schedule = Schedule::of(&extensions, threads, most_lanes(parameters.first()));
             let level_seconds = schedule.makespan(
                 threads,
                 |i| times[i].total_ns() / 1e9,
@@ -139,6 +136,14 @@ struct Clock {
 }
 
 impl Clock {
+    fn of(parameters: &Parameters) -> Self {
+        Self {
+            parameters: *parameters,
+            known: Vec::new(),
+            split: Vec::new(),
+        }
+    }
+
     /// One of so many rotations of that extension.
     fn rotation(&mut self, extension: u32, rotations: usize) -> LookupCost {
         let load = Load {
@@ -220,6 +225,7 @@ fn one_bit_less(circuit: &Circuit, demands: &[Demand], layer: &LayerPlan) -> f64
         budget_log2: circuit.budget_log2(),
         objective: Objective::Time,
         max_key_bytes: u64::MAX,
+        second_set_below: 0.0,
         cost: CostModel::default(),
     };
     let of_layer = |demand: &Demand| {

@@ -4,8 +4,8 @@ use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
 use crate::circuit::{Circuit, Prepared, Row};
 use crate::exec::{Evaluator, ExecError, Job};
 use crate::interface::Interface;
-use crate::keys::{Ciphertext, EvaluationKey, Progress, SeededCiphertexts, ServerKey};
-use crate::params::Parameters;
+use crate::keys::{Ciphertext, EvaluationKey, Progress, SeededCiphertexts, ServerKeys};
+use crate::params::ParameterSets;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ impl ServedCircuit {
     /// If the keys belong to another circuit.
     pub fn server(
         &self,
-        key: &Bound<ServerKey>,
+        key: &Bound<ServerKeys>,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Server, ServerError> {
         let needs = Binding {
@@ -102,7 +102,12 @@ impl ServedCircuit {
         Ok(Server {
             circuit: Arc::clone(&self.circuit),
             binding: key.binding,
-            evaluator: Evaluator::new(EvaluationKey::expand(&key.value, report)),
+            evaluators: key
+                .value
+                .sets()
+                .iter()
+                .map(|key| Evaluator::new(EvaluationKey::expand(key, report)))
+                .collect(),
             prepared: Arc::clone(&self.prepared),
         })
     }
@@ -118,7 +123,7 @@ impl Interface for ServedCircuit {
         Ok(self.hash)
     }
 
-    fn parameters(&self) -> &Parameters {
+    fn parameters(&self) -> &ParameterSets {
         self.circuit.parameters()
     }
 
@@ -139,7 +144,8 @@ impl Interface for ServedCircuit {
 pub struct Server {
     circuit: Arc<Circuit>,
     binding: Binding,
-    evaluator: Evaluator,
+    /// One for each parameter set.
+    evaluators: Vec<Evaluator>,
     prepared: Arc<Prepared>,
 }
 
@@ -151,7 +157,7 @@ impl Server {
     /// If the keys belong to another circuit.
     pub fn new(
         circuit: &Circuit,
-        key: &Bound<ServerKey>,
+        key: &Bound<ServerKeys>,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Self, ServerError> {
         ServedCircuit::new(Arc::new(circuit.clone()))?.server(key, report)
@@ -208,12 +214,16 @@ impl Server {
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
         let (parameters, key) = (self.circuit.parameters(), self.circuit.input_key());
-        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters, key)).collect();
+        let mut wires: Vec<Vec<Ciphertext>> = samples
+            .iter()
+            .map(|s| s.expand(parameters.first(), key))
+            .collect();
         // Small enough for frequent reports, large enough for full batches on all threads.
         let chunk = 16 * rayon::current_num_threads();
         let mut first = 0;
         for level in self.circuit.levels() {
             let count = level.rotations.len();
+            let evaluator = &self.evaluators[level.set as usize];
             let rotations: Vec<_> = level
                 .rotations
                 .iter()
@@ -238,7 +248,7 @@ impl Server {
                         readings: &prepared.1,
                     });
                 }
-                let read = self.evaluator.rotate_many(&jobs)?;
+                let read = evaluator.rotate_many(&jobs)?;
                 for (&(sample, ..), read) in work.iter().zip(read) {
                     results[sample].extend(read);
                 }
@@ -266,7 +276,7 @@ impl Server {
             let terms: Vec<(usize, i64)> = row.terms.iter().map(scaled).collect();
             let constant = (row.constant as u64).wrapping_mul(scale);
             let constant = constant.wrapping_mul(self.circuit.step(row.encoding));
-            Ok(self.evaluator.linear(&terms, constant, wires)?)
+            Ok(self.evaluators[0].linear(&terms, constant, wires)?)
         };
         rows.par_iter().map(row).collect()
     }

@@ -34,19 +34,18 @@ pub struct Simulator<'c> {
 struct Sampler {
     rng: ChaCha8Rng,
     fresh: Normal<f64>,
-    lookup: Normal<f64>,
+    /// By parameter set: the deviation of a coefficient, and [`noise::alike_share`].
+    lookups: Vec<(f64, f64)>,
     /// Of results.
     rounding: Normal<f64>,
-    /// [`noise::alike_share`].
-    alike_share: f64,
     standard: Normal<f64>,
-    /// Keyswitch, if there is one, and modulus switch together, by extension.
-    switches: BTreeMap<(u32, bool), Normal<f64>>,
+    /// Keyswitch, if there is one, and modulus switch together, by parameter set and extension.
+    switches: BTreeMap<(u32, u32, bool), Normal<f64>>,
 }
 
 impl Sampler {
     fn new(circuit: &Circuit, seed: u64) -> Self {
-        let p = circuit.parameters();
+        let p = circuit.parameters().first();
         // The standard deviation of a validated parameter set is finite.
         let normal = |variance: f64| {
             Normal::new(0.0, variance.sqrt())
@@ -58,13 +57,17 @@ impl Sampler {
                 LweKey::Big => noise::fresh_variance(p),
                 LweKey::Small => noise::fresh_small_variance(p),
             }),
-            lookup: normal(noise::lookup_variance(p)),
+            lookups: circuit
+                .parameters()
+                .iter()
+                .map(|p| (noise::lookup_variance(p).sqrt(), noise::alike_share(p)))
+                .collect(),
             rounding: normal(noise::rounding_variance(p, circuit.output_word_bytes())),
-            alike_share: noise::alike_share(p),
             standard: normal(1.0),
             switches: circuit
-                .rotations()
-                .map(|r| {
+                .rotations_with_sets()
+                .map(|(r, set)| {
+                    let p = circuit.set(set);
                     let switched = !circuit.reads_small(&r.row);
                     let keyswitch = if switched {
                         noise::keyswitch_variance(p)
@@ -72,7 +75,7 @@ impl Sampler {
                         0.0
                     };
                     let variance = keyswitch + noise::modulus_switch_variance(p, r.extension);
-                    ((r.extension, switched), normal(variance))
+                    ((set, r.extension, switched), normal(variance))
                 })
                 .collect(),
         }
@@ -82,9 +85,9 @@ impl Sampler {
     ///
     /// What is alike in them has the correlation `1 - 2 d / L` at a distance `d`, as `2 B(x) - B(1)` of
     /// a Brownian motion `B` has.
-    fn draw_coefficients(&mut self, degrees: &BTreeSet<usize>, size: u64) -> BTreeMap<usize, u64> {
-        let deviation = self.lookup.std_dev();
-        let (alike, own) = (self.alike_share.sqrt(), (1.0 - self.alike_share).sqrt());
+    fn draw_coefficients(&mut self, set: u32, degrees: &BTreeSet<usize>, size: u64) -> BTreeMap<usize, u64> {
+        let (deviation, alike_share) = self.lookups[set as usize];
+        let (alike, own) = (alike_share.sqrt(), (1.0 - alike_share).sqrt());
         let (mut motion, mut last) = (Vec::with_capacity(degrees.len()), (0, 0.0));
         for &degree in degrees {
             let step = (degree - last.0) as f64 / size as f64;
@@ -100,8 +103,8 @@ impl Sampler {
         degrees.iter().zip(motion).map(noise).collect()
     }
 
-    fn draw_switch(&mut self, extension: u32, switched: bool) -> u64 {
-        self.draw(|s| s.switches[&(extension, switched)])
+    fn draw_switch(&mut self, set: u32, extension: u32, switched: bool) -> u64 {
+        self.draw(|s| s.switches[&(set, extension, switched)])
     }
 
     fn draw(&mut self, which: impl Fn(&Self) -> Normal<f64>) -> u64 {
@@ -138,18 +141,22 @@ impl<'c> Simulator<'c> {
             let noise = self.noise.as_mut().map_or(0, |n| n.draw(|s| s.fresh));
             wires.push((code as u64).wrapping_mul(step).wrapping_add(noise));
         }
-        for (rotation, (number, readings)) in circuit.rotations().zip(&self.prepared.rotations) {
+        let rotations = circuit.rotations_with_sets();
+        for ((rotation, set), (number, readings)) in rotations.zip(&self.prepared.rotations) {
             let polynomial = &self.prepared.polynomials[*number];
             let size = polynomial.len() as u64;
             let mut phase = row_phase(circuit, &rotation.row, &wires).wrapping_mul(rotation.scale);
             if let Some(noise) = &mut self.noise {
-                phase = phase
-                    .wrapping_add(noise.draw_switch(rotation.extension, !circuit.reads_small(&rotation.row)));
+                let switched = !circuit.reads_small(&rotation.row);
+                phase = phase.wrapping_add(noise.draw_switch(set, rotation.extension, switched));
             }
             // Coefficient j of 2L serves the phases in [j, j + 1).
             let index = ((u128::from(phase) * u128::from(2 * size)) >> 64) as u64;
             let degrees: BTreeSet<usize> = readings.iter().flat_map(|r| &r.terms).map(|t| t.0).collect();
-            let noises = self.noise.as_mut().map(|n| n.draw_coefficients(&degrees, size));
+            let noises = self
+                .noise
+                .as_mut()
+                .map(|n| n.draw_coefficients(set, &degrees, size));
             for reading in readings {
                 let mut value = reading.constant;
                 for &(degree, weight) in &reading.terms {

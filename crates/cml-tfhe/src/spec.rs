@@ -6,7 +6,7 @@ mod of;
 use crate::artifact::ArtifactError;
 use crate::interface::{self, CircuitInput, Encoding, Interface};
 use crate::keys::LweKey;
-use crate::params::{ParameterError, Parameters};
+use crate::params::{ParameterError, ParameterSets};
 use cml_ir::{IrError, OutputSpec, Tensor, short_hex};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,7 +22,7 @@ const LEAST_LOG2: f64 = -1000.0;
 pub struct ClientSpec {
     name: String,
     circuit: [u8; 32],
-    parameters: Parameters,
+    parameters: ParameterSets,
     budget_log2: f64,
     inference_log2: f64,
     exact: bool,
@@ -82,7 +82,7 @@ impl ClientSpec {
     }
 
     /// TFHE parameters.
-    pub fn parameters(&self) -> &Parameters {
+    pub fn parameters(&self) -> &ParameterSets {
         &self.parameters
     }
 
@@ -256,7 +256,7 @@ impl Interface for ClientSpec {
         Ok(self.circuit)
     }
 
-    fn parameters(&self) -> &Parameters {
+    fn parameters(&self) -> &ParameterSets {
         ClientSpec::parameters(self)
     }
 
@@ -281,7 +281,9 @@ impl fmt::Display for ClientSpec {
             self.name,
             short_hex(&self.circuit)
         )?;
-        writeln!(f, "parameters {}", self.parameters)?;
+        for parameters in self.parameters.iter() {
+            writeln!(f, "parameters {parameters}")?;
+        }
         writeln!(
             f,
             "failure    budget 2^{:.0} a lookup; an inference fails less than once in {}; results {}",

@@ -87,9 +87,15 @@ impl Circuit {
             .map(|t| Interval::hull_of(t.iter().map(|&v| Interval::point(v))))
             .collect();
         let mut index = 0;
-        for level in &self.body.levels {
+        for (number, level) in self.body.levels.iter().enumerate() {
             let first = wires.len();
+            if self.parameters.get(level.set).is_none() {
+                return fail("level", number, "names a parameter set that is not there");
+            }
             for rotation in &level.rotations {
+                if level.set != 0 && self.reads_small(&rotation.row) {
+                    return fail("rotation", index, "reads inputs of the small key of another set");
+                }
                 match self.rotation(rotation, &tables, &wires[..first], &mut reach) {
                     Ok(encoding) => wires.resize(wires.len() + rotation.lookups.len(), encoding),
                     Err(why) => return fail("rotation", index, &why),
@@ -163,7 +169,7 @@ impl Circuit {
     ) -> Result<u32, String> {
         let found = self.row_range(&rotation.row, wires, reach)?;
         let range = found.range;
-        let size = self.parameters.table_size(rotation.extension);
+        let size = self.parameters.first().table_size(rotation.extension);
         if !(1..=MOST_EXTENSION).contains(&rotation.extension) || size > LARGEST_TABLE.into() {
             return Err(format!(
                 "a table of {} polynomials is not supported",

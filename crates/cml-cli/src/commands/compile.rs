@@ -8,7 +8,6 @@ use crate::show::{Report, bytes, file_size, timed};
 use anyhow::bail;
 use cml_bitwidth::Widths;
 use cml_ir::{Graph, Tensor, interpret};
-use cml_tfhe::circuit::Rotation;
 use cml_tfhe::cost::CostModel;
 use cml_tfhe::optimizer::{Goal, Objective};
 use cml_tfhe::{
@@ -119,6 +118,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             } else {
                 CostModel::default()
             },
+            ..Goal::default()
         },
         fuse: !args.no_fuse,
         ..Options::default()
@@ -133,8 +133,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let ((circuit, passes), lost) = lowered?;
     artifact::write_circuit(&args.output, &circuit).or_failed()?;
     let p = circuit.parameters();
-    let cost = |r: &Rotation| options.goal.cost.lookup(p, r.extension).total_ns();
-    let predicted = circuit.rotations().map(cost).sum::<f64>() / 1e9;
+    let predicted = circuit.predicted_ns(&options.goal.cost) / 1e9;
     let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
     let output_bytes = circuit.output_bytes();
     let text = format!(
@@ -163,7 +162,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let json = json!({
         "circuit": circuit.name(),
         "output": args.output,
-        "parameters": p,
+        "parameters": p.iter().collect::<Vec<_>>(),
         "parameters_text": p.to_string(),
         "lookups": circuit.lookup_count(),
         "lookups_by_level": levels,

@@ -25,7 +25,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             l.lookups.to_string(),
             l.rotations.to_string(),
             l.half_period.to_string(),
-            format!("{} x {}", l.extension, circuit.parameters().polynomial_size),
+            format!(
+                "{} x {}",
+                l.extension,
+                circuit.parameters().first().polynomial_size
+            ),
             if l.slack == 0 {
                 "exact".to_owned()
             } else {

@@ -3,7 +3,7 @@
 use super::{ArtifactError, CIRCUIT, from_payload, to_payload};
 use crate::circuit::Circuit;
 use crate::interface::Interface;
-use crate::params::Parameters;
+use crate::params::ParameterSets;
 use cml_ir::container::{self, Access};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -73,7 +73,7 @@ impl Interface for Circuit {
         circuit_hash(self)
     }
 
-    fn parameters(&self) -> &Parameters {
+    fn parameters(&self) -> &ParameterSets {
         Circuit::parameters(self)
     }
 

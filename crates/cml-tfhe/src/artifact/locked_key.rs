@@ -12,7 +12,7 @@
 
 use super::{ArtifactError, Bound, LOCKED_CLIENT_KEY, key_error, prefix, split};
 use crate::interface::Interface;
-use crate::keys::{ClientKey, KeyError};
+use crate::keys::{ClientKeys, KeyError};
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -62,7 +62,7 @@ struct Head {
 /// If the operating system has no randomness, or the file cannot be written.
 pub fn write_locked_client_key(
     path: &Path,
-    key: &Bound<ClientKey>,
+    key: &Bound<ClientKeys>,
     passphrase: &[u8],
 ) -> Result<(), ArtifactError> {
     let name = path.display().to_string();
@@ -103,7 +103,7 @@ pub fn read_locked_client_key(
     path: &Path,
     circuit: &impl Interface,
     passphrase: &[u8],
-) -> Result<Bound<ClientKey>, ArtifactError> {
+) -> Result<Bound<ClientKeys>, ArtifactError> {
     let name = path.display().to_string();
     let payload = container::read_file(LOCKED_CLIENT_KEY, path)?;
     let (binding, rest) = split(&name, LOCKED_CLIENT_KEY, circuit, &payload)?;
@@ -120,7 +120,7 @@ pub fn read_locked_client_key(
     };
     let opened = cipher.decrypt(&XNonce::from(head.nonce), message);
     let opened = opened.map_err(|_| ArtifactError::Passphrase { name: name.clone() })?;
-    let value = ClientKey::from_bytes(&Zeroizing::new(opened), circuit.parameters());
+    let value = ClientKeys::from_bytes(&Zeroizing::new(opened), circuit.parameters());
     let value = value.map_err(|e| key_error(&name, e))?;
     Ok(Bound { binding, value })
 }

@@ -61,6 +61,13 @@ impl ClientKey {
         })
     }
 
+    /// A key of another set of the same ring, with the same big key and a small key of its own.
+    pub(super) fn beside(&self, parameters: &Parameters) -> Result<Self, KeyError> {
+        let mut key = Self::generate(parameters)?;
+        key.big.clone_from(&self.big);
+        Ok(key)
+    }
+
     /// Parameters of the key.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
@@ -180,24 +187,18 @@ impl ClientKey {
         Zeroizing::new(self.small.iter().map(|&bit| u64::from(bit)).collect())
     }
 
-    /// Writes both keys, one bit for each key bit. The bytes are as secret as the key.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Vec::with_capacity(self.parameters.client_key_bytes() as usize);
-        bytes::put_bits(&mut out, self.big.iter().map(|&bit| bit == 1));
-        bytes::put_bits(&mut out, self.small.iter().map(|&bit| bit == 1));
-        Zeroizing::new(out)
+    /// Writes the big key, one bit for each key bit.
+    pub(super) fn put_big(&self, out: &mut Vec<u8>) {
+        bytes::put_bits(out, self.big.iter().map(|&bit| bit == 1));
     }
 
-    /// Reads a key of exactly these parameters.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError::Parameters`] for parameters that are refused, [`KeyError::Length`]
-    /// for bytes of another length, [`KeyError::Padding`] for set padding bits.
-    pub fn from_bytes(bytes: &[u8], parameters: &Parameters) -> Result<Self, KeyError> {
-        parameters.validate()?;
-        bytes::check_length("client key", bytes, parameters.client_key_bytes())?;
-        let (big, small) = bytes.split_at(parameters.big_dimension().div_ceil(8) as usize);
+    /// Writes the small key, one bit for each key bit.
+    pub(super) fn put_small(&self, out: &mut Vec<u8>) {
+        bytes::put_bits(out, self.small.iter().map(|&bit| bit == 1));
+    }
+
+    /// Reads a key of valid parameters, of bytes of the right lengths.
+    pub(super) fn from_parts(big: &[u8], small: &[u8], parameters: &Parameters) -> Result<Self, KeyError> {
         let big = bytes::get_bits("big key", big, parameters.big_dimension())?;
         let small = bytes::get_bits("small key", small, parameters.lwe_dimension)?;
         let mut key = Self {

@@ -45,12 +45,16 @@ impl ServerKey {
     /// Writes both keys: seeds and bodies.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.parameters.server_key_bytes() as usize);
+        self.put(&mut out);
+        out
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.extend(self.bootstrap_seed.to_le_bytes());
         let size = self.parameters.bootstrap_body_bytes() as usize;
-        bytes::put_high_bytes(&mut out, &self.bootstrap_bodies, size);
+        bytes::put_high_bytes(out, &self.bootstrap_bodies, size);
         out.extend(self.keyswitch_seed.to_le_bytes());
-        bytes::put_u32(&mut out, &self.keyswitch_bodies);
-        out
+        bytes::put_u32(out, &self.keyswitch_bodies);
     }
 
     /// Reads a key of exactly these parameters.

@@ -5,6 +5,7 @@ use tfhe::core_crypto::fft_impl::fft64::math::fft::{FftAlgo, Method, Plan, setup
 use tfhe::core_crypto::prelude::DefaultRandomGenerator;
 
 use super::*;
+use crate::params::ParameterSets;
 
 /// A source of seeds that anyone can draw again.
 pub(super) fn seeder(seed: u128) -> DeterministicSeeder<DefaultRandomGenerator> {
@@ -123,43 +124,82 @@ fn every_encryption_has_its_own_masks() {
 }
 
 #[test]
-fn client_key_round_trips_and_bad_bytes_are_refused() {
-    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+fn client_keys_round_trip_and_bad_bytes_are_refused() {
+    let second = Parameters::new(700, (1, 1024), (15, 2), (4, 4)).expect("valid set");
+    let sets = ParameterSets::new(parameters(), vec![second]);
+    let client = ClientKeys::generate(&sets).expect("valid sets");
     let bytes = client.to_bytes();
-    assert_eq!(bytes.len() as u64, parameters().client_key_bytes());
-    let again = ClientKey::from_bytes(&bytes, &parameters()).expect("own bytes");
-    assert_eq!(again.to_bytes(), bytes);
-    assert_eq!(again.big_lwe().as_ref(), client.big_lwe().as_ref());
-    assert_eq!(again.small_lwe().as_ref(), client.small_lwe().as_ref());
-
-    let short = ClientKey::from_bytes(&bytes[1..], &parameters());
+    assert_eq!(bytes.len() as u64, sets.client_key_bytes());
+    let again = ClientKeys::from_bytes(&bytes, &sets).expect("own bytes");
+    assert_eq!(*again.to_bytes(), *bytes);
     assert_eq!(
-        message(short),
-        "client key has 207 bytes, the parameters ask for 208"
+        again.first().big_lwe().as_ref(),
+        client.first().big_lwe().as_ref()
     );
+    assert_eq!(
+        again.first().small_lwe().as_ref(),
+        client.first().small_lwe().as_ref()
+    );
+
+    let refused = |bytes: &[u8], sets: &ParameterSets| message(ClientKeys::from_bytes(bytes, sets));
+    let short = refused(&bytes[1..], &sets);
+    assert_eq!(short, "client key has 295 bytes, the parameters ask for 296");
+    // Of the last byte, four bits are used.
     let mut padded = bytes.to_vec();
     *padded.last_mut().expect("not empty") |= 0x80;
-    let padded = ClientKey::from_bytes(&padded, &parameters());
-    assert_eq!(message(padded), "small key has bits beyond its 639");
-    let foreign = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
-    let foreign = ClientKey::from_bytes(&bytes, &foreign);
-    assert_eq!(
-        message(foreign),
-        "client key has 208 bytes, the parameters ask for 336"
-    );
+    assert_eq!(refused(&padded, &sets), "small key has bits beyond its 700");
+    let foreign = refused(&bytes, &parameters().into());
+    assert_eq!(foreign, "client key has 296 bytes, the parameters ask for 208");
     let invalid = Parameters {
         lwe_dimension: 0,
         ..parameters()
     };
-    let invalid = ClientKey::from_bytes(&[], &invalid);
-    assert_eq!(
-        message(invalid),
-        "parameter lwe_dimension is 0, supported are 512 to 2048"
-    );
+    let invalid = refused(&[], &invalid.into());
+    assert_eq!(invalid, "parameter lwe_dimension is 0, supported are 512 to 2048");
+    let shown = format!("{client:?}");
     assert!(
-        !format!("{client:?}").contains('['),
+        !shown.contains("big") && !shown.contains("small"),
         "no key bits in the debug output"
     );
+}
+
+#[test]
+fn keys_of_all_sets_work_on_each_others_results() {
+    let set = |n, pbs| Parameters::new(n, (1, 2048), pbs, (4, 4)).expect("valid set");
+    let sets = ParameterSets::new(set(879, (22, 1)), vec![set(800, (15, 2))]);
+    let client = ClientKeys::generate(&sets).expect("valid sets");
+    let server = ServerKeys::generate(&client, &mut |_| {});
+    let bytes = server.to_bytes();
+    assert_eq!(bytes.len() as u64, sets.server_key_bytes());
+    let server = ServerKeys::from_bytes(&bytes, &sets).expect("own bytes");
+    assert_eq!(server.to_bytes(), bytes);
+    let error = message(ServerKeys::from_bytes(&bytes, &(*sets.first()).into()));
+    assert!(error.starts_with("server key has "), "{error}");
+
+    let table: Vec<i64> = (0..5).map(|v| (3 * v + 1) % 5).collect();
+    let half_step = (1 << 62) / 5;
+    let (polynomial, reading) = crate::table::table_polynomial(&table, 5, 2048, half_step);
+    let values: Vec<(i64, u64)> = (0..5).map(|v| (v, 2 * half_step)).collect();
+    let mut wires = client
+        .first()
+        .encrypt(LweKey::Big, &values)
+        .expand(sets.first(), LweKey::Big);
+    for key in server.sets() {
+        let evaluator = crate::exec::Evaluator::new(EvaluationKey::expand(key, &mut |_| {}));
+        let look_up = |input| crate::exec::Job {
+            input,
+            polynomial: &polynomial,
+            extension: 1,
+            readings: std::slice::from_ref(&reading),
+        };
+        let jobs: Vec<_> = wires.iter().map(look_up).collect();
+        let read = evaluator.rotate_many(&jobs).expect("own ciphertexts");
+        wires = read.into_iter().flatten().collect();
+    }
+    for (v, wire) in wires.iter().enumerate() {
+        let expected = table[table[v] as usize];
+        assert_eq!(client.first().decrypt(wire, 2 * half_step), Ok(expected));
+    }
 }
 
 #[test]

@@ -66,7 +66,8 @@ fn check_published(set: &ClassicPBSParameters) {
     );
     let found = log2_tails(
         margin(parameters.table_size(1), &requirement),
-        variance_through(&parameters, 1, &requirement, 64, 1.0) - of_our_own(&parameters, &requirement),
+        variance_through(&parameters, &parameters, 1, &requirement, 64, 1.0)
+            - of_our_own(&parameters, &requirement),
     );
     let published = set.log2_p_fail;
     assert!(
@@ -105,7 +106,8 @@ fn published_32_bit_keyswitch_set_is_reproduced() {
     );
     let found = log2_tails(
         margin(parameters.table_size(1), &requirement),
-        variance_through(&parameters, 1, &requirement, 32, 1.0) - of_our_own(&parameters, &requirement),
+        variance_through(&parameters, &parameters, 1, &requirement, 32, 1.0)
+            - of_our_own(&parameters, &requirement),
     );
     assert!(
         (found - set.log2_p_fail).abs() < 0.05,

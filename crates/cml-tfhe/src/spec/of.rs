@@ -38,7 +38,7 @@ impl ClientSpec {
         let spec = Self {
             name: plain(circuit.name()),
             circuit: circuit_hash(circuit)?,
-            parameters: *circuit.parameters(),
+            parameters: circuit.parameters().clone(),
             budget_log2: circuit.budget_log2(),
             inference_log2: circuit.inference_log2_p_fail().max(LEAST_LOG2),
             exact: circuit.is_exact(),
