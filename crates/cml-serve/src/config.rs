@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Config {
     /// Circuits.
     pub models: Vec<Model>,
-    /// Folder of the uploaded keys; is made if it is not there.
+    /// Folder of uploaded keys and accepted jobs; is made if it is not there.
     pub data: PathBuf,
     /// Who is let in.
     pub tokens: Tokens,
@@ -121,8 +121,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Jobs of one caller: waiting, running, and finished with an answer that is kept (429).
     pub caller_jobs: usize,
-    /// Bytes of jobs: inputs that wait and answers, those that are expected included (429). One caller
-    /// may have a quarter.
+    /// Bytes of jobs: inputs that wait and answers, those that are expected included (429); in memory, and
+    /// again on disk. One caller may have a quarter.
     pub job_bytes: u64,
     /// How long the answer of a finished job is kept (410).
     pub answer_time: Duration,

@@ -4,6 +4,7 @@ mod api;
 mod crash;
 mod happy;
 mod http;
+mod jobs;
 mod limits;
 mod logs;
 mod process;

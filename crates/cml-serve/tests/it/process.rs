@@ -1,7 +1,7 @@
 //! A server in a process of its own: this program, started again as one.
 
 use crate::http::{Call, Reply};
-use crate::world::{limits, world};
+use crate::world::{limits, wait, world};
 use cml_serve::{Config, Model, Service, Tokens};
 use cml_tfhe::artifact;
 use std::net::SocketAddr;
@@ -87,6 +87,11 @@ impl Process {
 
     pub(crate) fn send(&self, call: &Call) -> Reply {
         call.send(self.address).unwrap()
+    }
+
+    /// Asks for a job until it has ended.
+    pub(crate) fn wait(&self, accepted: &Reply) -> Reply {
+        wait(self.address, accepted)
     }
 
     /// Ends it as a power cut would.
