@@ -2,6 +2,7 @@
 
 mod api;
 mod crash;
+mod full_disk;
 mod happy;
 mod http;
 mod jobs;
