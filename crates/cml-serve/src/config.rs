@@ -67,13 +67,12 @@ impl Model {
 
     /// Bytes of a key file.
     pub(crate) fn key_file_bytes(&self) -> u64 {
-        FRAME + BINDING + self.parameters().server_key_bytes()
+        artifact::server_key_bytes(&self.circuit)
     }
 
     /// Bytes of a file of so many encrypted samples.
     pub(crate) fn input_file_bytes(&self, samples: u64) -> u64 {
-        let each = Parameters::seeded_ciphertext_bytes(self.circuit.circuit().input_count() as u64);
-        each.saturating_mul(samples).saturating_add(FRAME + BINDING + 4)
+        artifact::inputs_bytes(&self.circuit, samples as usize)
     }
 
     /// Bytes of a file with the results of so many samples.
@@ -95,10 +94,6 @@ impl Model {
 
 /// What a sample takes in memory beside its bytes, about.
 const SAMPLE: u64 = 64;
-/// Header of every file.
-const FRAME: u64 = 56;
-/// What a key or ciphertext belongs to.
-const BINDING: u64 = 48;
 
 /// Limits. What is over one is refused with the status in brackets.
 #[derive(Clone, Debug)]
