@@ -6,6 +6,7 @@ use crate::world::{Party, Running, clear, config, limits, world};
 use cml_serve::{Config, Limits, Model};
 use cml_tfhe::artifact;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -74,6 +75,45 @@ fn killed_while_they_run_and_wait() {
     let local = b.client.decrypt(&local).unwrap();
     let local: Vec<i64> = local.iter().map(|result| result[0].data()[0]).collect();
     assert_eq!(b.decrypt(&server.wait(&jobs[1])), local);
+    assert!(server.terminate());
+}
+
+#[test]
+fn killed_at_any_moment() {
+    let party = &world().parties[0];
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path());
+    assert_eq!(server.send(&party.put()).status, 201);
+    assert!(server.terminate());
+    let accepted = Mutex::new(Vec::new());
+    for milliseconds in [5, 30, 80, 150] {
+        let server = Process::start(folder.path());
+        let address = server.address;
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let accepted = &accepted;
+                scope.spawn(move || {
+                    let samples = vec![number; usize::from(number) + 1];
+                    // Until nobody answers.
+                    while let Ok(reply) = later(party, &samples).send(address) {
+                        match reply.status {
+                            202 => accepted.lock().unwrap().push((reply, samples.clone())),
+                            _ => reply.refused(429, "caller_limit", "jobs, limit"),
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            server.kill();
+        });
+    }
+    let server = Process::start(folder.path());
+    let accepted = accepted.into_inner().unwrap();
+    assert!(!accepted.is_empty());
+    for (job, samples) in &accepted {
+        assert_eq!(party.decrypt(&server.wait(job)), clear(samples));
+    }
+    until(folder.path(), "in", 0);
     assert!(server.terminate());
 }
 
