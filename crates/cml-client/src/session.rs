@@ -14,7 +14,7 @@ const ANSWER_BYTES: u64 = 64 << 20;
 const LONGEST_ANSWER: u64 = 1 << 30;
 /// Most samples of one request.
 const MOST_SAMPLES: u64 = 256;
-/// Times that keys or inputs are sent again: a server may drop keys, and lose jobs in a crash.
+/// Times that keys or inputs are sent again: a server may drop keys, and lose jobs with its disk.
 const TRIES: usize = 3;
 
 /// A client of one model, with its keys.
@@ -106,7 +106,7 @@ impl<'s> Session<'s> {
                 Outcome::UnknownKey => {
                     break format!("says that keys are unknown that were sent {TRIES} times");
                 }
-                // It was started anew: what it had in memory is gone.
+                // It was started anew, and has lost what it had accepted.
                 Outcome::LostJob if losses < TRIES => losses += 1,
                 Outcome::LostJob => break format!("says again that a job is unknown, after {TRIES} times"),
             }

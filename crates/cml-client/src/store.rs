@@ -3,27 +3,33 @@
 use crate::error::RemoteError;
 use crate::service::to_hex;
 use cml_ir::container::peek_tag;
-use cml_ir::short_hex;
+use cml_ir::{IrError, short_hex};
 use cml_tfhe::artifact::{
     LOCKED_CLIENT_KEY, read_client_key, read_locked_client_key, read_spec, write_client_key,
     write_locked_client_key, write_server_key, write_spec,
 };
 use cml_tfhe::keys::Progress;
 use cml_tfhe::{ArtifactError, Client, ClientSpec};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 const SPEC_FILE: &str = "net.cmls";
 const CLIENT_FILE: &str = "client.key";
 const SERVER_FILE: &str = "server.key";
+/// Start of the names of folders whose keys are being drawn.
+const NEW: &str = ".new-";
+/// Shared by those who draw keys; who has it alone knows that nobody does.
+const LOCK_FILE: &str = ".lock";
 
 /// A folder of keys, for its owner only (mode 0700).
 ///
 /// For each circuit it holds a folder named by the circuit's hash, with
 /// `net.cmls`, `client.key` and `server.key`. A folder appears at once, with all
-/// three.
+/// three. What a process that was killed had drawn is removed when the store is
+/// opened the next time.
 pub struct KeyStore {
     folder: PathBuf,
     passphrase: Option<Zeroizing<String>>,
@@ -47,6 +53,8 @@ impl KeyStore {
     pub fn open(folder: &Path) -> Result<Self, RemoteError> {
         make_private(folder).map_err(|e| store(folder, e))?;
         check_mode(folder)?;
+        // Keys can be read from a folder where nothing can be removed.
+        let _ = remove_stale(folder);
         Ok(Self {
             folder: folder.to_owned(),
             passphrase: None,
@@ -75,11 +83,11 @@ impl KeyStore {
     pub fn keys(&self, spec: ClientSpec, report: &mut dyn FnMut(Progress)) -> Result<Keys, RemoteError> {
         let folder = self.folder_of(spec.circuit());
         if !folder.exists() {
-            let temporary = self.draw(spec.clone(), report)?;
-            match fs::rename(temporary.path(), &folder) {
+            let drawn = self.draw(spec.clone(), report)?;
+            match fs::rename(drawn.folder.path(), &folder) {
                 Ok(()) => {
                     // Its folder is another one now: nothing is left to remove.
-                    let _ = temporary.keep();
+                    let _ = drawn.folder.keep();
                     return self.read(&folder, &spec, true);
                 }
                 // Another process was faster: its keys are as good.
@@ -90,32 +98,38 @@ impl KeyStore {
         self.read(&folder, &spec, false)
     }
 
-    /// New keys, in a folder that goes away unless it is kept.
-    fn draw(
-        &self,
-        spec: ClientSpec,
-        report: &mut dyn FnMut(Progress),
-    ) -> Result<tempfile::TempDir, RemoteError> {
+    /// New keys.
+    fn draw(&self, spec: ClientSpec, report: &mut dyn FnMut(Progress)) -> Result<Drawn, RemoteError> {
+        let failed = |e| store(&self.folder, e);
+        let lock = lock_file(&self.folder).map_err(failed)?;
+        // Without locks on this disk nothing is ever removed.
+        let _ = lock.lock_shared();
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".new-");
+        builder.prefix(NEW);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o700));
         }
-        let temporary = builder
-            .tempdir_in(&self.folder)
-            .map_err(|e| store(&self.folder, e))?;
+        let temporary = builder.tempdir_in(&self.folder).map_err(failed)?;
         let path = |name: &str| temporary.path().join(name);
         let (client, server) = Client::generate(spec, report)?;
-        write_spec(&path(SPEC_FILE), client.spec())?;
-        write_server_key(&path(SERVER_FILE), &server)?;
         let file = path(CLIENT_FILE);
-        match &self.passphrase {
-            Some(passphrase) => write_locked_client_key(&file, client.key(), passphrase.as_bytes())?,
-            None => write_client_key(&file, client.key())?,
-        }
-        Ok(temporary)
+        write_spec(&path(SPEC_FILE), client.spec())
+            .and_then(|()| write_server_key(&path(SERVER_FILE), &server))
+            .and_then(|()| match &self.passphrase {
+                Some(passphrase) => write_locked_client_key(&file, client.key(), passphrase.as_bytes()),
+                None => write_client_key(&file, client.key()),
+            })
+            .map_err(|error| match error {
+                // A file that nobody will ever see again does not tell where the disk is full.
+                ArtifactError::File(IrError::Io { source, .. }) => failed(source),
+                error => error.into(),
+            })?;
+        Ok(Drawn {
+            folder: temporary,
+            _lock: lock,
+        })
     }
 
     /// The keys in a folder, for a circuit that is described as it was when they were drawn.
@@ -143,6 +157,50 @@ impl KeyStore {
             new,
         })
     }
+}
+
+/// New keys in a folder that goes away unless it is kept.
+struct Drawn {
+    folder: TempDir,
+    /// Let go of when the folder has its name, or is gone.
+    _lock: File,
+}
+
+/// Removes what processes that were killed while they drew keys have left.
+fn remove_stale(folder: &Path) -> io::Result<()> {
+    let mut stale = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(NEW))
+            && entry.file_type()?.is_dir()
+        {
+            stale.push(entry.path());
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let lock = lock_file(folder)?;
+    // Who still draws has it, and who wants to draw waits.
+    if lock.try_lock().is_ok() {
+        for path in stale {
+            match fs::remove_dir_all(path) {
+                // It got its name in the meantime.
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock_file(folder: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    options.open(folder.join(LOCK_FILE))
 }
 
 fn store(path: &Path, source: io::Error) -> RemoteError {

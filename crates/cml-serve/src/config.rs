@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct Config {
     /// Circuits.
     pub models: Vec<Model>,
-    /// Folder of the uploaded keys; is made if it is not there.
+    /// Folder of uploaded keys and accepted jobs; is made if it is not there.
     pub data: PathBuf,
     /// Who is let in.
     pub tokens: Tokens,
@@ -69,13 +69,12 @@ impl Model {
 
     /// Bytes of a key file.
     pub(crate) fn key_file_bytes(&self) -> u64 {
-        FRAME + BINDING + self.parameters().server_key_bytes()
+        artifact::server_key_bytes(&self.circuit)
     }
 
     /// Bytes of a file of so many encrypted samples.
     pub(crate) fn input_file_bytes(&self, samples: u64) -> u64 {
-        let each = Parameters::seeded_ciphertext_bytes(self.circuit.circuit().input_count() as u64);
-        each.saturating_mul(samples).saturating_add(FRAME + BINDING + 4)
+        artifact::inputs_bytes(&self.circuit, samples as usize)
     }
 
     /// Bytes of a file with the results of so many samples.
@@ -97,10 +96,6 @@ impl Model {
 
 /// What a sample takes in memory beside its bytes, about.
 const SAMPLE: u64 = 64;
-/// Header of every file.
-const FRAME: u64 = 56;
-/// What a key or ciphertext belongs to.
-const BINDING: u64 = 48;
 
 /// Limits. What is over one is refused with the status in brackets.
 #[derive(Clone, Debug)]
@@ -123,8 +118,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Jobs of one caller: waiting, running, and finished with an answer that is kept (429).
     pub caller_jobs: usize,
-    /// Bytes of jobs: inputs that wait and answers, those that are expected included (429). One caller
-    /// may have a quarter.
+    /// Bytes of jobs: inputs that wait and answers, those that are expected included (429); in memory, and
+    /// again on disk. One caller may have a quarter.
     pub job_bytes: u64,
     /// How long the answer of a finished job is kept (410).
     pub answer_time: Duration,

@@ -8,7 +8,7 @@ use crate::config::Limits;
 use crate::problem::{Code, Problem};
 use crate::ticket::{JobId, Ticket};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Ids of answers that were dropped, so that asking for one says so.
@@ -59,14 +59,18 @@ pub(crate) enum Found {
 
 /// A job's place within the limits.
 pub(crate) struct Permit {
-    desk: Arc<Desk>,
+    /// The desk keeps tickets, and they have this: weak, so that they end with it.
+    desk: Weak<Desk>,
     pub(crate) caller: Caller,
     bytes: u64,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut shares = self.desk.shares();
+        let Some(desk) = self.desk.upgrade() else {
+            return;
+        };
+        let mut shares = desk.shares();
         shares.bytes -= self.bytes;
         if let Some((jobs, bytes)) = shares.of_caller.get_mut(&self.caller) {
             *jobs -= 1;
@@ -129,19 +133,38 @@ impl Desk {
             let text = format!("no room for a job of {bytes} bytes now");
             return refuse(Code::MemoryFull, text);
         }
-        shares.bytes += bytes;
-        shares.of_caller.insert(caller, (jobs + 1, kept + bytes));
-        Ok(Permit {
-            desk: Arc::clone(self),
-            caller,
-            bytes,
-        })
+        Ok(self.permit(&mut shares, caller, bytes))
     }
 
-    /// Keeps a job to be asked for.
-    pub(crate) fn keep(&self, ticket: &Arc<Ticket>) {
-        let job = Kind::Job(Arc::clone(ticket), None);
+    /// A place for a job that was accepted before the process started: limits do not count, but it counts
+    /// for them.
+    pub(crate) fn take_up(self: &Arc<Self>, caller: Caller, bytes: u64) -> Permit {
+        self.permit(&mut self.shares(), caller, bytes)
+    }
+
+    fn permit(self: &Arc<Self>, shares: &mut Shares, caller: Caller, bytes: u64) -> Permit {
+        shares.bytes += bytes;
+        let (jobs, kept) = shares.of_caller.entry(caller).or_default();
+        *jobs += 1;
+        *kept += bytes;
+        Permit {
+            desk: Arc::downgrade(self),
+            caller,
+            bytes,
+        }
+    }
+
+    /// Keeps a job to be asked for; an answer that is there waits `since` then.
+    pub(crate) fn keep(&self, ticket: &Arc<Ticket>, since: Option<Instant>) {
+        let job = Kind::Job(Arc::clone(ticket), since);
         self.kept().tickets.insert(ticket.id, job);
+    }
+
+    /// Notes that the answer of a job was kept for its time.
+    pub(crate) fn forget(&self, id: JobId) {
+        let mut kept = self.kept();
+        kept.tickets.insert(id, Kind::Dropped);
+        kept.dropped.push_back(id);
     }
 
     /// The job of that id, if it is the caller's.
@@ -197,6 +220,7 @@ impl Desk {
             if let Kind::Job(ticket, since) = kind
                 && is_over(ticket, since)
             {
+                ticket.discard();
                 over.push(std::mem::replace(kind, Kind::Dropped));
                 dropped.push_back(*id);
             }
@@ -263,7 +287,7 @@ mod tests {
     fn answers_are_kept_for_their_time() {
         let desk = desk(Duration::ZERO);
         let ticket = Arc::new(Ticket::new([7; 16], desk.admit(caller(1), 1).unwrap()));
-        desk.keep(&ticket);
+        desk.keep(&ticket, None);
         assert!(matches!(desk.find(&[7; 16], caller(2)), Found::Nothing));
         assert!(matches!(desk.find(&[7; 16], caller(1)), Found::Job(_)));
         ticket.finish(Outcome::Done(Bytes::new()));
@@ -280,7 +304,7 @@ mod tests {
         let desk = desk(Duration::from_secs(60));
         for id in [1, 2] {
             let ticket = Arc::new(Ticket::new([id; 16], desk.admit(caller(1), 50).unwrap()));
-            desk.keep(&ticket);
+            desk.keep(&ticket, None);
             ticket.finish(Outcome::Done(Bytes::new()));
             if id == 1 {
                 ticket.deliver();

@@ -8,6 +8,7 @@ use crate::models::{self, OCTETS};
 use crate::problem::{Code, Problem};
 use crate::queue::{Job, Refused};
 use crate::shared::Shared;
+use crate::spool::Draft;
 use crate::ticket::{JobId, Outcome, Ticket};
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
@@ -48,7 +49,7 @@ pub(crate) async fn infer(
         return Err(Problem::shutting_down().close());
     }
     let (head, body) = request.into_parts();
-    let inputs = receive(&shared, model, &head.headers, body).await?;
+    let inputs = Arc::new(receive(&shared, model, &head.headers, body).await?);
     check_key(&shared, model, &inputs)?;
 
     let served = &shared.models[model];
@@ -63,30 +64,62 @@ pub(crate) async fn infer(
         ticket: Arc::clone(&ticket),
         model,
         key: inputs.binding.keys,
-        samples: inputs.value,
+        inputs: Arc::clone(&inputs),
         results: Vec::new(),
         since: Instant::now(),
         _open: Arc::clone(&shared.open_jobs),
     };
-    let mut waiting = Waiting(Some(Arc::clone(&ticket)));
-    shared.queue.push(job).map_err(|refused| match refused {
+    let refuse = |refused| match refused {
         Refused::Full(has) => {
             let seconds = (has as f64 * served.seconds()).clamp(1.0, LONGEST_RETRY);
             let text = format!("{has} jobs wait, limit {}", shared.limits.waiting);
             Problem::new(Code::QueueFull, text).retry_after(seconds as u64)
         }
         Refused::Closed => Problem::shutting_down(),
-    })?;
+    };
 
     let is_long = samples as f64 * served.seconds() > shared.limits.wait.as_secs_f64();
-    if !(is_long || asks_for_job(&head.headers))
-        && let Ok(outcome) = timeout(shared.limits.wait, ticket.ended()).await
-    {
-        return answer(&shared, outcome, |code| code);
+    if is_long || asks_for_job(&head.headers) {
+        shared.queue.has_room().map_err(refuse)?;
+        ticket.store(write(&shared, &ticket, &inputs).await?);
+        if let Err(refused) = shared.queue.push(job) {
+            ticket.discard();
+            return Err(refuse(refused));
+        }
+    } else {
+        let mut waiting = Waiting(Some(Arc::clone(&ticket)));
+        shared.queue.push(job).map_err(refuse)?;
+        if let Ok(outcome) = timeout(shared.limits.wait, ticket.ended()).await {
+            return answer(&shared, outcome, |code| code);
+        }
+        let draft = write(&shared, &ticket, &inputs).await?;
+        if !ticket.store(draft) {
+            // It has ended meanwhile.
+            return answer(&shared, ticket.outcome(), |code| code);
+        }
+        waiting.0 = None;
     }
-    shared.desk.keep(&ticket);
-    waiting.0 = None;
+    shared.desk.keep(&ticket, None);
     Ok(accepted(&shared, &ticket.id, StatusCode::ACCEPTED))
+}
+
+/// Writes the inputs of a job that the caller will be told to ask for.
+async fn write(
+    shared: &Arc<Shared>,
+    ticket: &Arc<Ticket>,
+    inputs: &Arc<Bound<Vec<SeededCiphertexts>>>,
+) -> Result<Draft, Problem> {
+    let spool = Arc::clone(&shared.spool);
+    let (ticket, inputs) = (Arc::clone(ticket), Arc::clone(inputs));
+    let write = move || {
+        // The bytes that were received: a file has one form.
+        let bytes = artifact::inputs_to_bytes(&inputs);
+        spool.write(ticket.id, ticket.permit.caller, &bytes)
+    };
+    let written = tokio::task::spawn_blocking(write).await;
+    written
+        .map_err(|_| Problem::new(Code::Internal, "the job was not stored"))?
+        .map_err(|e| Problem::storage("store a job", &e))
 }
 
 /// The inputs of a request, checked against their model.

@@ -105,6 +105,8 @@ async fn receive(
         file.write_all(&bytes).await.map_err(failed)?;
     }
     let head = key.finish().map_err(malformed)?;
+    // Errors of the last write are told by this, and not by the flush to disk.
+    file.flush().await.map_err(failed)?;
     file.sync_all().await.map_err(failed)?;
     drop(file);
     let store = Arc::clone(&shared.store);

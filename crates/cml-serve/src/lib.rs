@@ -7,7 +7,8 @@
 //! - Nothing runs on the threads of connections that takes longer than a hash of what just came: keys
 //!   are expanded and circuits run by one worker ([`worker`]), which hands the executor whole batches.
 //! - A key that was acknowledged is on disk; one that was half received is not ([`store`]).
-//! - Work that was accepted is finished, and there is room for its answer ([`desk`]).
+//! - Work that was accepted is finished, and there is room for its answer ([`desk`]); a job to ask for later
+//!   outlives the process ([`spool`]).
 //! - Every length that comes over the wire is compared with what the circuit asks for before anything
 //!   is allocated.
 //! - Logs and counters hold routes and names of callers, never tokens, keys or bodies.
@@ -18,6 +19,7 @@ mod body;
 mod cache;
 mod caller;
 mod config;
+mod data;
 mod desk;
 mod error;
 mod hex;
@@ -28,9 +30,11 @@ mod metrics;
 mod models;
 mod problem;
 mod queue;
+mod restore;
 mod routes;
 mod service;
 mod shared;
+mod spool;
 mod store;
 mod ticket;
 mod tls;

@@ -151,3 +151,21 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        let of = |kind| Problem::storage("store a key", &io::Error::new(kind, "/a/path"));
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let problem = of(kind);
+            assert_eq!(problem.code.status().as_u16(), 507);
+            assert_eq!(problem.text, "the server's disk is full");
+        }
+        let problem = of(io::ErrorKind::PermissionDenied);
+        assert_eq!(problem.code.status().as_u16(), 500);
+        assert_eq!(problem.text, "the server cannot store a key");
+    }
+}

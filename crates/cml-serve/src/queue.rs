@@ -3,6 +3,7 @@
 use crate::problem::Code;
 use crate::store::KeyId;
 use crate::ticket::{Outcome, Ticket};
+use cml_tfhe::Bound;
 use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ pub(crate) struct Job {
     /// Number of the model.
     pub(crate) model: usize,
     pub(crate) key: KeyId,
-    pub(crate) samples: Vec<SeededCiphertexts>,
+    pub(crate) inputs: Arc<Bound<Vec<SeededCiphertexts>>>,
     pub(crate) results: Vec<Vec<Ciphertext>>,
     pub(crate) since: Instant,
     /// Says that there is an unfinished job.
@@ -24,7 +25,7 @@ pub(crate) struct Job {
 impl Job {
     /// Samples that are still to be run.
     pub(crate) fn left(&self) -> usize {
-        self.samples.len() - self.results.len()
+        self.inputs.value.len() - self.results.len()
     }
 }
 
@@ -81,6 +82,18 @@ impl Queue {
     /// Puts a job at the end of its line.
     pub(crate) fn push(&self, job: Job) -> Result<(), Refused> {
         let mut inner = self.inner();
+        self.check(&mut inner)?;
+        inner.push(job);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Whether a job could wait here, as it is now.
+    pub(crate) fn has_room(&self) -> Result<(), Refused> {
+        self.check(&mut self.inner())
+    }
+
+    fn check(&self, inner: &mut Inner) -> Result<(), Refused> {
         if inner.closed {
             return Err(Refused::Closed);
         }
@@ -91,10 +104,13 @@ impl Queue {
         if inner.waiting >= self.most {
             return Err(Refused::Full(inner.waiting));
         }
-        inner.line(&job).jobs.push_back(job);
-        inner.waiting += 1;
-        self.ready.notify_one();
         Ok(())
+    }
+
+    /// As [`Queue::push`], for a job that was accepted before the process started: limits do not count.
+    pub(crate) fn take_up(&self, job: Job) {
+        self.inner().push(job);
+        self.ready.notify_one();
     }
 
     /// Puts a job that has had its turn, but is not finished, first in its line: the line itself is the
@@ -167,6 +183,11 @@ impl Queue {
 }
 
 impl Inner {
+    fn push(&mut self, job: Job) {
+        self.line(&job).jobs.push_back(job);
+        self.waiting += 1;
+    }
+
     fn line(&mut self, job: &Job) -> &mut Line {
         let same = |line: &Line| line.model == job.model && line.key == job.key;
         let at = self.lines.iter().position(same).unwrap_or_else(|| {
@@ -197,6 +218,7 @@ mod tests {
     use crate::config::Limits;
     use crate::desk::Desk;
     use axum::http::HeaderMap;
+    use cml_tfhe::Binding;
 
     /// A job of a key with so many samples.
     fn job(key: u8, samples: usize) -> Job {
@@ -207,7 +229,13 @@ mod tests {
             ticket: Arc::new(Ticket::new([key; 16], permit.unwrap())),
             model: 0,
             key: [key; 16],
-            samples: vec![sample; samples],
+            inputs: Arc::new(Bound {
+                binding: Binding {
+                    circuit: [0; 32],
+                    keys: [key; 16],
+                },
+                value: vec![sample; samples],
+            }),
             results: Vec::new(),
             since: Instant::now(),
             _open: Arc::default(),

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 /// How often it is asked whether the work is done.
 const POLL: Duration = Duration::from_millis(20);
+/// How often answers that were kept for their time are dropped.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// A service with its store open, before it listens.
 pub struct Service {
@@ -20,14 +22,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// Checks the configuration, opens the store and removes what was half received.
+    /// Checks the configuration, opens the data folder, removes what was half received, and takes up jobs that
+    /// were accepted.
     ///
     /// # Errors
     /// If a circuit does not fit the limits, or the data folder cannot be used.
     pub fn open(config: Config) -> Result<Self, ServeError> {
         let shared = Shared::open(config)?;
         let (keys, bytes) = shared.store.size();
-        tracing::info!(models = shared.models.len(), keys, bytes, "open");
+        let (models, jobs) = (shared.models.len(), shared.desk.unfetched());
+        tracing::info!(models, keys, bytes, jobs, "open");
         Ok(Self { shared })
     }
 
@@ -66,9 +70,19 @@ impl Service {
             // Nobody listens any more if accepting failed.
             let _ = end.send(true);
         };
+        let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
         let (accepted, ()) = tokio::join!(listen::accept(doors, listener, ending), stopping);
+        sweeper.abort();
         // The queue is closed and empty, so the thread ends.
         let _ = tokio::task::spawn_blocking(move || worker.join()).await;
         accepted
+    }
+}
+
+/// Nobody has to ask for answers to be dropped in time: they take memory and disk.
+async fn sweep(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        shared.desk.expire();
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::Tokens;
 use crate::config::{Config, Limits, Model};
+use crate::data::DataFolder;
 use crate::desk::Desk;
 use crate::error::ServeError;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::spool::Spool;
 use crate::store::Store;
-use crate::{hex, worker};
+use crate::{hex, restore, worker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<Store>,
+    pub(crate) spool: Arc<Spool>,
     pub(crate) queue: Queue,
     pub(crate) desk: Arc<Desk>,
     pub(crate) metrics: Metrics,
@@ -53,7 +56,7 @@ impl Served {
 }
 
 impl Shared {
-    /// Checks the configuration and opens the store.
+    /// Checks the configuration, opens the data folder and takes up the jobs in it.
     pub(crate) fn open(config: Config) -> Result<Arc<Self>, ServeError> {
         let Config {
             models,
@@ -92,11 +95,15 @@ impl Shared {
             seconds: AtomicU64::new(model.seconds.to_bits()),
             model,
         };
-        Ok(Arc::new(Self {
+        let data = Arc::new(DataFolder::open(&data)?);
+        let store = Store::open(&data, &limits)?;
+        let (spool, jobs) = Spool::open(&data)?;
+        let shared = Arc::new(Self {
             models: models.into_iter().map(serve).collect(),
             by_hash,
             tokens,
-            store: Store::open(&data, &limits)?,
+            store,
+            spool,
             queue: Queue::new(limits.waiting),
             desk: Desk::new(&limits),
             metrics: Metrics::new(),
@@ -109,7 +116,11 @@ impl Shared {
             uploads: Arc::default(),
             draining: AtomicBool::new(false),
             limits,
-        }))
+        });
+        for job in jobs {
+            restore::take_up(&shared, job);
+        }
+        Ok(shared)
     }
 
     /// Number of the model with that hash.

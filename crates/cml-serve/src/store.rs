@@ -1,16 +1,17 @@
-//! The keys on disk: `keys/ID-OWNER.key`, whole files only; what is being received lies in `incoming`.
+//! The keys on disk: `keys/ID-OWNER.key` in the data folder, whole files only.
 //!
-//! A key counts once it is on disk under its name, after a flush of file and folder: a crash at any
-//! moment leaves the key or nothing. The index is made of the files' names and heads at the start.
+//! A key counts once it is on disk under its name. The index is made of the files' names and heads at the
+//! start.
 
 use crate::ServeError;
 use crate::caller::Caller;
 use crate::config::Limits;
+use crate::data::{self, DataFolder};
 use crate::hex;
 use crate::problem::{Code, Problem};
 use cml_tfhe::artifact::{self, Binding};
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,9 +41,8 @@ pub(crate) enum Stored {
 
 /// Keys on disk.
 pub(crate) struct Store {
+    data: Arc<DataFolder>,
     folder: PathBuf,
-    /// Held as long as the process lives: no other server uses the folder.
-    _lock: File,
     most_keys: usize,
     most_of_caller: usize,
     most_bytes: u64,
@@ -98,36 +98,16 @@ impl Drop for Room {
 }
 
 impl Store {
-    /// Opens a folder, removes what was half received, and lists the keys.
+    /// Lists the keys of a data folder.
     ///
     /// # Errors
-    /// If the folder cannot be made, read or locked.
-    pub(crate) fn open(folder: &Path, limits: &Limits) -> Result<Arc<Self>, ServeError> {
-        let fail = |path: &Path, source| ServeError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let (keys, incoming) = (folder.join("keys"), folder.join("incoming"));
-        make_private(folder).map_err(|e| fail(folder, e))?;
-        let lock = File::create(folder.join("lock")).map_err(|e| fail(folder, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(ServeError::InUse {
-                    path: folder.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(e)) => return Err(fail(folder, e)),
-        }
-        make_private(&keys).map_err(|e| fail(&keys, e))?;
-        if incoming.exists() {
-            fs::remove_dir_all(&incoming).map_err(|e| fail(&incoming, e))?;
-        }
-        make_private(&incoming).map_err(|e| fail(&incoming, e))?;
-        let index = scan(&keys).map_err(|e| fail(&keys, e))?;
+    /// If the folder of keys cannot be made or read.
+    pub(crate) fn open(data: &Arc<DataFolder>, limits: &Limits) -> Result<Arc<Self>, ServeError> {
+        let folder = data.subfolder("keys")?;
+        let index = scan(&folder).map_err(|e| data::failed(&folder, e))?;
         Ok(Arc::new(Self {
-            folder: folder.to_owned(),
-            _lock: lock,
+            data: Arc::clone(data),
+            folder,
             most_keys: limits.keys,
             most_of_caller: limits.caller_keys,
             most_bytes: limits.disk_bytes,
@@ -177,7 +157,7 @@ impl Store {
 
     /// A file to receive into; it is removed when dropped.
     pub(crate) fn receive(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(self.folder.join("incoming"))
+        self.data.receive()
     }
 
     /// Gives a key that was received, checked and flushed its name.
@@ -197,10 +177,7 @@ impl Store {
             return Err(Problem::new(Code::KeyConflict, text));
         }
         let path = self.path(&binding.keys, room.caller);
-        file.persist(&path)
-            .map_err(|e| e.error)
-            .and_then(|()| self.flush_names())
-            .map_err(|e| Problem::storage("store a key", &e))?;
+        data::keep(file, &path).map_err(|e| Problem::storage("store a key", &e))?;
         room.used = true;
         let entry = Entry {
             circuit: binding.circuit,
@@ -234,10 +211,7 @@ impl Store {
         let Some((owner, entry)) = found else {
             return Ok(false);
         };
-        match fs::remove_file(self.path(id, owner)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => self.flush_names()?,
-        }
+        data::remove(&self.path(id, owner))?;
         let mut index = self.index();
         index.keys.remove(id);
         index.discount(owner, entry.bytes);
@@ -252,25 +226,12 @@ impl Store {
 
     fn path(&self, id: &KeyId, owner: Caller) -> PathBuf {
         let name = format!("{}-{owner}.key", hex::encode(id));
-        self.folder.join("keys").join(name)
-    }
-
-    /// A name is on disk when its folder is.
-    fn flush_names(&self) -> io::Result<()> {
-        File::open(self.folder.join("keys"))?.sync_all()
+        self.folder.join(name)
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A folder that only the server's user can read.
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
 }
 
 /// Lists the keys by the heads of their files; checksums are compared when a key is loaded.

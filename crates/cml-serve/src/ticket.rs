@@ -2,9 +2,10 @@
 
 use crate::desk::Permit;
 use crate::problem::Code;
+use crate::spool::{Draft, Files};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Id of a job: random, so that nobody else names it.
@@ -26,6 +27,8 @@ pub(crate) struct Ticket {
     pub(crate) id: JobId,
     pub(crate) permit: Permit,
     outcome: Mutex<Outcome>,
+    /// Those of a job to ask for later; held while its end is written.
+    files: Mutex<Option<Files>>,
     changed: Notify,
     abandoned: AtomicBool,
     delivered: AtomicBool,
@@ -37,6 +40,7 @@ impl Ticket {
             id,
             permit,
             outcome: Mutex::new(Outcome::Open),
+            files: Mutex::default(),
             changed: Notify::new(),
             abandoned: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
@@ -52,7 +56,42 @@ impl Ticket {
         matches!(self.outcome(), Outcome::Open)
     }
 
-    /// Ends the job.
+    /// Gives an unfinished job its files; whether it was one.
+    pub(crate) fn store(&self, draft: Draft) -> bool {
+        let mut files = self.files();
+        let is_open = self.is_open();
+        if is_open {
+            *files = draft.accept();
+        }
+        is_open
+    }
+
+    /// Takes up files that are there.
+    pub(crate) fn take_up(&self, files: Files) {
+        *self.files() = Some(files);
+    }
+
+    /// Removes the job's files, if it has any.
+    pub(crate) fn discard(&self) {
+        if let Some(files) = self.files().take() {
+            files.discard();
+        }
+    }
+
+    /// Ends the job: on disk first, if it is there. Not for the threads of connections.
+    pub(crate) fn end(&self, outcome: Outcome) {
+        let files = self.files();
+        if let Some(files) = &*files {
+            files.end(&outcome);
+        }
+        self.finish(outcome);
+    }
+
+    fn files(&self) -> MutexGuard<'_, Option<Files>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the job in memory.
     pub(crate) fn finish(&self, outcome: Outcome) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
         self.changed.notify_waiters();

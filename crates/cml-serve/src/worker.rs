@@ -58,9 +58,12 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
             }
             Err((code, text)) => {
                 tracing::warn!(jobs = jobs.len(), code = code.word(), %text, "batch failed");
-                for job in jobs {
-                    job.ticket.finish(Outcome::Failed(code, text.clone()));
-                }
+                // Written elsewhere: the next batch starts now.
+                runtime.spawn_blocking(move || {
+                    for job in jobs {
+                        job.ticket.end(Outcome::Failed(code, text.clone()));
+                    }
+                });
             }
         }
     }
@@ -68,7 +71,7 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
 
 /// Samples of the jobs that run now: all but those of the last job that are too many.
 fn batch(jobs: &[Job], together: usize) -> Vec<SeededCiphertexts> {
-    let left = jobs.iter().flat_map(|job| &job.samples[job.results.len()..]);
+    let left = jobs.iter().flat_map(|job| &job.inputs.value[job.results.len()..]);
     left.take(together).cloned().collect()
 }
 
@@ -143,17 +146,14 @@ fn hand_out(shared: &Arc<Shared>, runtime: &Handle, jobs: Vec<Job>, results: Vec
         let shared = Arc::clone(shared);
         // Written elsewhere: the next batch starts now.
         runtime.spawn_blocking(move || {
-            let binding = Binding {
-                circuit: *shared.models[job.model].model.circuit.hash(),
-                keys: job.key,
-            };
+            let binding = job.inputs.binding;
             let file = artifact::outputs_to_bytes(&Bound {
                 binding,
                 value: std::mem::take(&mut job.results),
             });
             let seconds = job.since.elapsed().as_secs_f64();
             shared.metrics.job_seconds.observe(seconds);
-            job.ticket.finish(Outcome::Done(Bytes::from(file)));
+            job.ticket.end(Outcome::Done(Bytes::from(file)));
         });
     }
 }

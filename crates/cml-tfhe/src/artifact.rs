@@ -368,11 +368,26 @@ fn outputs_from_payload(
     })
 }
 
+/// Bytes of a file of the server's keys.
+pub fn server_key_bytes(circuit: &impl Interface) -> u64 {
+    let start = (container::HEADER + PREFIX) as u64;
+    circuit.parameters().server_key_bytes().saturating_add(start)
+}
+
+/// Bytes of a file of so many encrypted samples.
+pub fn inputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
+    let each = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
+    samples_bytes(each, samples)
+}
+
 /// Bytes of a file of encrypted results of so many samples.
 pub fn outputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
-    let each = circuit.output_bytes();
-    each.saturating_mul(samples as u64)
-        .saturating_add((container::HEADER + PREFIX + 4) as u64)
+    samples_bytes(circuit.output_bytes(), samples)
+}
+
+fn samples_bytes(each: u64, samples: usize) -> u64 {
+    let start = (container::HEADER + PREFIX + 4) as u64;
+    each.saturating_mul(samples as u64).saturating_add(start)
 }
 
 const PREFIX: usize = 48;

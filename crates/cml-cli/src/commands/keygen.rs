@@ -6,9 +6,13 @@ use crate::progress::key_bars;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::read_spec;
 use anyhow::bail;
-use cml_tfhe::{Client, artifact};
+use cml_ir::IrError;
+use cml_tfhe::keys::ServerKey;
+use cml_tfhe::{ArtifactError, Bound, Client, artifact};
 use serde_json::json;
+use std::io;
 use std::path::{Path, PathBuf};
+use tempfile::TempPath;
 
 /// Draw the keys of a circuit: client.key stays with you, server.key goes to the server.
 ///
@@ -46,15 +50,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let passphrase = args.passphrase.for_new()?;
     let (keys, time) = timed(|| Client::generate(spec, &mut key_bars("drawing")));
     let (client, server) = keys.or_failed()?;
-    // The secret key comes last: if it is there, so is the other.
-    artifact::write_server_key(&args.server_key, &server).or_failed()?;
-    match &passphrase {
-        Some(passphrase) => {
-            artifact::write_locked_client_key(&args.client_key, client.key(), passphrase.as_bytes())
-        }
-        None => artifact::write_client_key(&args.client_key, client.key()),
-    }
-    .or_failed()?;
+    let secret = passphrase.as_ref().map(|passphrase| passphrase.as_bytes());
+    write(&args, &client, &server, secret).or_failed()?;
     let sizes = (file_size(&args.client_key), file_size(&args.server_key));
     let text = format!(
         "{:.1} s\n{}: secret{}, {}, keep it\n{}: {}, for the server",
@@ -74,12 +71,58 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     Ok(Report::new(text, json))
 }
 
+/// Writes both keys or none: each beside its place first, so that a full disk is found before keys that are
+/// there are replaced.
+fn write(
+    args: &Args,
+    client: &Client,
+    server: &Bound<ServerKey>,
+    passphrase: Option<&[u8]>,
+) -> Result<(), ArtifactError> {
+    let (server_path, client_path) = (&args.server_key, &args.client_key);
+    let server_file = beside(server_path, |file| artifact::write_server_key(file, server))?;
+    let client_file = beside(client_path, |file| match passphrase {
+        Some(passphrase) => artifact::write_locked_client_key(file, client.key(), passphrase),
+        None => artifact::write_client_key(file, client.key()),
+    })?;
+    // The secret key comes last: if it is there, so is the other.
+    server_file
+        .persist(server_path)
+        .map_err(|e| at(server_path, e.error))?;
+    client_file
+        .persist(client_path)
+        .map_err(|e| at(client_path, e.error))?;
+    Ok(())
+}
+
+/// Writes a file in the folder of `path`; it goes away unless it is put there.
+fn beside(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), ArtifactError>,
+) -> Result<TempPath, ArtifactError> {
+    let file = tempfile::Builder::new().prefix(".cml-").tempfile_in(folder(path));
+    let file = file.map_err(|e| at(path, e))?.into_temp_path();
+    match write(&file) {
+        Ok(()) => Ok(file),
+        // Errors are of the file that was asked for.
+        Err(ArtifactError::File(IrError::Io { source, .. })) => Err(at(path, source)),
+        Err(error) => Err(error),
+    }
+}
+
+fn at(path: &Path, source: io::Error) -> ArtifactError {
+    let path = path.to_owned();
+    ArtifactError::File(IrError::Io { path, source })
+}
+
+fn folder(path: &Path) -> &Path {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 /// Long work should not end with a folder that is not there.
 pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder(path);
     if !folder.is_dir() {
         bail!("{}: folder {} does not exist", path.display(), folder.display());
     }

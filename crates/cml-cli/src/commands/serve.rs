@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Address and port; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Folder for the keys of clients; one server each.
+    /// Folder for the keys and jobs of clients; one server each.
     #[arg(long)]
     data: PathBuf,
     /// Bearer tokens that are let in, one a line; everybody without.
@@ -76,7 +76,7 @@ struct LimitArgs {
     /// Samples of one request.
     #[arg(long, default_value_t = 1024)]
     samples: u32,
-    /// Memory for inputs that wait and for answers, in MB; one caller may have a quarter.
+    /// Memory for inputs that wait and for answers, and as much disk for jobs, in MB; one caller may have a quarter.
     #[arg(long, default_value_t = 1024)]
     job_memory: u64,
     /// Seconds for which the answer of a finished job is kept.

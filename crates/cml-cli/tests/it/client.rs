@@ -121,6 +121,48 @@ fn a_server_predicts_what_it_cannot_read() {
     assert_eq!((classes(&anew), &anew["new_keys"]), (clear, &false.into()));
 }
 
+/// The server is killed when the client has been told of its job, and started again: the job goes on.
+#[cfg(feature = "serve")]
+#[test]
+fn a_server_that_is_killed_loses_nothing() {
+    use crate::served::Served;
+    let (world, _) = compiled();
+    let rows = (0..100).map(|i| format!("{},{},0\n", (i % 10) as f32 / 5.0 - 1.0, i as f32 / 50.0 - 1.0));
+    world.write("many.csv", &format!("x,y,label\n{}", rows.collect::<String>()));
+    let clear = world.json("simulate net.cmlc --data many.csv --samples 100");
+    let args = "--model net.cmlc --data server --wait 0";
+    let server = Served::start(&world, args);
+    let url = server.url.clone();
+    let address = url.strip_prefix("http://").unwrap();
+    let line = format!("client predict many.csv --samples 100 --server {url} --keys mine");
+    let predicted = std::thread::scope(|scope| {
+        let client = scope.spawn(|| world.json(&line));
+        // Who asks for a job knows its id.
+        while !counters(address).contains(r#"route="/v1/jobs/{id}""#) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        drop(server);
+        let _again = Served::listening(&world, address, args);
+        client.join().unwrap()
+    });
+    assert_eq!(classes(&predicted), clear["classes"]);
+    // It was not sent again.
+    let jobs = std::fs::read_dir(world.path("server/jobs")).unwrap();
+    assert_eq!(jobs.count(), 1);
+}
+
+/// `GET /metrics`.
+#[cfg(feature = "serve")]
+fn counters(address: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
 #[cfg(feature = "serve")]
 #[test]
 fn a_server_with_tokens_asks_for_one_and_keys_may_have_a_passphrase() {

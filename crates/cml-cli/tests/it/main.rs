@@ -4,6 +4,8 @@ mod bad_input;
 mod client;
 #[cfg(feature = "serve")]
 mod end_to_end;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod full_disk;
 mod import;
 mod line;
 mod quantize;

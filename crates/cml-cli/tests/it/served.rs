@@ -14,9 +14,14 @@ pub(crate) struct Served {
 impl Served {
     /// Starts `cml serve` with these arguments.
     pub(crate) fn start(world: &World, args: &str) -> Self {
+        Self::listening(world, "127.0.0.1:0", args)
+    }
+
+    /// As [`Served::start`], at an address.
+    pub(crate) fn listening(world: &World, address: &str, args: &str) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_cml"))
             .current_dir(world.folder.path())
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn"])
+            .args(["serve", "--listen", address, "--log-level", "warn"])
             .args(args.split_whitespace())
             .stdout(Stdio::piped())
             .spawn()

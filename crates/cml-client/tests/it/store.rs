@@ -3,6 +3,8 @@
 use crate::network::{hex, spec};
 use cml_client::{KeyStore, RemoteError};
 use cml_tfhe::keys::Progress;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 fn none(_: Progress) {}
 
@@ -27,7 +29,8 @@ fn keys_are_drawn_once_and_kept() {
         .unwrap();
     assert!(first.new && !again.new);
     assert_eq!(first.client.key().binding, again.client.key().binding);
-    assert_eq!(names(&path), [hex(spec("net").circuit())], "nothing else is left");
+    let hash = hex(spec("net").circuit());
+    assert_eq!(names(&path), [".lock", &hash], "nothing else is left");
     let keys = store.folder_of(spec("net").circuit());
     assert_eq!(names(&keys), ["client.key", "net.cmls", "server.key"]);
     #[cfg(unix)]
@@ -81,4 +84,59 @@ fn secret_keys_can_be_under_a_passphrase() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("the passphrase is wrong"), "{message}");
+}
+
+const VARIABLE: &str = "CML_CLIENT_TEST_STORE";
+
+/// Does nothing but in a process that the next test started: draws keys, and never gets done.
+#[test]
+fn slow_draw() {
+    if let Some(folder) = std::env::var_os(VARIABLE) {
+        let store = KeyStore::open(folder.as_ref()).unwrap();
+        let wait = &mut |_: Progress| std::thread::sleep(Duration::from_secs(600));
+        let _ = store.keys(spec("net"), wait);
+    }
+}
+
+/// A process that is killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_a_killed_process_drew_is_removed_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let drawing = || {
+        names(folder.path())
+            .into_iter()
+            .filter(|name| name.starts_with(".new-"))
+            .count()
+    };
+    let start = |count| {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["store::slow_draw", "--exact"])
+            .env(VARIABLE, folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while drawing() < count {
+            assert!(child.try_wait().unwrap().is_none(), "no keys are drawn");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Killed(child)
+    };
+    let (killed, at_work) = (start(1), start(2));
+    drop(killed);
+    // One of them is still at work.
+    KeyStore::open(folder.path()).unwrap();
+    assert_eq!(drawing(), 2);
+    drop(at_work);
+    let store = KeyStore::open(folder.path()).unwrap();
+    assert_eq!(drawing(), 0);
+    assert!(store.keys(spec("net"), &mut none).unwrap().new);
 }

@@ -2,8 +2,10 @@
 
 mod api;
 mod crash;
+mod full_disk;
 mod happy;
 mod http;
+mod jobs;
 mod limits;
 mod logs;
 mod process;

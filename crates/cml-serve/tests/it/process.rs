@@ -1,7 +1,7 @@
 //! A server in a process of its own: this program, started again as one.
 
 use crate::http::{Call, Reply};
-use crate::world::{limits, world};
+use crate::world::{limits, wait, world};
 use cml_serve::{Config, Model, Service, Tokens};
 use cml_tfhe::artifact;
 use std::net::SocketAddr;
@@ -56,6 +56,11 @@ fn serve(folder: &Path) {
     });
 }
 
+/// This program.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
 /// A server process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -65,10 +70,50 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one on a folder, with its log in `log` and its keys in `data`.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::spawn(folder, Command::new(program()))
+    }
+
+    /// As [`Process::start`], with a disk of so many bytes as `data`, which only the process sees, and which
+    /// ends with it. See [`Process::inside`].
+    pub(crate) fn on_disk_of(bytes: u64, folder: &Path) -> Self {
+        let data = folder.join("data");
+        std::fs::create_dir(&data).unwrap();
+        let mut command = Command::new("unshare");
+        let mount = r#"mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@""#;
+        command.args([
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            mount,
+            &bytes.to_string(),
+        ]);
+        command.args([data.as_os_str(), program().as_os_str()]);
+        Self::spawn(folder, command)
+    }
+
+    /// Whether this machine lets tests make disks.
+    pub(crate) fn can_have_disks() -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs"])
+            .arg(folder.path())
+            .output();
+        made.is_ok_and(|made| made.status.success())
+    }
+
+    /// A path of the process as others see it.
+    pub(crate) fn inside(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        root.join(path.strip_prefix("/").unwrap())
+    }
+
+    /// Starts one by a command that takes the program's arguments.
+    fn spawn(folder: &Path, mut command: Command) -> Self {
         artifact::write_circuit(&folder.join("net.cmlc"), &world().circuit).unwrap();
         let file = folder.join("address");
         let _ = std::fs::remove_file(&file);
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = command
             .args(["process::server", "--exact", "--nocapture"])
             .env(VARIABLE, folder)
             .stdout(Stdio::null())
@@ -87,6 +132,11 @@ impl Process {
 
     pub(crate) fn send(&self, call: &Call) -> Reply {
         call.send(self.address).unwrap()
+    }
+
+    /// Asks for a job until it has ended.
+    pub(crate) fn wait(&self, accepted: &Reply) -> Reply {
+        wait(self.address, accepted)
     }
 
     /// Ends it as a power cut would.

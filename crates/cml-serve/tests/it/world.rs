@@ -194,15 +194,7 @@ impl Running {
 
     /// Asks for a job until it has ended.
     pub(crate) fn wait(&self, accepted: &Reply) -> Reply {
-        assert_eq!(accepted.status, 202, "{}", accepted.text());
-        let location = accepted.header("location").unwrap().to_owned();
-        loop {
-            let reply = self.send(&Call::get(&location));
-            if reply.status != 202 {
-                return reply;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        wait(self.address, accepted)
     }
 
     /// A counter of `/metrics`, labels included in the name.
@@ -229,6 +221,19 @@ impl Running {
                 ended.unwrap();
             }
         }
+    }
+}
+
+/// Asks a server for a job until it has ended.
+pub(crate) fn wait(address: SocketAddr, accepted: &Reply) -> Reply {
+    assert_eq!(accepted.status, 202, "{}", accepted.text());
+    let ask = Call::get(accepted.header("location").unwrap());
+    loop {
+        let reply = ask.send(address).unwrap();
+        if reply.status != 202 {
+            return reply;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 

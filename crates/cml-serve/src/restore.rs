@@ -1,0 +1,147 @@
+//! Jobs that were accepted before the process started: run, or their answers kept.
+
+use crate::problem::Code;
+use crate::queue::Job;
+use crate::shared::Shared;
+use crate::spool::{Ended, Files};
+use crate::ticket::{Outcome, Ticket};
+use bytes::Bytes;
+use cml_ir::container;
+use cml_tfhe::keys::SeededCiphertexts;
+use cml_tfhe::{ArtifactError, Bound, artifact};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Starts of the service that may find a job unfinished. One that ends the process each time it runs would keep
+/// all others from being run.
+const MOST_STARTS: u32 = 5;
+
+/// Takes up a job. One whose files are damaged is removed: its caller is told that it is not known, and sends
+/// it again. What cannot be read is left alone.
+pub(crate) fn take_up(shared: &Shared, files: Files) {
+    let caller = files.name.caller;
+    let taken = match answer(&files) {
+        Ok(Some((outcome, age))) => {
+            keep(shared, files, outcome, age);
+            Ok(())
+        }
+        Ok(None) => run(shared, files),
+        Err(error) => Err((files, error)),
+    };
+    match taken {
+        Ok(()) => {}
+        Err((files, error)) if error.kind() == io::ErrorKind::InvalidData => {
+            tracing::warn!(%caller, %error, "a damaged job is removed");
+            files.discard();
+        }
+        Err((_, error)) => tracing::error!(%caller, %error, "storage: read a job"),
+    }
+}
+
+/// The answer of a job that has ended, and how long it has been there. A damaged one does not count.
+fn answer(files: &Files) -> io::Result<Option<(Outcome, Duration)>> {
+    let Some((ended, age)) = files.ended()? else {
+        return Ok(None);
+    };
+    let outcome = match ended {
+        Ended::Failed(text) => Outcome::Failed(Code::Failed, text),
+        Ended::Done(bytes) => match container::decode(artifact::OUTPUTS, "results of a job", &bytes) {
+            Ok(_) => Outcome::Done(Bytes::from(bytes)),
+            Err(error) => {
+                tracing::warn!(caller = %files.name.caller, %error, "damaged results are made again");
+                return Ok(None);
+            }
+        },
+    };
+    Ok(Some((outcome, age)))
+}
+
+/// Keeps an answer for what is left of its time.
+fn keep(shared: &Shared, files: Files, outcome: Outcome, age: Duration) {
+    if age >= shared.limits.answer_time {
+        shared.desk.forget(files.name.id);
+        files.discard();
+        return;
+    }
+    files.discard_inputs();
+    let bytes = match &outcome {
+        Outcome::Done(bytes) => bytes.len() as u64,
+        _ => 0,
+    };
+    let ticket = ticket(shared, files, bytes);
+    ticket.finish(outcome);
+    // The machine may have started after it.
+    let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+    shared.desk.keep(&ticket, Some(since));
+}
+
+/// Puts a job that has not ended at the end of its line.
+fn run(shared: &Shared, mut files: Files) -> Result<(), (Files, io::Error)> {
+    let found = match files.inputs() {
+        Ok(bytes) => find(shared, &bytes),
+        // Its results are damaged, and its inputs were removed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged(error)),
+        Err(error) => Err(error),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return Err((files, error)),
+    };
+    let Some((model, inputs)) = found else {
+        fail(shared, files, "the model is no longer served");
+        return Ok(());
+    };
+    if files.name.starts >= MOST_STARTS {
+        let times = MOST_STARTS + 1;
+        let text = format!("the server went down {times} times before the job ended");
+        fail(shared, files, &text);
+        return Ok(());
+    }
+    if let Err(error) = files.count_start() {
+        tracing::error!(%error, "storage: rename a job");
+    }
+    let bytes = shared.models[model].model.job_bytes(inputs.value.len() as u64);
+    let age = files.name.age();
+    let ticket = ticket(shared, files, bytes);
+    shared.desk.keep(&ticket, None);
+    shared.queue.take_up(Job {
+        ticket,
+        model,
+        key: inputs.binding.keys,
+        inputs: Arc::new(inputs),
+        results: Vec::new(),
+        since: Instant::now().checked_sub(age).unwrap_or_else(Instant::now),
+        _open: Arc::clone(&shared.open_jobs),
+    });
+    Ok(())
+}
+
+/// Inputs with the number of their model, if it is served.
+fn find(shared: &Shared, bytes: &[u8]) -> io::Result<Option<(usize, Bound<Vec<SeededCiphertexts>>)>> {
+    for (number, served) in shared.models.iter().enumerate() {
+        match artifact::inputs_from_bytes("inputs of a job", bytes, &served.model.circuit) {
+            Ok(inputs) => return Ok(Some((number, inputs))),
+            Err(ArtifactError::OtherCircuit { .. }) => {}
+            Err(error) => return Err(damaged(error)),
+        }
+    }
+    Ok(None)
+}
+
+fn fail(shared: &Shared, files: Files, why: &str) {
+    let ticket = ticket(shared, files, 0);
+    ticket.end(Outcome::Failed(Code::Failed, why.to_owned()));
+    shared.desk.keep(&ticket, None);
+}
+
+fn ticket(shared: &Shared, files: Files, bytes: u64) -> Arc<Ticket> {
+    let permit = shared.desk.take_up(files.name.caller, bytes);
+    let ticket = Arc::new(Ticket::new(files.name.id, permit));
+    ticket.take_up(files);
+    ticket
+}
+
+fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
