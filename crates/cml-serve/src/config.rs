@@ -2,9 +2,7 @@
 
 use crate::{ServeError, Tokens, hex};
 use bytes::Bytes;
-use cml_tfhe::{
-    Circuit, ClientSpec, Interface as _, ParameterSets, Parameters, Plan, ServedCircuit, artifact,
-};
+use cml_tfhe::{Circuit, ClientSpec, Interface as _, ParameterSets, Plan, ServedCircuit, artifact};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
