@@ -7,7 +7,7 @@ mod tiny;
 
 use cml_ir::container;
 use cml_tfhe::artifact::{ArrivingKey, SERVER_KEY, circuit_hash};
-use cml_tfhe::keys::ServerKey;
+use cml_tfhe::keys::ServerKeys;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -31,5 +31,5 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = key.head();
     }
     let _ = key.finish();
-    let _ = ServerKey::from_bytes(bytes, circuit.parameters());
+    let _ = ServerKeys::from_bytes(bytes, circuit.parameters());
 });

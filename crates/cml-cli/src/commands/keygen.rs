@@ -7,7 +7,7 @@ use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::read_spec;
 use anyhow::bail;
 use cml_ir::IrError;
-use cml_tfhe::keys::ServerKey;
+use cml_tfhe::keys::ServerKeys;
 use cml_tfhe::{ArtifactError, Bound, Client, artifact};
 use serde_json::json;
 use std::io;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 fn write(
     args: &Args,
     client: &Client,
-    server: &Bound<ServerKey>,
+    server: &Bound<ServerKeys>,
     passphrase: Option<&[u8]>,
 ) -> Result<(), ArtifactError> {
     let (server_path, client_path) = (&args.server_key, &args.client_key);
