@@ -319,6 +319,11 @@ impl Parameters {
             + 4 * self.keyswitch_key_bodies()
     }
 
+    /// Bytes of the seeded server key in memory: its bodies in whole words.
+    pub fn server_key_words_bytes(&self) -> u64 {
+        8 * self.bootstrap_key_bodies() + 4 * self.keyswitch_key_bodies()
+    }
+
     /// Bytes of the expanded evaluation key in the server's memory.
     ///
     /// A Fourier polynomial holds `N / 2` complex numbers of 16 bytes, so the

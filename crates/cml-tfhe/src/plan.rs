@@ -30,7 +30,8 @@ pub struct Plan {
     pub input_bytes: u64,
     /// Bytes of encrypted output, one sample.
     pub output_bytes: u64,
-    /// Most memory of a server with one sample: while the keys are expanded, or while it runs.
+    /// Most memory of a server with one sample: while the keys are expanded, or while it runs. Of a program that links
+    /// nothing large.
     pub peak_bytes: u64,
     /// log2 of the probability that an inference fails, at most.
     pub inference_log2_p_fail: f64,
@@ -61,10 +62,8 @@ pub struct LayerPlan {
     pub one_bit_less_saves: f64,
 }
 
-/// Bytes that are in the standard domain while keys are expanded, and as much again on their way there.
-const PART_BYTES: u64 = 128 << 20;
 /// Bytes of the program itself, its threads and tables.
-const PROGRAM_BYTES: u64 = 24 << 20;
+const PROGRAM_BYTES: u64 = 9_000_000;
 
 impl Plan {
     /// Times the kernels of the circuit's parameters on this host, which takes about a second, and adds up.
@@ -169,13 +168,12 @@ impl Clock {
     }
 }
 
-/// The larger of the two: key file and its parts in the standard domain, or all wires.
+/// The expanded keys, and the larger of the two beside them: the keys that they are expanded from, or all wires.
 fn peak_bytes(circuit: &Circuit) -> u64 {
     let parameters = circuit.parameters();
     let wires = circuit.input_count() + circuit.lookup_count() + circuit.output_count();
     let running = parameters.ciphertext_bytes() * wires as u64;
-    // The file's bytes and the numbers read from them exist together.
-    let expanding = 2 * parameters.server_key_bytes() + PART_BYTES;
+    let expanding = parameters.iter().map(Parameters::server_key_words_bytes).sum::<u64>();
     PROGRAM_BYTES + parameters.evaluation_key_bytes() + expanding.max(running)
 }
 

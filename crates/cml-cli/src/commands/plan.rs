@@ -16,9 +16,15 @@ pub(crate) struct Args {
     circuit: PathBuf,
 }
 
+/// Resident bytes of libtorch, which a command line that can train is linked with, used or not.
+const LIBTORCH_BYTES: u64 = 116_000_000;
+
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let circuit = artifact::read_circuit(&args.circuit)?;
-    let plan = Plan::measure(&circuit);
+    let mut plan = Plan::measure(&circuit);
+    if cfg!(feature = "train") {
+        plan.peak_bytes += LIBTORCH_BYTES;
+    }
     let row = |l: &LayerPlan| {
         vec![
             format!("{} {}", l.level, l.name),

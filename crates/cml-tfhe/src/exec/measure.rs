@@ -16,6 +16,9 @@ use crate::table::Reading;
 /// Elements of the bootstrapping key that are timed, and bytes of them at least: more than a cache close
 /// to a core holds.
 const ELEMENTS: (usize, usize) = (8, 8 << 20);
+/// The same, of a rotation on several threads: as good as all of the key, since what the threads take to
+/// begin with is not to be scaled up.
+const SPLIT_ELEMENTS: (usize, usize) = (8, 256 << 20);
 /// Words that no cache holds: 64 MiB.
 const OTHER: usize = 8 << 20;
 /// Each part is timed so often, and the fastest run counts: other work can only slow a run down.
@@ -45,7 +48,7 @@ impl Load {
 /// Takes no keys: an executor of ones with a few elements of the bootstrapping key runs, and its time
 /// is scaled up to all of them. The parameters must be valid.
 pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
-    let subject = Subject::of(parameters, load.extension);
+    let subject = Subject::of(parameters, load.extension, ELEMENTS);
     let evaluator = &subject.evaluator;
     let threads = rayon::current_num_threads();
     let total = load.rotations.max(1);
@@ -87,7 +90,7 @@ pub fn measure(parameters: &Parameters, load: &Load) -> LookupCost {
 /// Nanoseconds of one blind rotation whose polynomials are shared out to all threads; measured like
 /// [`measure`].
 pub(crate) fn measure_split(parameters: &Parameters, extension: u32) -> f64 {
-    let subject = Subject::of(parameters, extension);
+    let subject = Subject::of(parameters, extension, SPLIT_ELEMENTS);
     let mut scratch = subject.scratch(&[subject.job()]);
     let threads = rayon::current_num_threads();
     let mut least = Duration::MAX;
@@ -120,10 +123,10 @@ fn forget(other: &[u64]) {
 }
 
 impl Subject {
-    fn of(parameters: &Parameters, extension: u32) -> Self {
+    fn of(parameters: &Parameters, extension: u32, (least, bytes): (usize, usize)) -> Self {
         let n = parameters.lwe_dimension as usize;
         let element = parameters.evaluation_key_bytes() as usize / n;
-        let elements = (ELEMENTS.1 / element.max(1)).clamp(ELEMENTS.0, n);
+        let elements = (bytes / element.max(1)).clamp(least, n);
         // An arbitrary mask: a zero one would let the rotation skip its steps.
         let word = |i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let words = (0..=Dimensions::of(parameters).big.0 as u64).map(word).collect();
