@@ -29,7 +29,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A circuit; its kernels are timed for about a second.
+    /// A circuit; its kernels are timed for some seconds.
     ///
     /// # Errors
     /// If the circuit cannot be hashed.

@@ -1,12 +1,15 @@
 //! What a circuit will cost, before any key exists.
 
+mod clock;
+
 use crate::circuit::{Circuit, Demand};
 use crate::cost::{CostModel, LookupCost};
-use crate::exec::{self, Load, Schedule, most_lanes};
+use crate::exec::{Schedule, most_lanes};
 use crate::interface::Interface;
 use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Goal, Objective, search};
 use crate::params::Parameters;
+use clock::Clock;
 use serde::Serialize;
 
 /// Cost of one inference on this host, by layer and in all.
@@ -62,18 +65,62 @@ pub struct LayerPlan {
     pub one_bit_less_saves: f64,
 }
 
+/// Each kernel is timed so often, all of them once before any a second time.
+const ROUNDS: usize = 3;
 /// Bytes of the program itself, its threads and tables.
 const PROGRAM_BYTES: u64 = 9_000_000;
 
 impl Plan {
-    /// Times the kernels of the circuit's parameters on this host, which takes about a second, and adds up.
+    /// Times the kernels of the circuit's parameters on this host, which takes some seconds, and adds up.
     pub fn measure(circuit: &Circuit) -> Self {
         let parameters = circuit.parameters();
-        let threads = rayon::current_num_threads();
         let demands = circuit.demands();
         let mut clocks: Vec<Clock> = parameters.iter().map(Clock::of).collect();
+        // What other programs do at one time should not count.
+        Sum::of(circuit, &demands, &mut clocks);
+        for _ in 1..ROUNDS {
+            clocks.iter_mut().for_each(Clock::again);
+        }
+        let Sum {
+            each,
+            work,
+            keyswitches,
+            seconds,
+        } = Sum::of(circuit, &demands, &mut clocks);
+        let threads = rayon::current_num_threads();
+        Self {
+            threads,
+            layers: layers(circuit, &demands, &each, seconds),
+            seconds,
+            limit_seconds: work / threads as f64,
+            keyswitch_share: if work > 0.0 { keyswitches / work } else { 0.0 },
+            server_key_bytes: parameters.server_key_bytes(),
+            evaluation_key_bytes: parameters.evaluation_key_bytes(),
+            input_bytes: Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64),
+            output_bytes: circuit.output_bytes(),
+            peak_bytes: peak_bytes(circuit),
+            inference_log2_p_fail: circuit.inference_log2_p_fail(),
+        }
+    }
+}
+
+/// Seconds of one inference.
+struct Sum {
+    /// Of one rotation of each demand, waiting included.
+    each: Vec<f64>,
+    /// Of all rotations on one thread, without waiting.
+    work: f64,
+    /// Of all keyswitches on one thread.
+    keyswitches: f64,
+    /// Of all levels, one after the other.
+    seconds: f64,
+}
+
+impl Sum {
+    fn of(circuit: &Circuit, demands: &[Demand], clocks: &mut [Clock]) -> Self {
+        let parameters = circuit.parameters();
+        let threads = rayon::current_num_threads();
         let (mut work, mut keyswitches, mut seconds) = (0.0, 0.0, 0.0);
-        // Seconds of one rotation of each demand, waiting included, and the work without it.
         let mut each: Vec<f64> = vec![0.0; demands.len()];
         for level in 0..circuit.levels().len() {
             let of_level = |d: &&Demand| d.rotations.first().is_some_and(|place| place.0 == level);
@@ -108,63 +155,12 @@ impl Plan {
             work += level_work;
             seconds += level_seconds;
         }
-        let layers = layers(circuit, &demands, &each, seconds);
-        let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
-        let output_bytes = circuit.output_bytes();
         Self {
-            threads,
-            layers,
+            each,
+            work,
+            keyswitches,
             seconds,
-            limit_seconds: work / threads as f64,
-            keyswitch_share: if work > 0.0 { keyswitches / work } else { 0.0 },
-            server_key_bytes: parameters.server_key_bytes(),
-            evaluation_key_bytes: parameters.evaluation_key_bytes(),
-            input_bytes,
-            output_bytes,
-            peak_bytes: peak_bytes(circuit),
-            inference_log2_p_fail: circuit.inference_log2_p_fail(),
         }
-    }
-}
-
-/// Times the kernels, each once.
-struct Clock {
-    parameters: Parameters,
-    known: Vec<(Load, LookupCost)>,
-    split: Vec<(u32, f64)>,
-}
-
-impl Clock {
-    fn of(parameters: &Parameters) -> Self {
-        Self {
-            parameters: *parameters,
-            known: Vec::new(),
-            split: Vec::new(),
-        }
-    }
-
-    /// One of so many rotations of that extension.
-    fn rotation(&mut self, extension: u32, rotations: usize) -> LookupCost {
-        let load = Load {
-            extension,
-            rotations: rotations.min(Load::full(extension).rotations),
-        };
-        if let Some(known) = self.known.iter().find(|k| k.0 == load) {
-            return known.1;
-        }
-        let cost = exec::measure(&self.parameters, &load);
-        self.known.push((load, cost));
-        cost
-    }
-
-    /// One blind rotation on all threads.
-    fn split(&mut self, extension: u32) -> f64 {
-        if let Some(known) = self.split.iter().find(|k| k.0 == extension) {
-            return known.1;
-        }
-        let ns = exec::measure_split(&self.parameters, extension);
-        self.split.push((extension, ns));
-        ns
     }
 }
 
@@ -173,7 +169,10 @@ fn peak_bytes(circuit: &Circuit) -> u64 {
     let parameters = circuit.parameters();
     let wires = circuit.input_count() + circuit.lookup_count() + circuit.output_count();
     let running = parameters.ciphertext_bytes() * wires as u64;
-    let expanding = parameters.iter().map(Parameters::server_key_words_bytes).sum::<u64>();
+    let expanding = parameters
+        .iter()
+        .map(Parameters::server_key_words_bytes)
+        .sum::<u64>();
     PROGRAM_BYTES + parameters.evaluation_key_bytes() + expanding.max(running)
 }
 

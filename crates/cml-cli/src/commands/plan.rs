@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Tell the cost of a circuit on this machine: time, memory, sizes, odds. Makes no keys.
 ///
-/// The kernels of the circuit's parameters are timed for about a second, on all threads.
+/// The kernels of the circuit's parameters are timed for some seconds, on all threads.
 /// Example: cml plan net.cmlc
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]

@@ -22,7 +22,7 @@ const SPLIT_ELEMENTS: (usize, usize) = (8, 256 << 20);
 /// Words that no cache holds: 64 MiB.
 const OTHER: usize = 8 << 20;
 /// Each part is timed so often, and the fastest run counts: other work can only slow a run down.
-const REPETITIONS: usize = 5;
+const REPETITIONS: usize = 4;
 
 /// How many rotations run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
