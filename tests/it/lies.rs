@@ -165,6 +165,12 @@ fn shapes_that_do_not_fit_are_refused() {
     refused("rows do not fill its shape", |c| {
         c.outputs[0].shifts.pop();
     });
+    // Found by fuzzing: accepted, and then no client could have a spec of it.
+    refused("has no elements", |c| {
+        c.outputs[0].shape = vec![0];
+        c.outputs[0].rows.clear();
+        c.outputs[0].shifts.clear();
+    });
     refused("needs 1 or 2, has", |c| c.outputs[0].spec.offset.push(0.0));
     refused("needs 1 or 2, has", |c| c.outputs[0].spec.scale.clear());
     for scale in [0.0, -1.0, f32::NAN] {

@@ -108,6 +108,9 @@ impl Circuit {
             if count != Some(output.rows.len()) || output.shifts.len() != output.rows.len() {
                 return fail("output", i, "rows do not fill its shape");
             }
+            if output.rows.is_empty() {
+                return fail("output", i, "has no elements");
+            }
             if let Err(why) = output.spec.check(&output.name, cml_ir::channels(&output.shape)) {
                 return fail("output", i, &why.to_string());
             }
