@@ -1,7 +1,7 @@
 //! Real keys: what comes back is what the interpreter computes, and everything
 //! goes through files.
 
-use crate::networks::{lowered, mlp, sample};
+use crate::networks::{lowered, lowered_in_two_sets, mlp, sample};
 use crate::random::{fixed, recipes};
 use cml_ir::{Graph, Op, Tensor, interpret, optimize};
 use cml_quant::to_graph;
@@ -9,8 +9,7 @@ use cml_tfhe::artifact::{
     read_circuit, read_client_key, read_inputs, read_outputs, read_server_key, read_spec, write_circuit,
     write_client_key, write_inputs, write_outputs, write_server_key, write_spec,
 };
-use cml_tfhe::optimizer::Goal;
-use cml_tfhe::{Circuit, Client, ClientSpec, Options, Plan, Server, lower};
+use cml_tfhe::{Circuit, Client, ClientSpec, Plan, Server};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::path::Path;
@@ -80,15 +79,7 @@ fn an_encrypted_mlp_computes_what_the_interpreter_does() {
 #[test]
 fn two_parameter_sets_compute_what_the_interpreter_does() {
     let graph = to_graph(&mlp()).unwrap();
-    let options = Options {
-        goal: Goal {
-            second_set_below: 1.0,
-            ..Goal::default()
-        },
-        fuse: false,
-        ..Options::default()
-    };
-    let circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap();
+    let circuit = lowered_in_two_sets(&graph);
     let sets = circuit.parameters();
     assert_eq!(sets.count(), 2, "{circuit}");
     assert!(circuit.to_string().contains("parameters 2"), "{circuit}");

@@ -4,7 +4,7 @@
 //! writes a set of its own formats into an empty folder instead: for the next version.
 
 use crate::keys::tiny_graph;
-use crate::networks::{mlp, sample};
+use crate::networks::{lowered_in_two_sets, mlp, sample};
 use cml_ir::{Tensor, interpret, read_graph};
 use cml_quant::{read_network, to_graph};
 use cml_tfhe::optimizer::{Goal, Objective};
@@ -49,23 +49,9 @@ fn freeze(folder: &Path) {
     let results = server.run(&encrypted, &mut |_| {}).unwrap();
     artifact::write_outputs(&at("out.ct"), &results).unwrap();
 
-    let two = two_sets();
+    let two = lowered_in_two_sets(&to_graph(&mlp()).unwrap());
     artifact::write_circuit(&at("two.cmlc"), &two).unwrap();
     artifact::write_spec(&at("two.cmls"), &ClientSpec::of(&two).unwrap()).unwrap();
-}
-
-/// A circuit with two parameter sets.
-fn two_sets() -> Circuit {
-    let graph = to_graph(&mlp()).unwrap();
-    let options = Options {
-        goal: Goal {
-            second_set_below: 1.0,
-            ..Goal::default()
-        },
-        fuse: false,
-        ..Options::default()
-    };
-    lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use cml_bitwidth::analyze;
 use cml_ir::{Conv2d, Graph, GraphBuilder, InputSpec, Interval, Lut, Op, OutputSpec, Steps, SumPool, Tensor};
 use cml_quant::{ActQuantizer, Linear, Network, Univariate, WeightQuantizer};
+use cml_tfhe::optimizer::Goal;
 use cml_tfhe::{Circuit, Options, lower};
 use ndarray::{Array2, array};
 
@@ -124,6 +125,19 @@ pub(crate) fn two_in_two_out() -> Graph {
 /// The circuit of a graph at the default budget.
 pub(crate) fn lowered(graph: &Graph) -> Circuit {
     lower(graph, &analyze(graph), &Options::default()).unwrap()
+}
+
+/// Lowered layer by layer, with two parameter sets wherever a second one helps at all.
+pub(crate) fn lowered_in_two_sets(graph: &Graph) -> Circuit {
+    let options = Options {
+        goal: Goal {
+            second_set_below: 1.0,
+            ..Goal::default()
+        },
+        fuse: false,
+        ..Options::default()
+    };
+    lower(graph, &analyze(graph), &options).unwrap()
 }
 
 /// A number that differs for each `at`, in `lo..=hi`: samples without a

@@ -336,6 +336,7 @@ fn candidates() -> Vec<Candidate> {
     let mut found = Vec::new();
     let dimensions = lwe_dimensions();
     for (k, size) in rings() {
+        let keyswitches = keyswitches((k, size), &dimensions);
         for pbs_level in 1..=MOST_LEVELS.0 {
             let Some(pbs) = best_base(pbs_level, noise::GLWE_MODULUS_LOG, |base_log| {
                 let set = Parameters::new(SMALLEST_LWE_DIMENSION, (k, size), (base_log, pbs_level), (1, 1));
@@ -353,20 +354,28 @@ fn candidates() -> Vec<Candidate> {
                 }) else {
                     continue;
                 };
-                let set = |n, ks| {
-                    let set = Parameters::new(n, (k, size), (pbs, pbs_level), ks).ok()?;
-                    set.with_body((body, body_level)).ok()
-                };
-                for &n in &dimensions {
-                    for ks_level in 1..=MOST_LEVELS.1 {
-                        let ks = best_base(ks_level, noise::LWE_MODULUS_LOG, |base_log| {
-                            Some(noise::keyswitch_variance(&set(n, (base_log, ks_level))?))
-                        });
-                        let set = ks.and_then(|ks| set(n, (ks, ks_level)));
-                        found.extend(set.map(Candidate::of));
-                    }
+                for &(n, ks) in &keyswitches {
+                    let set = Parameters::new(n, (k, size), (pbs, pbs_level), ks).ok();
+                    let set = set.and_then(|set| set.with_body((body, body_level)).ok());
+                    found.extend(set.map(Candidate::of));
                 }
             }
+        }
+    }
+    found
+}
+
+/// Small keys with their keyswitches from a ring: each number of levels with the base of least noise, which no
+/// bootstrap changes.
+fn keyswitches(ring: (u32, u32), dimensions: &[u32]) -> Vec<(u32, (u32, u32))> {
+    let mut found = Vec::new();
+    for &n in dimensions {
+        for level in 1..=MOST_LEVELS.1 {
+            let base = best_base(level, noise::LWE_MODULUS_LOG, |base_log| {
+                let set = Parameters::new(n, ring, (1, 1), (base_log, level)).ok()?;
+                Some(noise::keyswitch_variance(&set))
+            });
+            found.extend(base.map(|base_log| (n, (base_log, level))));
         }
     }
     found
