@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Throughput at 1, 2, 8 and 64 clients, each with one sample a request and the next one as soon as the
-//! answer is there, against batches of the executor; latency of a lone request against a local run. All
-//! clients have one key. Encryption and decryption are not in the times; one result of each connection
-//! is decrypted and compared with the local one's.
+//! answer is there, against batches of the executor just before, in three rounds; latency of a lone
+//! request against a local run. All clients have one key. Encryption and decryption are not in the
+//! times; the first result is decrypted and compared with the local run's.
 
 use cml_bitwidth::analyze;
 use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
@@ -28,6 +28,9 @@ const CLIENTS: [usize; 4] = [1, 2, 8, 64];
 const LONE_RUNS: usize = 15;
 /// Samples of a batch of the executor.
 const BATCH: usize = 64;
+/// Each number of clients is measured so often, beside the executor each time: a machine that is
+/// slower for a while is so for both.
+const ROUNDS: usize = 3;
 
 struct Args {
     circuit: Option<PathBuf>,
@@ -147,6 +150,37 @@ fn start(circuit: &Circuit, data: PathBuf) -> Result<SocketAddr, Error> {
     Ok(told.recv_timeout(Duration::from_secs(60))?)
 }
 
+/// What one number of clients got, in each round.
+struct Load {
+    clients: usize,
+    /// Samples a second of the executor alone, and of the clients.
+    alone: Vec<f64>,
+    rates: Vec<f64>,
+    /// Quotients of the two.
+    shares: Vec<f64>,
+    /// Samples in a batch of the server, on average.
+    together: Vec<f64>,
+}
+
+impl Load {
+    fn new(clients: usize) -> Self {
+        Self {
+            clients,
+            alone: Vec::new(),
+            rates: Vec::new(),
+            shares: Vec::new(),
+            together: Vec::new(),
+        }
+    }
+}
+
+/// Least and greatest, in percent.
+fn bounds(shares: &[f64]) -> (f64, f64) {
+    let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = shares.iter().copied().fold(0.0, f64::max);
+    (100.0 * least, 100.0 * greatest)
+}
+
 fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
@@ -238,38 +272,49 @@ fn main() -> Result<(), Error> {
     let (here, there) = (median(&mut here), median(&mut there));
 
     let time = Duration::from_secs(args.seconds.max(1));
-    let (many, start, mut done) = (batch(&inputs, BATCH), Instant::now(), 0);
-    while done == 0 || start.elapsed() < time {
-        server.run(&many, &mut |_| {})?;
-        done += BATCH;
-    }
-    let alone = done as f64 / start.elapsed().as_secs_f64();
-    let mut rates = Vec::new();
-    for clients in CLIENTS {
-        // All clients end at about the same time, after several batches.
-        let each = (alone * time.as_secs_f64() / clients as f64).ceil() as u64;
-        let before = counts(address)?;
-        let rate = throughput(address, &path, &body, clients, each.max(3))?;
-        let after = counts(address)?;
-        let together = (after.0 - before.0) / (after.1 - before.1);
-        rates.push((clients, rate, together));
+    let many = batch(&inputs, BATCH);
+    let mut loads = CLIENTS.map(Load::new);
+    for _ in 0..ROUNDS {
+        for load in &mut loads {
+            let (start, mut done) = (Instant::now(), 0);
+            while done == 0 || start.elapsed() < time {
+                server.run(&many, &mut |_| {})?;
+                done += BATCH;
+            }
+            let alone = done as f64 / start.elapsed().as_secs_f64();
+            // All clients end at about the same time, after several batches.
+            let each = (alone * time.as_secs_f64() / load.clients as f64).ceil() as u64;
+            let before = counts(address)?;
+            let rate = throughput(address, &path, &body, load.clients, each.max(3))?;
+            let after = counts(address)?;
+            load.alone.push(alone);
+            load.rates.push(rate);
+            load.shares.push(rate / alone);
+            load.together.push((after.0 - before.0) / (after.1 - before.1));
+        }
     }
 
     if args.json {
-        let rates: Vec<_> = rates
-            .iter()
-            .map(|(clients, rate, together)| {
-                json!({"clients": clients, "samples_a_second": rate, "share": rate / alone, "samples_a_batch": together})
+        let loads: Vec<_> = loads
+            .iter_mut()
+            .map(|load| {
+                json!({
+                    "clients": load.clients,
+                    "samples_a_second": median(&mut load.rates),
+                    "executor_samples_a_second": median(&mut load.alone),
+                    "share": median(&mut load.shares),
+                    "samples_a_batch": median(&mut load.together),
+                })
             })
             .collect();
         let json = json!({
             "circuit": circuit.name(),
             "rotations": circuit.rotation_count(),
             "threads": std::thread::available_parallelism().map_or(1, usize::from),
+            "rounds": ROUNDS,
             "local_seconds": here,
             "request_seconds": there,
-            "executor_samples_a_second": alone,
-            "server": rates,
+            "server": loads,
         });
         println!("{json}");
     } else {
@@ -282,11 +327,18 @@ fn main() -> Result<(), Error> {
             "one sample   local run {here:.4} s, request {there:.4} s ({:+.1}%)",
             100.0 * (there / here - 1.0)
         );
-        println!("executor     {alone:.2} samples a second in batches of {BATCH}");
-        for (clients, rate, together) in rates {
+        println!(
+            "samples a second, medians of {ROUNDS} rounds; the executor alone in batches of {BATCH}, just before:"
+        );
+        for load in &mut loads {
+            let (least, greatest) = bounds(&load.shares);
             println!(
-                "{clients:>2} clients   {rate:.2} samples a second ({:.1}%), {together:.1} a batch",
-                100.0 * rate / alone
+                "{:>2} clients   {:.2}, executor {:.2}: {:.1}% ({least:.1}..{greatest:.1}), {:.1} a batch",
+                load.clients,
+                median(&mut load.rates),
+                median(&mut load.alone),
+                100.0 * median(&mut load.shares),
+                median(&mut load.together),
             );
         }
     }
