@@ -2,7 +2,7 @@
 
 use crate::keys::{Files, samples, tiny};
 use crate::random::fixed;
-use cml_ir::container::{self, Kind};
+use cml_ir::container::{self, Kind, describe};
 use cml_tfhe::artifact::{
     self, ArtifactError, CIRCUIT, CLIENT_KEY, INPUTS, OUTPUTS, SERVER_KEY, SPEC, read_circuit,
     read_client_key, read_inputs, read_outputs, read_server_key, read_spec,
@@ -114,12 +114,12 @@ fn truncated_files_are_refused() {
             let expected = if length < 8 {
                 "not a cml file"
             } else {
-                "truncated: needs "
+                "truncated: has "
             };
             bench.refused(&artifact, &artifact.good[..length], expected);
         }
         let longer = [artifact.good, &[0]].concat();
-        bench.refused(&artifact, &longer, "1 bytes after the end of the payload");
+        bench.refused(&artifact, &longer, "has 1 bytes more than its header says");
     }
 }
 
@@ -160,8 +160,12 @@ fn files_of_another_kind_are_refused() {
     let bench = Bench::new();
     for wanted in artifacts() {
         for given in artifacts().into_iter().filter(|g| g.kind != wanted.kind) {
-            let tag = String::from_utf8(given.kind.tag.to_vec()).unwrap();
-            let expected = format!("holds {tag:?}, needs {}", wanted.kind.name);
+            let (is, needs) = (given.kind, wanted.kind);
+            let expected = format!("is {}, needs {}", describe(is.tag), describe(needs.tag));
+            assert!(
+                expected.contains(is.name) && expected.ends_with(needs.name),
+                "{expected}"
+            );
             bench.refused(&wanted, given.good, &expected);
         }
         bench.refused(
@@ -204,6 +208,21 @@ fn files_of_another_circuit_are_refused() {
             "{message}"
         );
     }
+}
+
+/// That it is too long is what follows from it, and not worth saying.
+#[test]
+fn a_longer_key_of_another_circuit_is_said_to_be_one() {
+    let [_, _, server_key, ..] = artifacts();
+    let longer = [&server_key.good[HEADER..], &[0; 1000]].concat();
+    let file = container::encode(SERVER_KEY, &longer);
+    let bench = Bench::new();
+    let message = bench.read(&server_key, &file, &tiny().other).unwrap_err();
+    assert!(
+        message.contains("server.key belongs to another circuit"),
+        "{message}"
+    );
+    bench.refused(&server_key, &file, "limit");
 }
 
 #[test]
@@ -284,7 +303,7 @@ fn hostile_lengths_with_a_valid_checksum_are_refused() {
             let result = bench.read(&artifact, &forged, &tiny().circuit);
             let message = result.expect_err("longer than the file");
             assert!(
-                message.contains("limit ") || message.contains("truncated: needs "),
+                message.contains("limit ") || message.contains("truncated: has "),
                 "{message}"
             );
         }

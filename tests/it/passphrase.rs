@@ -51,7 +51,10 @@ fn the_passphrase_opens_it_and_no_other() {
         tiny().clients[0].binding
     );
     let message = read_client_key(&path, &tiny().circuit).unwrap_err().to_string();
-    assert!(message.contains("holds \"CKPW\", needs client key"), "{message}");
+    assert!(
+        message.contains("is a client key under a passphrase, needs a client key"),
+        "{message}"
+    );
     let message = read_locked_client_key(&path, &tiny().other, b"open")
         .unwrap_err()
         .to_string();

@@ -3,7 +3,7 @@
 use crate::data::Samples;
 use anyhow::{Context, bail};
 use cml_ir::Tensor;
-use cml_ir::container::peek_tag;
+use cml_ir::container::{describe, peek_tag};
 use cml_tfhe::{ClientSpec, artifact};
 use std::path::Path;
 
@@ -13,9 +13,9 @@ pub(crate) fn read_spec(path: &Path) -> anyhow::Result<ClientSpec> {
         tag if tag == artifact::CIRCUIT.tag => Ok(ClientSpec::of(&artifact::read_circuit(path)?)?),
         tag if tag == artifact::SPEC.tag => Ok(artifact::read_spec(path)?),
         tag => bail!(
-            "{}: holds {:?}, needs client spec or circuit",
+            "{}: is {}, needs a client spec or a circuit",
             path.display(),
-            String::from_utf8_lossy(&tag)
+            describe(tag)
         ),
     }
 }

@@ -24,7 +24,7 @@ pub enum RemoteError {
     #[error("certificates to trust: {0}")]
     Roots(String),
     /// The connection failed or took too long.
-    #[error("{request}: {source}")]
+    #[error("{request}: {source}{}", advice(request, source))]
     Connection {
         /// Method and address.
         request: String,
@@ -153,5 +153,22 @@ impl From<ArtifactError> for RemoteError {
 impl From<ClientError> for RemoteError {
     fn from(source: ClientError) -> Self {
         Self::Client(Box::new(source))
+    }
+}
+
+/// What to do about a connection that fails, where that is known.
+fn advice(request: &str, source: &ureq::Error) -> &'static str {
+    let text = source.to_string();
+    if text.contains("UnknownIssuer") {
+        "; no trusted authority vouches for its certificate: trust that, or its authority's, by `--ca` \
+         or `Options::roots`"
+    } else if text.contains("CaUsedAsEndEntity") {
+        "; its certificate is an authority's and no server's: it needs `basicConstraints=CA:FALSE`"
+    } else if text.contains("InvalidContentType") {
+        "; the server does not speak TLS: perhaps its address begins with http://"
+    } else if text.contains("http parse fail") && request.contains(" http://") {
+        "; perhaps the server speaks TLS, and its address begins with https://"
+    } else {
+        ""
     }
 }

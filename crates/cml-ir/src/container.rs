@@ -13,8 +13,10 @@
 //! file or the new one, never a part. The checksum finds damage, not forgery.
 
 mod arriving;
+mod kinds;
 
 pub use arriving::Arriving;
+pub use kinds::describe;
 
 use crate::IrError;
 use sha2::{Digest, Sha256};
@@ -55,12 +57,12 @@ pub enum ContainerError {
     #[error("not a cml file")]
     Magic,
     /// A cml file of another kind.
-    #[error("holds {found:?}, needs {expected}")]
+    #[error("is {}, needs {}", describe(*.found), describe(*.expected))]
     Kind {
         /// Tag found.
-        found: String,
-        /// Kind that is needed.
-        expected: &'static str,
+        found: [u8; 4],
+        /// Tag of the kind that is needed.
+        expected: [u8; 4],
     },
     /// Another format version.
     #[error("{kind} format version {found}, this program reads {supported}")]
@@ -73,15 +75,15 @@ pub enum ContainerError {
         supported: u32,
     },
     /// Fewer bytes than declared.
-    #[error("truncated: needs {needs} bytes, has {has}")]
+    #[error("truncated: has {has} bytes, needs {needs}")]
     Truncated {
-        /// Bytes declared.
+        /// Bytes that the whole file needs, its header included.
         needs: u64,
-        /// Bytes there are.
+        /// Bytes that there are, the header included.
         has: u64,
     },
     /// More bytes than declared.
-    #[error("{extra} bytes after the end of the payload")]
+    #[error("has {extra} bytes more than its header says")]
     Trailing {
         /// Bytes too many.
         extra: u64,
@@ -189,7 +191,7 @@ pub fn read_file(kind: Kind, path: &Path) -> Result<Vec<u8>, IrError> {
     let length = parse(kind, &blob).map_err(|source| bad(&name, source))?;
     let has = file.metadata().map_err(fail)?.len().saturating_sub(HEADER as u64);
     if has < length {
-        return Err(bad(&name, ContainerError::Truncated { needs: length, has }));
+        return Err(bad(&name, truncated(length, has)));
     }
     // At once, so that no buffer that was outgrown keeps a part of a secret key.
     blob.reserve_exact(length as usize + 64);
@@ -210,6 +212,15 @@ fn bad(name: &str, source: ContainerError) -> IrError {
     IrError::Container {
         name: name.to_owned(),
         source,
+    }
+}
+
+/// Of a payload that should have `length` bytes.
+fn truncated(length: u64, has: u64) -> ContainerError {
+    let whole = |payload: u64| payload.saturating_add(HEADER as u64);
+    ContainerError::Truncated {
+        needs: whole(length),
+        has: whole(has),
     }
 }
 
@@ -243,8 +254,8 @@ fn parse(kind: Kind, header: &[u8]) -> Result<u64, ContainerError> {
     }
     if rest[..4] != kind.tag {
         return Err(ContainerError::Kind {
-            found: String::from_utf8_lossy(&rest[..4]).into_owned(),
-            expected: kind.name,
+            found: [rest[0], rest[1], rest[2], rest[3]],
+            expected: kind.tag,
         });
     }
     let version = rest[4..8].iter().rev().fold(0u32, |v, &b| v << 8 | u32::from(b));
@@ -271,7 +282,7 @@ fn check(kind: Kind, blob: &[u8]) -> Result<&[u8], ContainerError> {
     let payload = &blob[HEADER..];
     let has = payload.len() as u64;
     if has < length {
-        return Err(ContainerError::Truncated { needs: length, has });
+        return Err(truncated(length, has));
     }
     if has > length {
         return Err(ContainerError::Trailing { extra: has - length });

@@ -79,7 +79,7 @@ async fn observe(State(shared): State<Arc<Shared>>, request: Request, next: Next
         status,
         code,
         caller = caller.map(tracing::field::display),
-        milliseconds = start.elapsed().as_secs_f64() * 1e3,
+        microseconds = start.elapsed().as_micros() as u64,
         "request"
     );
     if let Some(code) = code {

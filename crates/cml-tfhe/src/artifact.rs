@@ -3,21 +3,23 @@
 
 #[cfg(feature = "server")]
 mod arriving;
+mod ciphertexts;
 #[cfg(feature = "server")]
 mod circuit;
 #[cfg(feature = "client")]
 mod client_key;
 #[cfg(feature = "client")]
 mod locked_key;
+mod server_key;
 mod spec;
 
 use crate::interface::Interface;
-use crate::keys::{self, Ciphertext, KeyError, SeededCiphertexts, ServerKeys};
-use crate::params::{MAX_EVALUATION_KEY_BYTES, Parameters};
+use crate::keys::KeyError;
+use crate::params::MAX_EVALUATION_KEY_BYTES;
 use crate::spec::SpecError;
 #[cfg(feature = "server")]
 use crate::validate::CircuitError;
-use cml_ir::container::{self, Access, Kind};
+use cml_ir::container::{self, Kind};
 use cml_ir::{IrError, short_hex};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -26,12 +28,19 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "server")]
 pub use arriving::{ArrivingKey, KeyHead, peek_server_key};
+pub use ciphertexts::{
+    inputs_bytes, inputs_from_bytes, inputs_to_bytes, outputs_bytes, outputs_from_bytes, outputs_to_bytes,
+    read_inputs, read_outputs, write_inputs, write_outputs,
+};
 #[cfg(feature = "server")]
 pub use circuit::{circuit_from_bytes, circuit_hash, circuit_to_bytes, read_circuit, write_circuit};
 #[cfg(feature = "client")]
 pub use client_key::{read_client_key, write_client_key};
 #[cfg(feature = "client")]
 pub use locked_key::{read_locked_client_key, write_locked_client_key};
+#[cfg(feature = "server")]
+pub use server_key::read_server_key;
+pub use server_key::{server_key_bytes, write_server_key};
 pub use spec::{read_spec, spec_from_bytes, spec_to_bytes, write_spec};
 
 const MAX_CIRCUIT: usize = 1 << 29;
@@ -208,188 +217,6 @@ fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8]) -> 
     Ok(value)
 }
 
-/// Writes the server's keys.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_server_key(path: &Path, key: &Bound<ServerKeys>) -> Result<(), ArtifactError> {
-    let payload = [&prefix(&key.binding)[..], &key.value.to_bytes()].concat();
-    Ok(container::write_file(SERVER_KEY, path, &payload, Access::Shared)?)
-}
-
-/// Reads the server's keys for a circuit.
-///
-/// # Errors
-/// If the file is missing, damaged, of another kind or of another circuit.
-pub fn read_server_key(path: &Path, circuit: &impl Interface) -> Result<Bound<ServerKeys>, ArtifactError> {
-    // The circuit's own parameters bound what is read, not the file's header.
-    let kind = Kind {
-        max_payload: circuit.parameters().server_key_bytes() + PREFIX as u64,
-        ..SERVER_KEY
-    };
-    let payload = container::read_file(kind, path)?;
-    let name = path.display().to_string();
-    let (binding, rest) = split(&name, SERVER_KEY, circuit, &payload)?;
-    let value = ServerKeys::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(&name, e))?;
-    Ok(Bound { binding, value })
-}
-
-/// Writes encrypted samples.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_inputs(path: &Path, inputs: &Bound<Vec<SeededCiphertexts>>) -> Result<(), ArtifactError> {
-    let payload = inputs_payload(inputs);
-    Ok(container::write_file(INPUTS, path, &payload, Access::Shared)?)
-}
-
-/// Encrypted samples as the bytes of a `.ct` file.
-pub fn inputs_to_bytes(inputs: &Bound<Vec<SeededCiphertexts>>) -> Vec<u8> {
-    container::encode(INPUTS, &inputs_payload(inputs))
-}
-
-fn inputs_payload(inputs: &Bound<Vec<SeededCiphertexts>>) -> Vec<u8> {
-    let mut payload = prefix(&inputs.binding).to_vec();
-    payload.extend((inputs.value.len() as u32).to_le_bytes());
-    inputs
-        .value
-        .iter()
-        .for_each(|sample| payload.extend(sample.to_bytes()));
-    payload
-}
-
-/// Reads encrypted samples for a circuit.
-///
-/// # Errors
-/// If the file is missing, damaged, of another kind or of another circuit.
-pub fn read_inputs(
-    path: &Path,
-    circuit: &impl Interface,
-) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
-    let payload = container::read_file(INPUTS, path)?;
-    inputs_from_payload(&path.display().to_string(), &payload, circuit)
-}
-
-/// The encrypted samples in the bytes of a `.ct` file; `name` says in errors which.
-///
-/// # Errors
-/// If the bytes are damaged, of another kind or of another circuit.
-pub fn inputs_from_bytes(
-    name: &str,
-    bytes: &[u8],
-    circuit: &impl Interface,
-) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
-    inputs_from_payload(name, container::decode(INPUTS, name, bytes)?, circuit)
-}
-
-fn inputs_from_payload(
-    name: &str,
-    payload: &[u8],
-    circuit: &impl Interface,
-) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
-    let (binding, rest) = split(name, INPUTS, circuit, payload)?;
-    let count = circuit.input_count();
-    let each = Parameters::seeded_ciphertext_bytes(count as u64) as usize;
-    let samples =
-        samples(name, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
-    Ok(Bound {
-        binding,
-        value: samples
-            .collect::<Result<_, _>>()
-            .map_err(|e| key_error(name, e))?,
-    })
-}
-
-/// Writes encrypted results: for each sample, each element of each output.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_outputs(path: &Path, outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Result<(), ArtifactError> {
-    let payload = outputs_payload(outputs);
-    Ok(container::write_file(OUTPUTS, path, &payload, Access::Shared)?)
-}
-
-/// Encrypted results as the bytes of a `.ct` file.
-pub fn outputs_to_bytes(outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Vec<u8> {
-    container::encode(OUTPUTS, &outputs_payload(outputs))
-}
-
-fn outputs_payload(outputs: &Bound<Vec<Vec<Ciphertext>>>) -> Vec<u8> {
-    let mut payload = prefix(&outputs.binding).to_vec();
-    payload.extend((outputs.value.len() as u32).to_le_bytes());
-    outputs
-        .value
-        .iter()
-        .for_each(|sample| payload.extend(keys::ciphertexts_to_bytes(sample)));
-    payload
-}
-
-/// Reads encrypted results of a circuit.
-///
-/// # Errors
-/// If the file is missing, damaged, of another kind or of another circuit.
-pub fn read_outputs(
-    path: &Path,
-    circuit: &impl Interface,
-) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
-    let payload = container::read_file(OUTPUTS, path)?;
-    outputs_from_payload(&path.display().to_string(), &payload, circuit)
-}
-
-/// The encrypted results of a circuit in the bytes of a `.ct` file; `name` says
-/// in errors which.
-///
-/// # Errors
-/// If the bytes are damaged, of another kind or of another circuit.
-pub fn outputs_from_bytes(
-    name: &str,
-    bytes: &[u8],
-    circuit: &impl Interface,
-) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
-    outputs_from_payload(name, container::decode(OUTPUTS, name, bytes)?, circuit)
-}
-
-fn outputs_from_payload(
-    name: &str,
-    payload: &[u8],
-    circuit: &impl Interface,
-) -> Result<Bound<Vec<Vec<Ciphertext>>>, ArtifactError> {
-    let (binding, rest) = split(name, OUTPUTS, circuit, payload)?;
-    let count = circuit.output_count();
-    let each = circuit.output_bytes() as usize;
-    let word_bytes = circuit.output_word_bytes();
-    let read = |sample| keys::ciphertexts_from_bytes(sample, circuit.parameters().first(), word_bytes, count);
-    let samples = samples(name, OUTPUTS, rest, each)?.map(read);
-    Ok(Bound {
-        binding,
-        value: samples
-            .collect::<Result<_, _>>()
-            .map_err(|e| key_error(name, e))?,
-    })
-}
-
-/// Bytes of a file of the server's keys.
-pub fn server_key_bytes(circuit: &impl Interface) -> u64 {
-    let start = (container::HEADER + PREFIX) as u64;
-    circuit.parameters().server_key_bytes().saturating_add(start)
-}
-
-/// Bytes of a file of so many encrypted samples.
-pub fn inputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
-    let each = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
-    samples_bytes(each, samples)
-}
-
-/// Bytes of a file of encrypted results of so many samples.
-pub fn outputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
-    samples_bytes(circuit.output_bytes(), samples)
-}
-
-fn samples_bytes(each: u64, samples: usize) -> u64 {
-    let start = (container::HEADER + PREFIX + 4) as u64;
-    each.saturating_mul(samples as u64).saturating_add(start)
-}
-
 const PREFIX: usize = 48;
 
 fn prefix(binding: &Binding) -> [u8; PREFIX] {
@@ -430,44 +257,21 @@ fn split<'p>(
     payload: &'p [u8],
 ) -> Result<(Binding, &'p [u8]), ArtifactError> {
     let (binding, rest) = split_binding(name, kind, payload)?;
-    let needs = circuit.circuit_hash()?;
-    if binding.circuit != needs {
-        return Err(ArtifactError::OtherCircuit {
-            name: name.to_owned(),
-            has: short_hex(&binding.circuit),
-            needs: short_hex(&needs),
-        });
-    }
+    belongs(name, &binding, circuit)?;
     Ok((binding, rest))
 }
 
-/// The samples of a ciphertext payload, each of exactly `each` bytes.
-fn samples<'p>(
-    name: &str,
-    kind: Kind,
-    rest: &'p [u8],
-    each: usize,
-) -> Result<std::slice::ChunksExact<'p, u8>, ArtifactError> {
-    let fail = |why| ArtifactError::Malformed {
+/// Whether a file is of this circuit.
+fn belongs(name: &str, binding: &Binding, circuit: &impl Interface) -> Result<(), ArtifactError> {
+    let needs = circuit.circuit_hash()?;
+    if binding.circuit == needs {
+        return Ok(());
+    }
+    Err(ArtifactError::OtherCircuit {
         name: name.to_owned(),
-        what: kind.name,
-        why,
-    };
-    let Some((count, rest)) = rest.split_at_checked(4) else {
-        return Err(fail("no number of samples".to_owned()));
-    };
-    let count = u32::from_le_bytes([count[0], count[1], count[2], count[3]]);
-    if count == 0 || count > MAX_SAMPLES {
-        return Err(fail(format!("{count} samples, needs 1 to {MAX_SAMPLES}")));
-    }
-    let needs = u128::from(count) * each as u128;
-    if rest.len() as u128 != needs {
-        return Err(fail(format!(
-            "{count} samples take {needs} bytes, has {}",
-            rest.len()
-        )));
-    }
-    Ok(rest.chunks_exact(each.max(1)))
+        has: short_hex(&binding.circuit),
+        needs: short_hex(&needs),
+    })
 }
 
 fn key_error(name: &str, source: KeyError) -> ArtifactError {

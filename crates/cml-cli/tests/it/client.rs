@@ -201,14 +201,43 @@ fn a_certificate_of_its_own_has_to_be_trusted() {
     );
     assert!(server.url.starts_with("https://"), "{}", server.url);
     let line = format!("client predict points.csv --server {} --keys mine", server.url);
-    let output = world.cml(&line);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("certificate"), "{error}");
+    let failed = |line: &str, says: &str| {
+        let output = world.cml(line);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(says), "{error}");
+    };
+    failed(&line, "no trusted authority vouches for its certificate");
+    failed(
+        &line.replace("https://", "http://"),
+        "perhaps the server speaks TLS",
+    );
     let predicted = world.json(&format!("{line} --ca cert.pem"));
     assert_eq!(classes(&predicted), clear);
     world.refused(
         &format!("{line} --ca points.csv"),
         &["certificates to trust: no certificate"],
+    );
+    drop(server);
+
+    // What `openssl req -x509` makes if it is not told otherwise.
+    let mut authority = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    world.write("cert.pem", &authority.self_signed(&key).unwrap().pem());
+    world.write("key.pem", &key.serialize_pem());
+    let server = Served::start(
+        &world,
+        "--model net.cmlc --data server --tls-cert cert.pem --tls-key key.pem",
+    );
+    let line = format!("client models --server {} --ca cert.pem", server.url);
+    failed(&line, "is an authority's and no server's");
+    drop(server);
+
+    let server = Served::start(&world, "--model net.cmlc --data server");
+    let line = format!("client models --server {}", server.url);
+    failed(
+        &line.replace("http://", "https://"),
+        "the server does not speak TLS",
     );
 }

@@ -1,6 +1,6 @@
 //! A file that arrives in pieces: checked as it comes, without being kept.
 
-use super::{ContainerError, HEADER, Kind, bad, parse};
+use super::{ContainerError, HEADER, Kind, bad, parse, truncated};
 use crate::IrError;
 use sha2::{Digest, Sha256};
 
@@ -92,10 +92,7 @@ impl Arriving {
             return fail(short.unwrap_or(ContainerError::Magic));
         };
         if self.has < length {
-            return fail(ContainerError::Truncated {
-                needs: length,
-                has: self.has,
-            });
+            return fail(truncated(length, self.has));
         }
         let digest: [u8; 32] = self.digest.finalize().into();
         if digest != self.header[24..HEADER] {

@@ -35,18 +35,26 @@ fn every_kind_of_damage_has_its_message() {
         b"PK\x03\x04 something else entirely, and long enough to be a header of it",
         "not a cml file",
     );
-    refused(&good[..good.len() - 1], "truncated");
-    refused(&good[..30], "truncated");
+    let whole = good.len();
+    refused(
+        &good[..whole - 1],
+        &format!("truncated: has {} bytes, needs {whole}", whole - 1),
+    );
+    refused(&good[..30], "truncated: has 30 bytes, needs 56");
     let with = |at: usize, bytes: &[u8]| {
         let mut copy = good.clone();
         copy[at..at + bytes.len()].copy_from_slice(bytes);
         copy
     };
-    refused(&with(8, b"CIRC"), "holds \"CIRC\", needs graph");
+    refused(&with(8, b"CIRC"), "is a circuit, needs a graph");
+    refused(
+        &with(8, b"CIRK"),
+        "is a cml file of an unknown kind, \"CIRK\", needs a graph",
+    );
     refused(&with(12, &[9, 0, 0, 0]), "version 9");
     refused(&with(16, &[0xff; 8]), "limit");
     refused(&with(60, &[0xff]), "checksum");
-    refused(&[good.as_slice(), &[0]].concat(), "after the end");
+    refused(&[good.as_slice(), &[0]].concat(), "has 1 bytes more");
 }
 
 #[test]
