@@ -1,8 +1,8 @@
 //! Samples for commands: built-in data sets, CSV and NumPy files.
 
+pub(crate) use crate::samples::Samples;
 use anyhow::{Context, bail};
 use cml_data::{CsvOptions, NAMES};
-use cml_ir::{InputSpec, Tensor};
 use ndarray::Array2;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -20,50 +20,6 @@ pub(crate) struct DataArgs {
     /// Seed of generated data sets and of the draw of samples.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) data_seed: u64,
-}
-
-/// Float samples, row by row, with their classes if known.
-pub(crate) struct Samples {
-    /// One row of features for each sample.
-    pub(crate) rows: Vec<Vec<f32>>,
-    /// Class of each sample.
-    pub(crate) labels: Option<Vec<usize>>,
-}
-
-impl Samples {
-    /// Number of samples.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// How many of the classes are right; `None` without labels.
-    pub(crate) fn correct(&self, classes: &[usize]) -> Option<usize> {
-        let labels = self.labels.as_ref()?;
-        Some(labels.iter().zip(classes).filter(|(a, b)| a == b).count())
-    }
-
-    /// Quantized input tensors, in order.
-    pub(crate) fn quantize(
-        &self,
-        name: &str,
-        shape: &[usize],
-        spec: &InputSpec,
-    ) -> anyhow::Result<Vec<Vec<Tensor>>> {
-        let needs: usize = shape.iter().product();
-        let quantize = |(i, row): (usize, &Vec<f32>)| {
-            if row.len() != needs {
-                bail!(
-                    "sample {i}: input {name} takes {needs} values, the data has {} columns",
-                    row.len()
-                );
-            }
-            let Ok(codes) = spec.quantize_all(shape, row) else {
-                bail!("sample {i}: holds a value that is not a finite number");
-            };
-            Ok(vec![Tensor::new(shape.to_vec(), codes)?])
-        };
-        self.rows.iter().enumerate().map(quantize).collect()
-    }
 }
 
 impl DataArgs {
@@ -86,6 +42,7 @@ impl DataArgs {
         let order = cml_data::shuffle_batches(has, has, self.data_seed, 0).concat();
         let picked = &order[..wanted];
         Ok(Samples {
+            source: all.source,
             rows: picked.iter().map(|&i| all.rows[i].clone()).collect(),
             labels: all.labels.map(|l| picked.iter().map(|&i| l[i]).collect()),
         })
@@ -104,6 +61,7 @@ impl DataArgs {
             .map(|r| r.to_vec())
             .collect();
         Ok(Samples {
+            source: self.data.clone(),
             rows,
             labels: Some(split.test.labels().to_vec()),
         })
@@ -119,6 +77,7 @@ impl DataArgs {
 fn read_file(path: &Path) -> anyhow::Result<Samples> {
     match numpy_rows(path)? {
         Some(rows) => Ok(Samples {
+            source: path.display().to_string(),
             rows: rows.rows().into_iter().map(|r| r.to_vec()).collect(),
             labels: None,
         }),
@@ -139,6 +98,7 @@ fn numpy_rows(path: &Path) -> anyhow::Result<Option<Array2<f32>>> {
 /// Test rows of a CSV file with a split column, all rows of one without;
 /// without a label column there are no classes.
 fn read_csv(path: &Path) -> anyhow::Result<Samples> {
+    let source = path.display().to_string();
     let options = CsvOptions::default();
     let columns = header(path)?;
     let has = |name: &str| columns.iter().any(|c| c == name);
@@ -146,6 +106,7 @@ fn read_csv(path: &Path) -> anyhow::Result<Samples> {
         let test = cml_data::read_split_csv(path, &options)?.test;
         let rows = test.features().rows().into_iter().map(|r| r.to_vec()).collect();
         return Ok(Samples {
+            source,
             rows,
             labels: Some(test.labels().to_vec()),
         });
@@ -154,12 +115,14 @@ fn read_csv(path: &Path) -> anyhow::Result<Samples> {
         let all = cml_data::read_csv(path, &options)?;
         let rows = all.features().rows().into_iter().map(|r| r.to_vec()).collect();
         return Ok(Samples {
+            source,
             rows,
             labels: Some(all.labels().to_vec()),
         });
     }
     let features = cml_data::read_features(path, &options)?;
     Ok(Samples {
+        source,
         rows: features.values().rows().into_iter().map(|r| r.to_vec()).collect(),
         labels: None,
     })
@@ -175,6 +138,7 @@ pub(crate) fn calibration(data: &str, seed: u64) -> anyhow::Result<Array2<f32>> 
 pub(crate) fn calibration_samples(data: &str, seed: u64) -> anyhow::Result<Samples> {
     let (rows, labels) = calibration_set(data, seed)?;
     Ok(Samples {
+        source: data.to_owned(),
         rows: rows.rows().into_iter().map(|r| r.to_vec()).collect(),
         labels,
     })

@@ -1,5 +1,8 @@
 //! Exit codes: whose fault it was.
 
+use cml_ir::container::ContainerError;
+use cml_ir::{GRAPH, IrError};
+use cml_tfhe::artifact::CIRCUIT;
 use std::fmt;
 
 /// Done.
@@ -31,16 +34,35 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
 /// The error with its causes on one line; a cause that its message already
 /// holds is not said twice.
 pub(crate) fn message(error: &anyhow::Error) -> String {
-    let mut text = String::new();
+    let (mut text, mut last) = (String::new(), String::new());
     for cause in error.chain() {
         let words = cause.to_string().replace('\n', " ");
         if text.is_empty() {
-            text = words;
+            text = words.clone();
+        } else if words.starts_with(&format!("{last}: ")) {
+            text = format!("{}{words}", text.strip_suffix(&last).unwrap_or_default());
         } else if !text.contains(&words) {
             text = format!("{text}: {words}");
         }
+        last = words;
     }
-    text
+    let advice = error.chain().find_map(advice).unwrap_or_default();
+    format!("{text}{advice}")
+}
+
+/// The command that makes what is needed of what was given.
+fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if let Some(IrError::Container { name, source }) = cause.downcast_ref()
+        && matches!(source, ContainerError::Magic)
+        && name.ends_with(".safetensors")
+    {
+        return Some("; `cml quantize` makes a graph of a network");
+    }
+    let ContainerError::Kind { found, expected } = cause.downcast_ref()? else {
+        return None;
+    };
+    let compile = (*found, *expected) == (GRAPH.tag, CIRCUIT.tag);
+    compile.then_some("; `cml compile` makes a circuit of a graph")
 }
 
 /// Marks the errors of steps that only fail when the machine does.
@@ -69,5 +91,33 @@ mod tests {
         assert_eq!(message(&error), "writing x: the work failed: disk full");
         let twice = anyhow::anyhow!("disk full").context("x: disk full");
         assert_eq!(message(&twice), "x: disk full");
+        let named = anyhow::anyhow!("x: disk full").context("x").context("writing");
+        assert_eq!(message(&named), "writing: x: disk full");
+    }
+
+    #[test]
+    fn a_file_of_another_stage_names_the_command_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let graph = cml_ir::container::encode(GRAPH, &[0; 8]);
+        let (net, cmlg) = (
+            folder.path().join("net.safetensors"),
+            folder.path().join("net.cmlg"),
+        );
+        std::fs::write(&net, [0; 64]).unwrap();
+        std::fs::write(&cmlg, graph).unwrap();
+        let error = cml_ir::read_graph(&net).map(|_| ()).unwrap_err().into();
+        let text = message(&error);
+        assert!(
+            text.ends_with("not a cml file; `cml quantize` makes a graph of a network"),
+            "{text}"
+        );
+        let error = cml_tfhe::artifact::read_circuit(&cmlg).map(|_| ()).unwrap_err();
+        let text = message(&error.into());
+        assert!(
+            text.ends_with("is a graph, needs a circuit; `cml compile` makes a circuit of a graph"),
+            "{text}"
+        );
+        let error = cml_quant::read_network(&cmlg).map(|_| ()).unwrap_err();
+        assert!(message(&error.into()).ends_with("is a graph, needs a network"));
     }
 }

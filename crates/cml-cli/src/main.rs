@@ -12,6 +12,7 @@ mod host;
 mod passphrase;
 mod progress;
 mod ptq;
+mod samples;
 mod score;
 mod show;
 mod spec;

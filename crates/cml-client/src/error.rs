@@ -130,6 +130,14 @@ pub enum RemoteError {
         /// Its mode.
         mode: u32,
     },
+    /// A secret key in the clear that others may read.
+    #[error("{}: mode {mode:o} lets others at a secret key; make it 600", path.display())]
+    SecretMode {
+        /// File of the key.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// A secret key under a passphrase, and no passphrase.
     #[error("{} is under a passphrase, and none is given", path.display())]
     Passphrase {

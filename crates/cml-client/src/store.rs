@@ -144,6 +144,9 @@ impl KeyStore {
         }
         let file = folder.join(CLIENT_FILE);
         let locked = peek_tag(&file).map_err(ArtifactError::from)? == LOCKED_CLIENT_KEY.tag;
+        if !locked {
+            check_secret(&file)?;
+        }
         let key = match &self.passphrase {
             Some(passphrase) if locked => read_locked_client_key(&file, &kept, passphrase.as_bytes())?,
             None if locked => return Err(RemoteError::Passphrase { path: file }),
@@ -220,21 +223,33 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 /// Who may write to a folder may put other keys there.
-#[cfg(unix)]
 fn check_mode(folder: &Path) -> Result<(), RemoteError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(folder).map_err(|e| store(folder, e))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o022 != 0 {
-        return Err(RemoteError::Mode {
-            path: folder.to_owned(),
-            mode,
-        });
+    let path = folder.to_owned();
+    match mode(folder)? {
+        mode if mode & 0o022 != 0 => Err(RemoteError::Mode { path, mode }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
+/// A secret key is its owner's alone.
+fn check_secret(file: &Path) -> Result<(), RemoteError> {
+    let path = file.to_owned();
+    match mode(file)? {
+        mode if mode & 0o077 != 0 => Err(RemoteError::SecretMode { path, mode }),
+        _ => Ok(()),
+    }
+}
+
+/// Who may do what.
+#[cfg(unix)]
+fn mode(path: &Path) -> Result<u32, RemoteError> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::metadata(path).map_err(|e| store(path, e))?;
+    Ok(metadata.permissions().mode() & 0o777)
+}
+
+/// Not known on this system.
 #[cfg(not(unix))]
-fn check_mode(_: &Path) -> Result<(), RemoteError> {
-    Ok(())
+fn mode(_: &Path) -> Result<u32, RemoteError> {
+    Ok(0o700)
 }

@@ -112,10 +112,12 @@ pub fn peek_tag(path: &Path) -> Result<[u8; 4], IrError> {
     File::open(path)
         .and_then(|f| f.take(12).read_to_end(&mut start))
         .map_err(|e| io(path, e))?;
-    match start.strip_prefix(MAGIC).and_then(|rest| rest.try_into().ok()) {
-        Some(tag) => Ok(tag),
-        None => Err(bad(&path.display().to_string(), ContainerError::Magic)),
-    }
+    tag_of(&start).ok_or_else(|| bad(&path.display().to_string(), ContainerError::Magic))
+}
+
+/// Kind tag of a cml file's bytes, if it is one.
+pub fn tag_of(bytes: &[u8]) -> Option<[u8; 4]> {
+    bytes.strip_prefix(MAGIC)?.first_chunk().copied()
 }
 
 /// Header and payload as one blob.

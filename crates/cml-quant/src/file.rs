@@ -11,7 +11,7 @@ use crate::{
     ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Normalize, Pool, QuantError,
     Univariate, WeightQuantizer,
 };
-use cml_ir::container::{Access, write_atomic};
+use cml_ir::container::{self, Access, write_atomic};
 use ndarray::{Array, Dimension, Ix2, Ix4};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,9 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
         name: name.to_owned(),
         why,
     };
+    if let Some(tag) = container::tag_of(bytes) {
+        return Err(fail(format!("is {}, needs a network", container::describe(tag))));
+    }
     let (_, header) =
         SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;

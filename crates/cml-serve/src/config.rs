@@ -34,7 +34,8 @@ impl Model {
     /// # Errors
     /// If the circuit cannot be hashed.
     pub fn new(circuit: Circuit) -> Result<Self, ServeError> {
-        let seconds = Plan::measure(&circuit).seconds;
+        // Tells what is answered at once from what becomes a job; what was run tells it better.
+        let seconds = Plan::estimate_seconds(&circuit);
         Self::with_estimate(circuit, seconds)
     }
 

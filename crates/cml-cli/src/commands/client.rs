@@ -7,7 +7,7 @@ use crate::exit::WorkFailed;
 use crate::folders;
 use crate::passphrase::PassphraseArgs;
 use crate::progress::{key_bars, waiting};
-use crate::show::{Report, hex, percent, table, timed};
+use crate::show::{Report, hex, table, timed};
 use anyhow::{Context, anyhow};
 use cml_client::{KeyStore, Options, RemoteError, Service};
 use cml_ir::Tensor;
@@ -131,16 +131,17 @@ fn predict(
     let progress = waiting(&format!("{} samples", samples.len()));
     let (results, asking) = timed(|| session.predict(&samples.rows));
     progress.finish_and_clear();
-    let results = results.map_err(marked)?;
+    let results = results.map_err(|error| match error {
+        RemoteError::Row { .. } => marked(error).context(samples.source.clone()),
+        other => marked(other),
+    })?;
     let spec = session.spec();
     let folder = store.folder_of(spec.circuit());
     let classes: Vec<usize> = results.iter().map(|r| r.class).collect();
     let codes: Vec<Vec<Tensor>> = results.into_iter().map(|r| r.codes).collect();
-    let correct = samples.correct(&classes);
-    let right = correct.map_or(String::new(), |c| {
-        format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len()))
-    });
     let output = &spec.outputs()[0].spec;
+    let score = samples.score(&classes, spec.outputs()[0].shape.iter().product());
+    let right = score.right_text();
     let text = format!(
         "{}\n\n{right}{}{} by {}\nkeys {} in {}: {:.1} s; {} samples: {:.2} s",
         results_table(output, &codes),
@@ -165,13 +166,16 @@ fn predict(
         "keys": folder,
         "new_keys": session.keys().new,
         "samples": codes.len(),
-        "correct": correct,
-        "accuracy": correct.map(|c| c as f64 / codes.len() as f64),
+        "correct": score.correct,
+        "accuracy": score.accuracy(),
         "session_seconds": preparing.as_secs_f64(),
         "seconds": asking.as_secs_f64(),
         "results": results_json(output, &codes),
     });
-    Ok(Report::new(text, json))
+    let mut report = Report::new(text, json);
+    let input = &spec.inputs()[0];
+    samples.warn_of_clipped(&mut report, &input.shape, &input.spec);
+    Ok(report)
 }
 
 /// Marks what is not the fault of the user's input: connections, and servers that fail.

@@ -197,13 +197,19 @@ fn tune(
     Points(most): Points,
     samples: &Samples,
 ) -> anyhow::Result<Lowered> {
-    let Some((_, node, spec)) = graph.inputs().next() else {
+    let Some((_, input, spec)) = graph.inputs().next() else {
         bail!("graph {} has no input", graph.name());
     };
-    let Some((_, _, output)) = graph.outputs().next() else {
+    let Some((_, node, output)) = graph.outputs().next() else {
         bail!("graph {} has no output", graph.name());
     };
-    let mut inputs = samples.quantize(&node.name, &node.ty.shape, spec)?;
+    if node.ty.shape.iter().product::<usize>() < 2 {
+        bail!(
+            "graph {} has one output, which names no class: there is no accuracy to lose",
+            graph.name()
+        );
+    }
+    let mut inputs = samples.quantize(&input.name, &input.ty.shape, spec)?;
     inputs.truncate(SIMULATED.1);
     let exact: Vec<usize> = inputs
         .iter()

@@ -38,15 +38,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     Ok(Report::new(results_table(output, &results), json))
 }
 
-/// One line for each sample: class and scores.
+/// One line for each sample: class and scores; a single score is a value, and names no class.
 pub(crate) fn results_table(spec: &OutputSpec, results: &[Vec<Tensor>]) -> String {
     let row = |(i, outputs): (usize, &Vec<Tensor>)| {
         let prediction = predict(spec, &outputs[0]);
         let scores: Vec<String> = prediction.scores.iter().map(|s| format!("{s:.3}")).collect();
-        vec![i.to_string(), spec.label(prediction.class), scores.join(" ")]
+        let mut cells = vec![i.to_string(), scores.join(" ")];
+        if prediction.scores.len() > 1 {
+            cells.insert(1, spec.label(prediction.class));
+        }
+        cells
     };
     let rows: Vec<Vec<String>> = results.iter().enumerate().map(row).collect();
-    table(&["sample", "class", "scores"], &rows)
+    match rows.first() {
+        Some(cells) if cells.len() == 2 => table(&["sample", "value"], &rows),
+        _ => table(&["sample", "class", "scores"], &rows),
+    }
 }
 
 /// For each sample its class, scores and integer codes.
@@ -54,7 +61,9 @@ pub(crate) fn results_json(spec: &OutputSpec, results: &[Vec<Tensor>]) -> Vec<Va
     let one = |outputs: &Vec<Tensor>| {
         let prediction = predict(spec, &outputs[0]);
         let codes: Vec<&[i64]> = outputs.iter().map(Tensor::data).collect();
-        json!({"class": prediction.class, "label": spec.label(prediction.class), "scores": prediction.scores, "codes": codes})
+        let class = (prediction.scores.len() > 1).then_some(prediction.class);
+        let label = class.map(|class| spec.label(class));
+        json!({"class": class, "label": label, "scores": prediction.scores, "codes": codes})
     };
     results.iter().map(one).collect()
 }

@@ -49,5 +49,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         args.output.display()
     );
     let json = json!({"samples": samples.len(), "output": args.output, "bytes": size, "seconds": time.as_secs_f64()});
-    Ok(Report::new(text, json))
+    let mut report = Report::new(text, json);
+    let input = &client.spec().inputs()[0];
+    samples.warn_of_clipped(&mut report, &input.shape, &input.spec);
+    Ok(report)
 }

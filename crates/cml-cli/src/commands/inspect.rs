@@ -1,8 +1,8 @@
 //! `cml inspect`: what a file holds.
 
-use crate::show::{Report, bytes, file_size};
+use crate::show::{Report, bytes, file_size, hex};
 use anyhow::bail;
-use cml_ir::container::peek_tag;
+use cml_ir::container::{describe, peek_tag};
 use cml_quant::{Layer, Network, WeightQuantizer};
 use cml_tfhe::artifact;
 use serde_json::json;
@@ -23,6 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let path = &args.file;
+    let mut bound = None;
     let (kind, text) = match peek_tag(path) {
         Ok(tag) if tag == cml_ir::GRAPH.tag => {
             let graph = cml_ir::read_graph(path)?;
@@ -52,13 +53,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 artifact::OUTPUTS,
             ];
             let Some(kind) = kinds.into_iter().find(|k| k.tag == tag) else {
-                bail!(
-                    "{}: unknown kind of file {:?}",
-                    path.display(),
-                    String::from_utf8_lossy(&tag)
-                );
+                bail!("{}: is {}", path.display(), describe(tag));
             };
-            let binding = artifact::read_binding(path, kind)?;
+            let binding = *bound.insert(artifact::read_binding(path, kind)?);
             (
                 kind.name,
                 format!("{} of {}, {binding}", kind.name, bytes(file_size(path))),
@@ -69,7 +66,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         }
         Err(error) => return Err(error.into()),
     };
-    let json = json!({"file": path, "kind": kind, "bytes": file_size(path), "text": text});
+    let mut json = json!({"file": path, "kind": kind, "bytes": file_size(path), "text": text});
+    if let Some(binding) = bound {
+        json["circuit"] = json!(hex(&binding.circuit));
+        json["keys"] = json!(hex(&binding.keys));
+    }
     Ok(Report::new(text, json))
 }
 

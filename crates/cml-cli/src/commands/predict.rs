@@ -7,7 +7,7 @@ use crate::data::DataArgs;
 use crate::exit::OrFailed;
 use crate::progress::{bar, key_bars};
 use crate::score::predict;
-use crate::show::{Report, percent, timed};
+use crate::show::{Report, timed};
 use anyhow::bail;
 use cml_ir::Tensor;
 use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Noise, Server, Simulator, artifact};
@@ -64,15 +64,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let classes: Vec<usize> = results.iter().map(|r| predict(spec, &r[0]).class).collect();
     let clear = expected.iter().map(|r| predict(spec, &r[0]).class);
     let other_classes = clear.zip(&classes).filter(|(a, b)| a != *b).count();
-    let correct = samples.correct(&classes);
+    let score = samples.score(&classes, circuit.outputs()[0].shape.iter().product());
     let total: f64 = seconds.iter().sum();
-    let accuracy = correct.map_or(String::new(), |c| {
-        format!("{c} of {} right ({}), ", classes.len(), percent(c, classes.len()))
-    });
     let text = format!(
-        "{}\n\n{accuracy}{different} differ from the {oracle}{}\n\
+        "{}\n\n{}{different} differ from the {oracle}{}\n\
          keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
         results_table(spec, &results),
+        score.right_text(),
         if circuit.is_exact() {
             String::new()
         } else {
@@ -87,8 +85,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     );
     let json = json!({
         "samples": results.len(),
-        "correct": correct,
-        "accuracy": correct.map(|c| c as f64 / results.len() as f64),
+        "correct": score.correct,
+        "accuracy": score.accuracy(),
         "compared_with": oracle,
         "different": different,
         "other_classes": other_classes,
@@ -102,6 +100,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "results": results_json(spec, &results),
     });
     let mut report = Report::new(text, json);
+    let input = &circuit.inputs()[0];
+    samples.warn_of_clipped(&mut report, &input.shape, &input.spec);
     // Approximate layers may be off by one level: that is what was asked for.
     if different > 0 && circuit.is_exact() {
         report.failed = Some(format!(

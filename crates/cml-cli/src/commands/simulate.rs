@@ -3,7 +3,7 @@
 use crate::data::{DataArgs, Samples};
 use crate::progress::bar;
 use crate::score::predict;
-use crate::show::{Report, percent, table, timed};
+use crate::show::{Report, table, timed};
 use anyhow::{Context, bail};
 use cml_bitwidth::{Observed, Overflow, Widths, analyze, observe};
 use cml_ir::container::peek_tag;
@@ -61,17 +61,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 
 fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
     let progress = bar(samples.len() as u64, "simulating");
+    let mut outputs = 0;
     let class = |(i, row): (usize, &Vec<f32>)| {
         progress.inc(1);
-        let scores = network.forward(row).with_context(|| format!("sample {i}"))?;
+        let scores = network
+            .forward(row)
+            .with_context(|| format!("{}: sample {i}", samples.source))?;
+        outputs = scores.len();
         Ok(cml_ir::argmax(&scores))
     };
     let (classes, time) = timed(|| samples.rows.iter().enumerate().map(class).collect());
     progress.finish_and_clear();
     let classes: anyhow::Result<Vec<usize>> = classes;
+    let score = (classes?, outputs);
     Ok(report(
         samples,
-        classes?,
+        score,
         "network",
         time,
         json!({"what": "network"}),
@@ -87,9 +92,10 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
     };
     let (results, time) = timed(|| inputs.iter().map(run).collect::<Result<Vec<_>, _>>());
     progress.finish_and_clear();
-    let Some((_, _, output)) = graph.outputs().next() else {
+    let Some((_, node, output)) = graph.outputs().next() else {
         bail!("graph {} has no output", graph.name())
     };
+    let outputs = node.ty.shape.iter().product();
     let classes: Vec<usize> = results?.iter().map(|r| predict(output, &r[0]).class).collect();
 
     let widths = analyze(graph);
@@ -98,7 +104,13 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
         .map(|bits| widths.overflow(graph, &inputs, bits))
         .transpose()?;
     let layers = layers(&widths, &observed, overflow.as_ref());
-    let mut result = report(samples, classes, "integer graph", time, json!({"what": "graph"}));
+    let mut result = report(
+        samples,
+        (classes, outputs),
+        "integer graph",
+        time,
+        json!({"what": "graph"}),
+    );
     result.text += &format!("\n{}", layer_table(&layers, bits));
     result.json["layers"] = json!(layers);
     result.json["bits"] = json!(widths.widest().bits);
@@ -112,7 +124,7 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
         result.json["samples_overflowing"] = json!(o.samples_overflowing);
     }
     if let Some((_, node, spec)) = graph.inputs().next() {
-        add_clipped(&mut result, samples, &node.ty.shape, spec);
+        add_input(&mut result, samples, &node.ty.shape, spec);
     }
     Ok(result)
 }
@@ -161,15 +173,8 @@ fn layer_table(layers: &[LayerLine<'_>], bits: Option<u32>) -> String {
 }
 
 /// Adds the input's quantizer and how many values it clamps.
-fn add_clipped(report: &mut Report, samples: &Samples, shape: &[usize], spec: &InputSpec) {
-    let clipped = |row: &Vec<f32>| spec.count_clipped(shape, row);
-    let by_sample: Vec<usize> = samples.rows.iter().map(clipped).collect();
-    let values: usize = by_sample.iter().sum();
-    let hit = by_sample.iter().filter(|&&n| n > 0).count();
-    let all: usize = samples.rows.iter().map(Vec::len).sum();
-    report.text += &format!("\n{values} of {all} input values clipped, in {hit} samples");
-    report.json["clipped_inputs"] = json!(values);
-    report.json["clipped_samples"] = json!(hit);
+fn add_input(report: &mut Report, samples: &Samples, shape: &[usize], spec: &InputSpec) {
+    samples.report_clipped(report, shape, spec);
     report.json["input"] = json!({
         "scale": spec.scale,
         "offset": spec.offset,
@@ -197,6 +202,7 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     progress.finish_and_clear();
     let results = results?;
     let spec = &circuit.outputs()[0].spec;
+    let outputs = circuit.outputs()[0].shape.iter().product();
     let classes: Vec<usize> = results.iter().map(|(_, r)| predict(spec, &r[0]).class).collect();
     let differing = results.iter().filter(|(clear, noise)| clear != noise).count();
     let what = if seed.is_some() {
@@ -206,7 +212,7 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     };
     let mut report = report(
         samples,
-        classes,
+        (classes, outputs),
         what,
         time,
         json!({"what": "circuit", "noise_seed": seed, "differ_from_exact": differing}),
@@ -215,20 +221,33 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
         report.text += &format!("\n{differing} samples differ from the exact result");
     }
     if let Some(input) = circuit.inputs().first() {
-        add_clipped(&mut report, samples, &input.shape, &input.spec);
+        add_input(&mut report, samples, &input.shape, &input.spec);
     }
     Ok(report)
 }
 
-fn report(samples: &Samples, classes: Vec<usize>, what: &str, time: Duration, mut json: Value) -> Report {
-    let correct = samples.correct(&classes);
-    let shown = correct.map_or("no labels".to_owned(), |c| {
-        format!("accuracy {}", percent(c, classes.len()))
+/// Of the classes that came out, of a network with so many outputs.
+fn report(
+    samples: &Samples,
+    (classes, outputs): (Vec<usize>, usize),
+    what: &str,
+    time: Duration,
+    mut json: Value,
+) -> Report {
+    let score = samples.score(&classes, outputs);
+    let shown = score.accuracy_text().unwrap_or_else(|| {
+        let why = if outputs > 1 {
+            "no labels"
+        } else {
+            "one output names no class"
+        };
+        why.to_owned()
     });
     let text = format!("{} samples, {what}: {shown}", classes.len());
     json["samples"] = json!(classes.len());
-    json["correct"] = json!(correct);
-    json["accuracy"] = json!(correct.map(|c| c as f64 / classes.len() as f64));
+    json["correct"] = json!(score.correct);
+    json["accuracy"] = json!(score.accuracy());
+    json["foreign_labels"] = json!(score.foreign);
     json["seconds"] = json!(time.as_secs_f64());
     json["classes"] = json!(classes);
     Report::new(text, json)

@@ -1,6 +1,6 @@
 //! Bad input: one clear message, exit code 2, no partial file.
 
-use crate::world::{World, network};
+use crate::world::{World, network, network_of};
 use cml_quant::write_network;
 
 #[test]
@@ -17,7 +17,10 @@ fn data_files() {
     check("x,y,label\n0.1,0.2,0\n0.1,0.2\n", &["bad.csv", "3"]);
     check("x,y,label\n", &["bad.csv"]);
     check("", &["bad.csv"]);
-    check("x,y,z,label\n1,2,3,0\n", &["takes 2 values", "3 columns"]);
+    check(
+        "x,y,z,label\n1,2,3,0\n",
+        &["bad.csv: has 3 values a sample, input x takes 2"],
+    );
     check("x,y,label\n0.1,0.2,-1\n", &["bad.csv", "-1"]);
     world.refused("simulate net.cmlg --data nothing.csv", &["nothing.csv"]);
     world.refused(
@@ -53,7 +56,32 @@ fn artifacts() {
         "quantize flipped.safetensors",
         &["flipped.safetensors", "damaged"],
     );
-    world.refused("keygen net.cmlg", &["net.cmlg", "GRPH"]);
+    world.refused("keygen net.cmlg", &["net.cmlg", "is a graph"]);
+}
+
+/// A network with one output is a function, and no classifier.
+#[test]
+fn one_output_names_no_class() {
+    let world = World::new();
+    let one = network_of(4, 3, &[]);
+    write_network(&world.path("one.safetensors"), &one).unwrap();
+    world.json("quantize one.safetensors -o one.cmlg");
+    let json = world.json("simulate one.cmlg --data points.csv");
+    assert!(json["correct"].is_null() && json["accuracy"].is_null(), "{json}");
+    let lossy = "compile one.cmlg -o one.cmlc --calibrate points.csv --max-accuracy-loss 1%";
+    world.refused(lossy, &["one output", "no accuracy to lose"]);
+    assert!(!world.path("one.cmlc").exists());
+    world.json("compile one.cmlg -o one.cmlc");
+    world.json("export-client one.cmlc -o one.cmls");
+    world.json("keygen one.cmls");
+    world.json("encrypt one.cmls --data points.csv -o in.ct");
+    world.json("run one.cmlc in.ct -o out.ct");
+    let output = world.cml("decrypt one.cmls out.ct");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("sample   value\n"), "{text}");
+    let key = world.json("inspect server.key");
+    assert_eq!(key["circuit"].as_str().map(str::len), Some(64));
+    assert_eq!(key["keys"].as_str().map(str::len), Some(32));
 }
 
 #[test]

@@ -80,13 +80,13 @@ fn artifacts_of_others(world: &World) {
     world.refused("decrypt strict.cmls out.ct", &["client.key", "another circuit"]);
     world.refused(
         "keygen net.cmlg --force",
-        &["net.cmlg", "needs client spec or circuit"],
+        &["net.cmlg", "needs a client spec or a circuit"],
     );
-    world.refused("run net.cmls in.ct -o x.ct", &["net.cmls", "needs circuit"]);
+    world.refused("run net.cmls in.ct -o x.ct", &["net.cmls", "needs a circuit"]);
     world.refused("run strict.cmlc in.ct -o x.ct", &["in.ct", "another circuit"]);
     world.refused(
         "run net.cmlc out.ct -o x.ct",
-        &["out.ct", "needs encrypted input"],
+        &["out.ct", "needs an encrypted input"],
     );
 
     let key = std::fs::read(world.path("server.key")).unwrap();

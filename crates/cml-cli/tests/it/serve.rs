@@ -18,7 +18,7 @@ fn wrong_usage() {
         world.refused(&format!("serve --data keys --listen 127.0.0.1:0 {args}"), says);
     };
     refused("--model missing.cmlc", &["missing.cmlc"]);
-    refused("--model net.cmlg", &["net.cmlg", "needs circuit"]);
+    refused("--model net.cmlg", &["net.cmlg", "needs a circuit"]);
     world.write("tokens", "short\n");
     refused(
         "--model net.cmlc --token-file tokens",

@@ -93,6 +93,11 @@ impl World {
 
 /// A 2-h-2 network with fixed weights.
 pub(crate) fn network(hidden: usize, bits: u32) -> Network {
+    network_of(hidden, bits, &["no", "yes"])
+}
+
+/// The same with an output for each label, and one without any.
+pub(crate) fn network_of(hidden: usize, bits: u32, labels: &[&str]) -> Network {
     let mut net = Network::new("small", vec![2]);
     let act = ActQuantizer::constant(bits).unwrap();
     let layer = |out: usize, fan_in: usize, bias: bool| {
@@ -108,7 +113,9 @@ pub(crate) fn network(hidden: usize, bits: u32) -> Network {
     let a = net.linear("fc1", x, layer(hidden, 2, true).unwrap()).unwrap();
     let a = net.function("fc1/relu", a, Univariate::Relu).unwrap();
     let a = net.quantize("fc1/quant", a, act).unwrap();
-    let y = net.linear("fc2", a, layer(2, hidden, true).unwrap()).unwrap();
-    net.set_output(y, &["no", "yes"]).unwrap();
+    let y = net
+        .linear("fc2", a, layer(labels.len().max(1), hidden, true).unwrap())
+        .unwrap();
+    net.set_output(y, labels).unwrap();
     net
 }

@@ -39,12 +39,22 @@ fn keys_are_drawn_once_and_kept() {
         let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&keys)), (0o700, 0o700));
         assert_eq!(mode(&keys.join("client.key")), 0o600);
-        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o770)).unwrap();
-        let refused = store.keys(spec("net"), &mut none).map(|_| ());
+        let change = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            store.keys(spec("net"), &mut none).map(|_| ())
+        };
+        let refused = change(&keys, 0o770);
         assert!(
             matches!(refused, Err(RemoteError::Mode { mode: 0o770, .. })),
             "{refused:?}"
         );
+        change(&keys, 0o700).unwrap();
+        let refused = change(&keys.join("client.key"), 0o644);
+        assert!(
+            matches!(refused, Err(RemoteError::SecretMode { mode: 0o644, .. })),
+            "{refused:?}"
+        );
+        change(&keys.join("client.key"), 0o600).unwrap();
     }
 }
 

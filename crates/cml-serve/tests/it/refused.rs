@@ -99,7 +99,7 @@ fn damaged_files() {
     infer(flipped).refused(400, "malformed", "checksum");
     infer(inputs[..inputs.len() - 1].to_vec()).refused(400, "malformed", "truncated");
     infer(Vec::new()).refused(400, "malformed", "not a cml file");
-    infer(party.key[..100].to_vec()).refused(400, "malformed", "needs encrypted input");
+    infer(party.key[..100].to_vec()).refused(400, "malformed", "needs an encrypted input");
     infer(lying(&inputs, 1 << 63)).refused(400, "malformed", "9223372036854775808 bytes, limit");
     // A checksum that fits, and a number of samples that does not.
     let mut payload = inputs[56..].to_vec();

@@ -1,0 +1,194 @@
+//! Float samples, and how a network's input and classes fit them.
+
+use crate::show::{Report, percent};
+use anyhow::bail;
+use cml_ir::{InputSpec, Tensor};
+use serde_json::json;
+
+/// Float samples, row by row, with their classes if known.
+pub(crate) struct Samples {
+    /// Data set or file that they are of.
+    pub(crate) source: String,
+    /// One row of features for each sample.
+    pub(crate) rows: Vec<Vec<f32>>,
+    /// Class of each sample.
+    pub(crate) labels: Option<Vec<usize>>,
+}
+
+/// How many input values lie beyond the codes, and in how many samples.
+struct Clipped {
+    values: usize,
+    samples: usize,
+    /// Of so many values.
+    all: usize,
+}
+
+/// How many classes are right.
+pub(crate) struct Score {
+    /// Right ones; `None` without labels, or of a network that names no class.
+    pub(crate) correct: Option<usize>,
+    /// Labels that no class of the network has.
+    pub(crate) foreign: usize,
+    /// Samples.
+    of: usize,
+    /// Classes of the network.
+    classes: usize,
+}
+
+impl Samples {
+    /// Number of samples.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many of the classes are right, of a network with so many outputs. One output is a
+    /// value and no class.
+    pub(crate) fn score(&self, classes: &[usize], outputs: usize) -> Score {
+        let labels = self.labels.as_ref().filter(|_| outputs > 1);
+        let right = |l: &Vec<usize>| l.iter().zip(classes).filter(|(a, b)| a == b).count();
+        Score {
+            correct: labels.map(right),
+            foreign: labels.map_or(0, |l| l.iter().filter(|&&l| l >= outputs).count()),
+            of: classes.len(),
+            classes: outputs,
+        }
+    }
+
+    /// Quantized input tensors, in order.
+    pub(crate) fn quantize(
+        &self,
+        name: &str,
+        shape: &[usize],
+        spec: &InputSpec,
+    ) -> anyhow::Result<Vec<Vec<Tensor>>> {
+        let (needs, source) = (shape.iter().product::<usize>(), &self.source);
+        let quantize = |(i, row): (usize, &Vec<f32>)| {
+            if row.len() != needs {
+                bail!(
+                    "{source}: has {} values a sample, input {name} takes {needs}",
+                    row.len()
+                );
+            }
+            let Ok(codes) = spec.quantize_all(shape, row) else {
+                bail!("{source}: sample {i}: holds a value that is not a finite number");
+            };
+            Ok(vec![Tensor::new(shape.to_vec(), codes)?])
+        };
+        self.rows.iter().enumerate().map(quantize).collect()
+    }
+
+    /// Adds to a report how many input values were clipped.
+    pub(crate) fn report_clipped(&self, report: &mut Report, shape: &[usize], spec: &InputSpec) {
+        let clipped = self.clipped(shape, spec);
+        report.text += &format!("\n{}", clipped.text());
+        report.json["clipped_inputs"] = json!(clipped.values);
+        report.json["clipped_samples"] = json!(clipped.samples);
+    }
+
+    /// The same, but in the text only if there are any.
+    pub(crate) fn warn_of_clipped(&self, report: &mut Report, shape: &[usize], spec: &InputSpec) {
+        let text = report.text.clone();
+        self.report_clipped(report, shape, spec);
+        if report.json["clipped_inputs"] == 0 {
+            report.text = text;
+        }
+    }
+
+    fn clipped(&self, shape: &[usize], spec: &InputSpec) -> Clipped {
+        let clipped = |row: &Vec<f32>| spec.count_clipped(shape, row);
+        let by_sample: Vec<usize> = self.rows.iter().map(clipped).collect();
+        Clipped {
+            values: by_sample.iter().sum(),
+            samples: by_sample.iter().filter(|&&n| n > 0).count(),
+            all: self.rows.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
+impl Clipped {
+    fn text(&self) -> String {
+        let Self { values, samples, all } = self;
+        format!("{values} of {all} input values clipped, in {samples} samples")
+    }
+}
+
+impl Score {
+    /// Share of right ones.
+    pub(crate) fn accuracy(&self) -> Option<f64> {
+        Some(self.correct? as f64 / self.of as f64)
+    }
+
+    /// `accuracy 98.0%`, and what is odd about the labels; nothing without any.
+    pub(crate) fn accuracy_text(&self) -> Option<String> {
+        let percent = percent(self.correct?, self.of);
+        Some(format!("accuracy {percent}{}", self.foreign_text()))
+    }
+
+    /// `49 of 50 right (98.0%), `, and what is odd about the labels; nothing without any.
+    pub(crate) fn right_text(&self) -> String {
+        let Some(correct) = self.correct else {
+            return String::new();
+        };
+        let (of, percent) = (self.of, percent(correct, self.of));
+        format!("{correct} of {of} right ({percent}){}, ", self.foreign_text())
+    }
+
+    fn foreign_text(&self) -> String {
+        match self.foreign {
+            0 => String::new(),
+            n => format!(
+                ", {n} labels are no class of the network (0 to {})",
+                self.classes - 1
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cml_ir::Interval;
+
+    fn samples(labels: Option<Vec<usize>>) -> Samples {
+        Samples {
+            source: "some.csv".to_owned(),
+            rows: vec![vec![0.5, 9.0], vec![-9.0, 9.0], vec![0.0, 0.0]],
+            labels,
+        }
+    }
+
+    #[test]
+    fn labels_are_counted_and_doubted() {
+        let score = samples(Some(vec![0, 2, 1])).score(&[0, 1, 1], 2);
+        assert_eq!((score.correct, score.foreign), (Some(2), 1));
+        assert_eq!(
+            score.right_text(),
+            "2 of 3 right (66.7%), 1 labels are no class of the network (0 to 1), "
+        );
+        assert_eq!(samples(Some(vec![0; 3])).score(&[0; 3], 1).correct, None);
+        assert_eq!(samples(None).score(&[0; 3], 2).right_text(), "");
+    }
+
+    #[test]
+    fn clipped_values_are_said() {
+        let spec = InputSpec::new(1.0, 0, Interval::new(-3, 3));
+        let mut report = Report::new("done", json!({}));
+        samples(None).warn_of_clipped(&mut report, &[2], &spec);
+        assert_eq!(report.text, "done\n3 of 6 input values clipped, in 2 samples");
+        let wide = InputSpec::new(1.0, 0, Interval::new(-9, 9));
+        let mut report = Report::new("done", json!({}));
+        samples(None).warn_of_clipped(&mut report, &[2], &wide);
+        assert_eq!(report.text, "done");
+        assert_eq!(report.json["clipped_inputs"], 0);
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_name_their_file() {
+        let spec = InputSpec::new(1.0, 0, Interval::new(-3, 3));
+        let error = samples(None).quantize("x", &[3], &spec).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "some.csv: has 2 values a sample, input x takes 3"
+        );
+    }
+}
