@@ -204,7 +204,7 @@ fn foreign_files_are_refused_with_the_reason() {
     refused(b"", "not a safetensors file");
     refused(
         b"\x89CML\r\n\x1a\nGRPH and more than a header of it",
-        "not a safetensors file",
+        "is a graph, needs a network",
     );
     refused(
         &container(&[], &tensors()),
