@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use cml_quant::budget::l1_budget;
 use cml_quant::{
     ActQuantizer, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, QuantError, WeightQuantizer,
 };
@@ -351,7 +352,7 @@ impl Builder<'_> {
                 scale: config.weight_scale,
                 pruning,
                 bound,
-                budget: bound.map(|values| (values - 1) / span.max(1)),
+                budget: bound.map(|values| l1_budget(values, span.max(1))),
             },
         })
     }

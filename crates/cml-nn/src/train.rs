@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use cml_data::{Dataset, Split, shuffle_batches};
-use cml_quant::{Network, QuantError};
+use cml_quant::{Network, QuantError, argmax};
 use ndarray::{Array2, Axis};
 use tch::{COptimizer, Reduction, Tensor};
 
@@ -242,15 +242,7 @@ fn accuracy(scores: &Array2<f32>, data: &Dataset) -> f64 {
         .rows()
         .into_iter()
         .zip(data.labels())
-        .filter(|(row, class)| {
-            let mut best = 0;
-            for (i, score) in row.iter().enumerate() {
-                if *score > row[best] {
-                    best = i;
-                }
-            }
-            best == **class
-        });
+        .filter(|(row, class)| row.as_slice().map(argmax) == Some(**class));
     right.count() as f64 / data.len() as f64
 }
 

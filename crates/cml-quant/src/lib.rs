@@ -57,6 +57,8 @@ mod window;
 pub use accumulators::{Accumulator, accumulators};
 pub use activation::ActQuantizer;
 pub use batch_norm::{BatchNorm, fold_batch_norm};
+/// How the scores that [`Network::forward`] gives become a class.
+pub use cml_ir::argmax;
 pub use conv2d::Conv2d;
 pub use dequantizer::Dequantizer;
 pub use error::QuantError;
