@@ -79,19 +79,13 @@ impl Samples {
 
     /// Adds to a report how many input values were clipped.
     pub(crate) fn report_clipped(&self, report: &mut Report, shape: &[usize], spec: &InputSpec) {
-        let clipped = self.clipped(shape, spec);
-        report.text += &format!("\n{}", clipped.text());
-        report.json["clipped_inputs"] = json!(clipped.values);
-        report.json["clipped_samples"] = json!(clipped.samples);
+        self.clipped(shape, spec).add(report, true);
     }
 
     /// The same, but in the text only if there are any.
     pub(crate) fn warn_of_clipped(&self, report: &mut Report, shape: &[usize], spec: &InputSpec) {
-        let text = report.text.clone();
-        self.report_clipped(report, shape, spec);
-        if report.json["clipped_inputs"] == 0 {
-            report.text = text;
-        }
+        let clipped = self.clipped(shape, spec);
+        clipped.add(report, clipped.values > 0);
     }
 
     fn clipped(&self, shape: &[usize], spec: &InputSpec) -> Clipped {
@@ -106,9 +100,13 @@ impl Samples {
 }
 
 impl Clipped {
-    fn text(&self) -> String {
+    fn add(&self, report: &mut Report, in_text: bool) {
         let Self { values, samples, all } = self;
-        format!("{values} of {all} input values clipped, in {samples} samples")
+        if in_text {
+            report.text += &format!("\n{values} of {all} input values clipped, in {samples} samples");
+        }
+        report.json["clipped_inputs"] = json!(values);
+        report.json["clipped_samples"] = json!(samples);
     }
 }
 
@@ -137,7 +135,7 @@ impl Score {
         match self.foreign {
             0 => String::new(),
             n => format!(
-                ", {n} labels are no class of the network (0 to {})",
+                ", labels that the network (0 to {}) has not: {n}",
                 self.classes - 1
             ),
         }
@@ -163,7 +161,7 @@ mod tests {
         assert_eq!((score.correct, score.foreign), (Some(2), 1));
         assert_eq!(
             score.right_text(),
-            "2 of 3 right (66.7%), 1 labels are no class of the network (0 to 1), "
+            "2 of 3 right (66.7%), labels that the network (0 to 1) has not: 1, "
         );
         assert_eq!(samples(Some(vec![0; 3])).score(&[0; 3], 1).correct, None);
         assert_eq!(samples(None).score(&[0; 3], 2).right_text(), "");
