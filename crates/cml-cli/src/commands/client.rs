@@ -8,6 +8,7 @@ use crate::folders;
 use crate::passphrase::PassphraseArgs;
 use crate::progress::{key_bars, waiting};
 use crate::show::{Report, hex, table, timed};
+use crate::spec::spec_inputs;
 use anyhow::{Context, anyhow};
 use cml_client::{KeyStore, Options, RemoteError, Service};
 use cml_ir::Tensor;
@@ -126,15 +127,15 @@ fn predict(
     store: &KeyStore,
     samples: &Samples,
 ) -> anyhow::Result<Report> {
+    // Samples that do not fit are found before keys are drawn.
+    let entry = service.model(model).map_err(marked)?;
+    spec_inputs(&service.spec(&entry.circuit).map_err(marked)?, samples)?;
     let (session, preparing) = timed(|| service.session(model, store, &mut key_bars("drawing")));
     let session = session.map_err(marked)?;
     let progress = waiting(&format!("{} samples", samples.len()));
     let (results, asking) = timed(|| session.predict(&samples.rows));
     progress.finish_and_clear();
-    let results = results.map_err(|error| match error {
-        RemoteError::Row { .. } => marked(error).context(samples.source.clone()),
-        other => marked(other),
-    })?;
+    let results = results.map_err(marked)?;
     let spec = session.spec();
     let folder = store.folder_of(spec.circuit());
     let classes: Vec<usize> = results.iter().map(|r| r.class).collect();

@@ -93,9 +93,29 @@ fn a_server_predicts_what_it_cannot_read() {
     let models = world.json(&format!("client models {at}"));
     assert_eq!(models["models"][0]["name"], "small");
 
+    world.write("three.csv", "x,y,z\n0.1,0.2,0.3\n");
+    let three = format!("client predict three.csv {at}");
+    world.refused(&three, &["three.csv: has 3 values a sample, input x takes 2"]);
+    let drawn = std::fs::read_dir(world.path("mine")).unwrap();
+    let is_key = |name: &std::ffi::OsStr| name.len() == 64;
+    assert!(
+        !drawn.flatten().any(|e| is_key(&e.file_name())),
+        "no keys for rows that do not fit"
+    );
+    world.write("far.csv", "x,y,label\n9.0,0.2,7\n");
+    let far = world.json(&format!("client predict far.csv {at}"));
+    assert_eq!(
+        (&far["new_keys"], &far["clipped_inputs"]),
+        (&true.into(), &1.into())
+    );
+    assert_eq!(far["correct"], 0);
+
     let first = world.json(&format!("client predict points.csv {at}"));
     assert_eq!(classes(&first), clear);
-    assert_eq!((&first["new_keys"], &first["samples"]), (&true.into(), &4.into()));
+    assert_eq!(
+        (&first["new_keys"], &first["samples"]),
+        (&false.into(), &4.into())
+    );
     let again = world.json(&format!("client predict points.csv {at} --model small"));
     assert_eq!(
         (classes(&again), &again["new_keys"]),
