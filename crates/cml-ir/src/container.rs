@@ -163,6 +163,9 @@ pub fn write_atomic(path: &Path, parts: &[&[u8]], access: Access) -> Result<(), 
         let mode = if access == Access::Private { 0o600 } else { 0o666 };
         builder.permissions(std::fs::Permissions::from_mode(mode));
     }
+    // Elsewhere a file has no mode.
+    #[cfg(not(unix))]
+    let _ = access;
     let mut file = builder.tempfile_in(folder).map_err(fail)?;
     parts
         .iter()
