@@ -39,8 +39,10 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
         let words = cause.to_string().replace('\n', " ");
         if text.is_empty() {
             text = words.clone();
-        } else if words.starts_with(&format!("{last}: ")) {
-            text = format!("{}{words}", text.strip_suffix(&last).unwrap_or_default());
+        } else if words.starts_with(&format!("{last}: "))
+            && let Some(before) = text.strip_suffix(&last)
+        {
+            text = format!("{before}{words}");
         } else if !text.contains(&words) {
             text = format!("{text}: {words}");
         }
@@ -93,6 +95,8 @@ mod tests {
         assert_eq!(message(&twice), "x: disk full");
         let named = anyhow::anyhow!("x: disk full").context("x").context("writing");
         assert_eq!(message(&named), "writing: x: disk full");
+        let within = anyhow::anyhow!("x: disk full").context("x").context("x and y");
+        assert_eq!(message(&within), "x and y: x: disk full");
     }
 
     #[test]
