@@ -1,6 +1,6 @@
 //! Lookup tables as piecewise-constant integer functions.
 
-use crate::tensor::short_hex;
+use crate::hex::short_hex;
 use crate::{Interval, IrError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

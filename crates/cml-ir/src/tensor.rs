@@ -1,6 +1,7 @@
 //! Dense integer tensors, row major.
 
 use crate::IrError;
+use crate::hex::short_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -121,9 +122,4 @@ pub fn channel_len(shape: &[usize]) -> usize {
         .skip(1)
         .fold(1, |n: usize, &d| n.saturating_mul(d))
         .max(1)
-}
-
-/// First 8 hex digits of a digest, as in dumps and messages.
-pub fn short_hex(digest: &[u8]) -> String {
-    digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
 }

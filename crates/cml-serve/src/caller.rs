@@ -1,10 +1,10 @@
 //! Who asks: bearer tokens, or else addresses.
 
 use crate::ServeError;
-use crate::hex;
 use crate::problem::{Code, Problem};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use cml_ir::{from_hex, to_hex};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::IpAddr;
@@ -38,13 +38,13 @@ impl Caller {
 
     /// Reads what `Display` writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        hex::decode(text).map(Self)
+        from_hex(text).map(Self)
     }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
+        f.write_str(&to_hex(&self.0))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is served, and within which limits.
 
-use crate::{ServeError, Tokens, hex};
+use crate::{ServeError, Tokens};
 use bytes::Bytes;
+use cml_ir::to_hex;
 use cml_tfhe::{Circuit, ClientSpec, Interface as _, ParameterSets, Plan, ServedCircuit, artifact};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Model {
 
     /// SHA-256 of the circuit, as it stands in paths.
     pub fn hash(&self) -> String {
-        hex::encode(self.circuit.hash())
+        to_hex(self.circuit.hash())
     }
 
     pub(crate) fn parameters(&self) -> &ParameterSets {

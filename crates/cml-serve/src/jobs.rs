@@ -3,7 +3,6 @@
 use crate::body::{self, Reader};
 use crate::caller::Caller;
 use crate::desk::Found;
-use crate::hex;
 use crate::models::{self, OCTETS};
 use crate::problem::{Code, Problem};
 use crate::queue::{Job, Refused};
@@ -15,6 +14,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use cml_ir::{from_hex, to_hex};
 use cml_tfhe::{Bound, artifact, keys::SeededCiphertexts};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
@@ -164,7 +164,7 @@ fn check_key(shared: &Shared, model: usize, inputs: &Bound<Vec<SeededCiphertexts
     }
     match shared.store.find(&inputs.binding.keys) {
         None => {
-            let text = format!("no key with the id {}", hex::encode(&inputs.binding.keys));
+            let text = format!("no key with the id {}", to_hex(&inputs.binding.keys));
             Err(Problem::new(Code::UnknownKey, text))
         }
         Some(entry) if entry.circuit != *shared.models[model].model.circuit.hash() => {
@@ -181,7 +181,7 @@ pub(crate) async fn get(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let found = hex::decode(&id).map(|id| shared.desk.find(&id, caller));
+    let found = from_hex(&id).map(|id| shared.desk.find(&id, caller));
     match found.unwrap_or(Found::Nothing) {
         Found::Nothing => Err(Problem::new(Code::UnknownJob, "the caller has no such job")),
         Found::Dropped => {
@@ -199,7 +199,7 @@ pub(crate) async fn get(
 }
 
 fn accepted(shared: &Shared, id: &JobId, status: StatusCode) -> Response {
-    let id = hex::encode(id);
+    let id = to_hex(id);
     let headers = [
         (LOCATION, format!("/v1/jobs/{id}")),
         (

@@ -2,13 +2,13 @@
 
 use crate::body::Reader;
 use crate::caller::Caller;
-use crate::hex;
 use crate::problem::{Code, Problem};
 use crate::shared::Shared;
 use crate::store::{KeyId, Stored};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use cml_ir::{from_hex, to_hex};
 use cml_tfhe::artifact::ArrivingKey;
 use serde_json::json;
 use std::io;
@@ -40,7 +40,7 @@ pub(crate) async fn put(
         Stored::New => (StatusCode::CREATED, "stored"),
         Stored::Same => (StatusCode::OK, "known"),
     };
-    let answer = json!({ "key": hex::encode(&id), "state": word });
+    let answer = json!({ "key": to_hex(&id), "state": word });
     Ok((status, axum::Json(answer)).into_response())
 }
 
@@ -67,7 +67,7 @@ async fn receive(
         }
     };
     if head.binding.keys != *id {
-        let text = format!("the key's own id is {}", hex::encode(&head.binding.keys));
+        let text = format!("the key's own id is {}", to_hex(&head.binding.keys));
         return Err(Problem::new(Code::Foreign, text));
     }
     let Some(model) = shared.model(&head.binding.circuit) else {
@@ -91,7 +91,7 @@ async fn receive(
         if head.checksum == entry.checksum {
             return Ok(Stored::Same);
         }
-        let text = format!("another key is there under the id {}", hex::encode(id));
+        let text = format!("another key is there under the id {}", to_hex(id));
         return Err(Problem::new(Code::KeyConflict, text));
     }
     let room = shared.store.room(caller, head.file_bytes)?;
@@ -132,7 +132,7 @@ pub(crate) async fn delete(
 }
 
 fn parse(id: &str) -> Result<KeyId, Problem> {
-    hex::decode(id).ok_or_else(|| {
+    from_hex(id).ok_or_else(|| {
         let text = "the id of a key is 32 hexadecimal digits in lower case";
         Problem::new(Code::Malformed, text)
     })

@@ -22,7 +22,6 @@ mod config;
 mod data;
 mod desk;
 mod error;
-mod hex;
 mod jobs;
 mod keys;
 mod listen;

@@ -1,12 +1,12 @@
 //! `GET /v1/models`: what is served, and what clients need of it.
 
-use crate::hex;
 use crate::problem::{Code, Problem};
 use crate::shared::{Served, Shared};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use cml_ir::from_hex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -46,6 +46,6 @@ pub(crate) async fn spec(
 
 /// Number of the model that a path names.
 pub(crate) fn find(shared: &Shared, hash: &str) -> Result<usize, Problem> {
-    let model = hex::decode(hash).and_then(|hash| shared.model(&hash));
+    let model = from_hex(hash).and_then(|hash| shared.model(&hash));
     model.ok_or_else(|| Problem::new(Code::UnknownModel, "no model has this hash"))
 }

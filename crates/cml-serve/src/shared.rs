@@ -9,7 +9,8 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::spool::Spool;
 use crate::store::Store;
-use crate::{hex, restore, worker};
+use crate::{restore, worker};
+use cml_ir::to_hex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -91,7 +92,7 @@ impl Shared {
             }
         }
         let serve = |model: Model| Served {
-            hash: hex::encode(model.circuit.hash()),
+            hash: to_hex(model.circuit.hash()),
             seconds: AtomicU64::new(model.seconds.to_bits()),
             model,
         };

@@ -13,8 +13,8 @@
 use crate::ServeError;
 use crate::caller::Caller;
 use crate::data::{self, DataFolder};
-use crate::hex;
 use crate::ticket::{JobId, Outcome};
+use cml_ir::{from_hex, to_hex};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
@@ -226,7 +226,7 @@ impl Name {
         let mut parts = name.split('-');
         let name = Self {
             accepted: parts.next()?.parse().ok()?,
-            id: hex::decode(parts.next()?)?,
+            id: from_hex(parts.next()?)?,
             caller: Caller::parse(parts.next()?)?,
             starts: parts.next()?.parse().ok()?,
         };
@@ -238,7 +238,7 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (id, caller) = (hex::encode(&self.id), self.caller);
+        let (id, caller) = (to_hex(&self.id), self.caller);
         write!(f, "{}-{id}-{caller}-{}", self.accepted, self.starts)
     }
 }

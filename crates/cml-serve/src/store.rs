@@ -7,8 +7,8 @@ use crate::ServeError;
 use crate::caller::Caller;
 use crate::config::Limits;
 use crate::data::{self, DataFolder};
-use crate::hex;
 use crate::problem::{Code, Problem};
+use cml_ir::{from_hex, to_hex};
 use cml_tfhe::artifact::{self, Binding};
 use std::collections::BTreeMap;
 use std::fs;
@@ -173,7 +173,7 @@ impl Store {
             if entry.checksum == checksum {
                 return Ok(Stored::Same);
             }
-            let text = format!("another key is there under the id {}", hex::encode(&binding.keys));
+            let text = format!("another key is there under the id {}", to_hex(&binding.keys));
             return Err(Problem::new(Code::KeyConflict, text));
         }
         let path = self.path(&binding.keys, room.caller);
@@ -225,7 +225,7 @@ impl Store {
     }
 
     fn path(&self, id: &KeyId, owner: Caller) -> PathBuf {
-        let name = format!("{}-{owner}.key", hex::encode(id));
+        let name = format!("{}-{owner}.key", to_hex(id));
         self.folder.join(name)
     }
 
@@ -262,5 +262,5 @@ fn scan(folder: &Path) -> io::Result<Index> {
 /// Id and owner in the name of a key's file.
 fn parse(name: &str) -> Option<(KeyId, Caller)> {
     let (id, owner) = name.strip_suffix(".key")?.split_once('-')?;
-    Some((hex::decode(id)?, Caller::parse(owner)?))
+    Some((from_hex(id)?, Caller::parse(owner)?))
 }
