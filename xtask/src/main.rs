@@ -10,6 +10,7 @@ mod cache;
 mod ci;
 mod demo;
 mod edges;
+mod fuzz;
 mod libtorch;
 mod pip;
 mod provide;
@@ -62,6 +63,11 @@ const COMMANDS: &[Command] = &[
         name: "bless",
         help: bless::HELP,
         run: bless::run,
+    },
+    Command {
+        name: "fuzz",
+        help: fuzz::HELP,
+        run: fuzz::run,
     },
     Command {
         name: "tidy",

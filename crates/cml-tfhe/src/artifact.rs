@@ -1,7 +1,6 @@
 //! Files: circuits, their clients' part, keys and ciphertexts, each bound to the
 //! circuit that it belongs to. The only file here that knows bincode.
 
-#[cfg(feature = "server")]
 mod arriving;
 mod ciphertexts;
 #[cfg(feature = "server")]
@@ -26,7 +25,6 @@ use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-#[cfg(feature = "server")]
 pub use arriving::{ArrivingKey, KeyHead, peek_server_key};
 pub use ciphertexts::{
     inputs_bytes, inputs_from_bytes, inputs_to_bytes, outputs_bytes, outputs_from_bytes, outputs_to_bytes,
@@ -35,9 +33,11 @@ pub use ciphertexts::{
 #[cfg(feature = "server")]
 pub use circuit::{circuit_from_bytes, circuit_hash, circuit_to_bytes, read_circuit, write_circuit};
 #[cfg(feature = "client")]
-pub use client_key::{read_client_key, write_client_key};
+pub use client_key::{client_key_from_bytes, client_key_to_bytes, read_client_key, write_client_key};
 #[cfg(feature = "client")]
-pub use locked_key::{read_locked_client_key, write_locked_client_key};
+pub use locked_key::{
+    locked_client_key_from_bytes, locked_client_key_to_bytes, read_locked_client_key, write_locked_client_key,
+};
 #[cfg(feature = "server")]
 pub use server_key::read_server_key;
 pub use server_key::{server_key_bytes, write_server_key};

@@ -65,7 +65,29 @@ pub fn write_locked_client_key(
     key: &Bound<ClientKeys>,
     passphrase: &[u8],
 ) -> Result<(), ArtifactError> {
-    let name = path.display().to_string();
+    let payload = payload(&path.display().to_string(), key, passphrase)?;
+    Ok(container::write_file(
+        LOCKED_CLIENT_KEY,
+        path,
+        &payload,
+        Access::Private,
+    )?)
+}
+
+/// A secret key as the bytes of a `client.key` file under a passphrase; `name` says in errors which.
+///
+/// # Errors
+/// If the operating system has no randomness.
+pub fn locked_client_key_to_bytes(
+    name: &str,
+    key: &Bound<ClientKeys>,
+    passphrase: &[u8],
+) -> Result<Vec<u8>, ArtifactError> {
+    let payload = payload(name, key, passphrase)?;
+    Ok(container::encode(LOCKED_CLIENT_KEY, &payload))
+}
+
+fn payload(name: &str, key: &Bound<ClientKeys>, passphrase: &[u8]) -> Result<Vec<u8>, ArtifactError> {
     let mut head = Head {
         costs: COSTS,
         salt: [0; SALT],
@@ -74,7 +96,7 @@ pub fn write_locked_client_key(
     for bytes in [&mut head.salt[..], &mut head.nonce] {
         OsRng
             .try_fill_bytes(bytes)
-            .map_err(|e| key_error(&name, KeyError::Randomness(e.to_string())))?;
+            .map_err(|e| key_error(name, KeyError::Randomness(e.to_string())))?;
     }
     let mut payload = prefix(&key.binding).to_vec();
     payload.extend(head.to_bytes());
@@ -86,13 +108,8 @@ pub fn write_locked_client_key(
         let sealed = cipher.encrypt(&XNonce::from(head.nonce), message);
         sealed.map_err(|_| "cannot be encrypted".to_owned())
     });
-    payload.extend(sealed.map_err(|why| malformed(&name, why))?);
-    Ok(container::write_file(
-        LOCKED_CLIENT_KEY,
-        path,
-        &payload,
-        Access::Private,
-    )?)
+    payload.extend(sealed.map_err(|why| malformed(name, why))?);
+    Ok(payload)
 }
 
 /// Reads the secret key of a circuit that was written with a passphrase.
@@ -104,24 +121,49 @@ pub fn read_locked_client_key(
     circuit: &impl Interface,
     passphrase: &[u8],
 ) -> Result<Bound<ClientKeys>, ArtifactError> {
-    let name = path.display().to_string();
     let payload = container::read_file(LOCKED_CLIENT_KEY, path)?;
-    let (binding, rest) = split(&name, LOCKED_CLIENT_KEY, circuit, &payload)?;
+    from_payload(&path.display().to_string(), &payload, circuit, passphrase)
+}
+
+/// The secret key of a circuit in the bytes of a `client.key` file that was written with a passphrase; `name`
+/// says in errors which.
+///
+/// # Errors
+/// As [`super::client_key_from_bytes`]; [`ArtifactError::Passphrase`] if it is the wrong one.
+pub fn locked_client_key_from_bytes(
+    name: &str,
+    bytes: &[u8],
+    circuit: &impl Interface,
+    passphrase: &[u8],
+) -> Result<Bound<ClientKeys>, ArtifactError> {
+    let payload = container::decode(LOCKED_CLIENT_KEY, name, bytes)?;
+    from_payload(name, payload, circuit, passphrase)
+}
+
+fn from_payload(
+    name: &str,
+    payload: &[u8],
+    circuit: &impl Interface,
+    passphrase: &[u8],
+) -> Result<Bound<ClientKeys>, ArtifactError> {
+    let (binding, rest) = split(name, LOCKED_CLIENT_KEY, circuit, payload)?;
     let Some((head, sealed)) = rest.split_first_chunk::<HEAD>() else {
         let why = format!("{} bytes, needs more than {HEAD}", rest.len());
-        return Err(malformed(&name, why));
+        return Err(malformed(name, why));
     };
     let head = Head::from_bytes(head);
-    head.costs.check().map_err(|why| malformed(&name, why))?;
-    let cipher = head.cipher(passphrase).map_err(|why| malformed(&name, why))?;
+    head.costs.check().map_err(|why| malformed(name, why))?;
+    let cipher = head.cipher(passphrase).map_err(|why| malformed(name, why))?;
     let message = Payload {
         msg: sealed,
         aad: &payload[..payload.len() - sealed.len()],
     };
     let opened = cipher.decrypt(&XNonce::from(head.nonce), message);
-    let opened = opened.map_err(|_| ArtifactError::Passphrase { name: name.clone() })?;
+    let opened = opened.map_err(|_| ArtifactError::Passphrase {
+        name: name.to_owned(),
+    })?;
     let value = ClientKeys::from_bytes(&Zeroizing::new(opened), circuit.parameters());
-    let value = value.map_err(|e| key_error(&name, e))?;
+    let value = value.map_err(|e| key_error(name, e))?;
     Ok(Bound { binding, value })
 }
 
