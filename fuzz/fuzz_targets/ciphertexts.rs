@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         };
         if let Ok(inputs) = artifact::inputs_from_bytes("fuzz", &file, circuit) {
             for sample in &inputs.value {
-                let _ = sample.expand(circuit.parameters().first(), circuit.input_key());
+                let _ = sample.expand(circuit.parameters().first());
             }
         }
         let _ = artifact::outputs_from_bytes("fuzz", &file, circuit);

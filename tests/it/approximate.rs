@@ -6,8 +6,7 @@ use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, 
 use cml_quant::to_graph;
 use cml_tfhe::noise::Reader;
 use cml_tfhe::{
-    Circuit, Client, ClientSpec, LowerError, Noise, Options, Parameters, Plan, Server, Simulator, lower,
-    lower_tuned,
+    Circuit, Client, ClientSpec, LowerError, Noise, Options, Plan, Server, Simulator, lower, lower_tuned,
 };
 use std::collections::BTreeMap;
 
@@ -159,7 +158,7 @@ fn a_plan_adds_up() {
     assert!(plan.limit_seconds <= plan.seconds * (1.0 + 1e-9));
     assert!((0.0..1.0).contains(&plan.keyswitch_share));
     assert_eq!(plan.server_key_bytes, circuit.parameters().server_key_bytes());
-    assert_eq!(plan.input_bytes, Parameters::seeded_ciphertext_bytes(2));
+    assert_eq!(plan.input_bytes, circuit.input_key().seeded_bytes(2));
     let worst = circuit
         .demands()
         .iter()

@@ -7,6 +7,7 @@ use cml_tfhe::artifact::{
     self, ArtifactError, CIRCUIT, CLIENT_KEY, INPUTS, OUTPUTS, SERVER_KEY, SPEC, read_circuit,
     read_client_key, read_inputs, read_outputs, read_server_key, read_spec,
 };
+use cml_tfhe::keys::SeededCiphertexts;
 use cml_tfhe::{Circuit, Client, ClientSpec, Server};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -418,8 +419,9 @@ fn samples_that_do_not_fit_are_refused() {
     let message = a.client.encrypt(&[vec![]]).unwrap_err().to_string();
     assert_eq!(message, "sample 0: graph tiny takes 1 inputs, got 0");
     let mut short = a.inputs.clone();
-    short.value[1] =
-        cml_tfhe::keys::SeededCiphertexts::from_bytes(&short.value[1].to_bytes()[..24], 1).unwrap();
+    let key = short.value[1].key();
+    let each = key.word_bytes() as usize;
+    short.value[1] = SeededCiphertexts::from_bytes(&short.value[1].to_bytes()[..16 + each], key, 1).unwrap();
     let message = a.server.run(&short, &mut |_| {}).unwrap_err().to_string();
     assert_eq!(message, "sample 1 has 1 encrypted values, the circuit takes 2");
     let mut short = a.outputs.clone();

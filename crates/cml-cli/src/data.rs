@@ -7,6 +7,9 @@ use ndarray::Array2;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+/// Samples of a built-in set that encrypted commands take if the user names no number.
+const FEW: usize = 10;
+
 /// Where samples come from.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct DataArgs {
@@ -14,7 +17,7 @@ pub(crate) struct DataArgs {
     /// a test split, the test split is used.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) data: String,
-    /// Number of samples, drawn without replacement [default: all, encrypted commands: 10].
+    /// Number of samples, drawn without replacement [default: all; encrypted commands take 10 of a built-in set].
     #[arg(long, value_name = "N")]
     pub(crate) samples: Option<usize>,
     /// Seed of generated data sets and of the draw of samples.
@@ -23,8 +26,18 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
-    /// The samples; at most `default` of them if the user names no number.
-    pub(crate) fn load(&self, default: Option<usize>) -> anyhow::Result<Samples> {
+    /// All samples, or as many as the user asks for.
+    pub(crate) fn load(&self) -> anyhow::Result<Samples> {
+        self.load_some(None)
+    }
+
+    /// As [`DataArgs::load`], for commands that take seconds for each: of a built-in set a few, if the user names
+    /// no number. Who gives a file wants all of it.
+    pub(crate) fn load_few(&self) -> anyhow::Result<Samples> {
+        self.load_some(self.csv_path()?.is_none().then_some(FEW))
+    }
+
+    fn load_some(&self, default: Option<usize>) -> anyhow::Result<Samples> {
         if self.samples == Some(0) {
             bail!("--samples is 0, needs at least 1");
         }
@@ -36,15 +49,10 @@ impl DataArgs {
             (None, Some(n)) => n.min(has),
             (None, None) => has,
         };
-        if wanted == has {
-            return Ok(all);
-        }
-        let order = cml_data::shuffle_batches(has, has, self.data_seed, 0).concat();
-        let picked = &order[..wanted];
-        Ok(Samples {
-            source: all.source,
-            rows: picked.iter().map(|&i| all.rows[i].clone()).collect(),
-            labels: all.labels.map(|l| picked.iter().map(|&i| l[i]).collect()),
+        Ok(if wanted == has {
+            all
+        } else {
+            all.draw(wanted, self.data_seed)
         })
     }
 
@@ -60,11 +68,11 @@ impl DataArgs {
             .into_iter()
             .map(|r| r.to_vec())
             .collect();
-        Ok(Samples {
-            source: self.data.clone(),
+        Ok(Samples::new(
+            self.data.clone(),
             rows,
-            labels: Some(split.test.labels().to_vec()),
-        })
+            Some(split.test.labels().to_vec()),
+        ))
     }
 
     /// The path, if the argument names a file rather than a built-in set.
@@ -76,11 +84,10 @@ impl DataArgs {
 /// Rows of a file: of a NumPy array all, without classes; of a CSV file see [`read_csv`].
 fn read_file(path: &Path) -> anyhow::Result<Samples> {
     match numpy_rows(path)? {
-        Some(rows) => Ok(Samples {
-            source: path.display().to_string(),
-            rows: rows.rows().into_iter().map(|r| r.to_vec()).collect(),
-            labels: None,
-        }),
+        Some(rows) => {
+            let rows = rows.rows().into_iter().map(|r| r.to_vec()).collect();
+            Ok(Samples::new(path.display().to_string(), rows, None))
+        }
         None => read_csv(path),
     }
 }
@@ -105,27 +112,16 @@ fn read_csv(path: &Path) -> anyhow::Result<Samples> {
     if has("split") {
         let test = cml_data::read_split_csv(path, &options)?.test;
         let rows = test.features().rows().into_iter().map(|r| r.to_vec()).collect();
-        return Ok(Samples {
-            source,
-            rows,
-            labels: Some(test.labels().to_vec()),
-        });
+        return Ok(Samples::new(source, rows, Some(test.labels().to_vec())));
     }
     if has("label") {
         let all = cml_data::read_csv(path, &options)?;
         let rows = all.features().rows().into_iter().map(|r| r.to_vec()).collect();
-        return Ok(Samples {
-            source,
-            rows,
-            labels: Some(all.labels().to_vec()),
-        });
+        return Ok(Samples::new(source, rows, Some(all.labels().to_vec())));
     }
     let features = cml_data::read_features(path, &options)?;
-    Ok(Samples {
-        source,
-        rows: features.values().rows().into_iter().map(|r| r.to_vec()).collect(),
-        labels: None,
-    })
+    let rows = features.values().rows().into_iter().map(|r| r.to_vec()).collect();
+    Ok(Samples::new(source, rows, None))
 }
 
 /// Rows `[rows, columns]` to calibrate a quantization with: those for training
@@ -137,11 +133,8 @@ pub(crate) fn calibration(data: &str, seed: u64) -> anyhow::Result<Array2<f32>> 
 /// The same rows as samples, with their classes if the file has them.
 pub(crate) fn calibration_samples(data: &str, seed: u64) -> anyhow::Result<Samples> {
     let (rows, labels) = calibration_set(data, seed)?;
-    Ok(Samples {
-        source: data.to_owned(),
-        rows: rows.rows().into_iter().map(|r| r.to_vec()).collect(),
-        labels,
-    })
+    let rows = rows.rows().into_iter().map(|r| r.to_vec()).collect();
+    Ok(Samples::new(data.to_owned(), rows, labels))
 }
 
 fn calibration_set(data: &str, seed: u64) -> anyhow::Result<(Array2<f32>, Option<Vec<usize>>)> {

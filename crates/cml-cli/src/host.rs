@@ -1,6 +1,7 @@
 //! The cost model of this machine, measured once and kept in the user's cache folder.
 
 use crate::folders;
+use crate::show::note;
 use anyhow::{Context, Result};
 use cml_tfhe::cost::CostModel;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub(crate) fn cost_model() -> Result<CostModel> {
     {
         return Ok(kept.model);
     }
-    eprintln!("timing the kernels of this machine, some seconds, once");
+    note("timing the kernels of this machine, some seconds, once");
     let model = CostModel::measure()?;
     let bytes = serde_json::to_vec_pretty(&Kept {
         host,
@@ -33,7 +34,7 @@ pub(crate) fn cost_model() -> Result<CostModel> {
     })?;
     // Without a place to keep it, it is measured again the next time.
     if let Err(error) = keep(&file, &bytes) {
-        eprintln!("note: the times are not kept: {error:#}");
+        note(format_args!("the times are not kept: {error:#}"));
     }
     Ok(model)
 }

@@ -9,6 +9,7 @@ mod data;
 mod exit;
 mod folders;
 mod host;
+mod output;
 mod passphrase;
 mod progress;
 mod ptq;
@@ -18,6 +19,8 @@ mod show;
 mod spec;
 
 use clap::{Parser, Subcommand};
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -69,7 +72,7 @@ fn main() -> ExitCode {
         Command::Encrypt(args) => commands::encrypt::run(args),
         Command::Run(args) => commands::run::run(args),
         #[cfg(feature = "serve")]
-        Command::Serve(args) => commands::serve::run(args),
+        Command::Serve(args) => commands::serve::run(args, cli.json),
         Command::Decrypt(args) => commands::decrypt::run(args),
         Command::Predict(args) => commands::predict::run(args),
         Command::Client(args) => commands::client::run(args),
@@ -82,17 +85,22 @@ fn main() -> ExitCode {
                 (None, None) => exit::DONE,
             };
             if let Err(error) = show::print(&report, cli.json) {
-                eprintln!("error: cannot write to standard output: {error}");
+                complain(format_args!("cannot write to standard output: {error}"));
                 return ExitCode::from(exit::FAILED);
             }
             if let Some(why) = report.failed.or(report.refused) {
-                eprintln!("error: {why}");
+                complain(why);
             }
             ExitCode::from(code)
         }
         Err(error) => {
-            eprintln!("error: {}", exit::message(&error));
+            complain(exit::message(&error));
             ExitCode::from(exit::code(&error))
         }
     }
+}
+
+/// One line on standard error. The disk that is full may be the one that it goes to.
+fn complain(why: impl Display) {
+    let _ = writeln!(std::io::stderr(), "error: {why}");
 }

@@ -39,27 +39,37 @@ impl PassphraseArgs {
         checked(first).map(Some)
     }
 
-    /// The passphrase of a key that may have one.
-    pub(crate) fn for_old(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
-        if self.passphrase {
-            return checked(ask("Passphrase of the secret key: ")?).map(Some);
-        }
-        self.given()
-    }
-
-    /// Reads a secret key; if it is under a passphrase and none is given, a terminal is asked.
-    pub(crate) fn read_key(&self, path: &Path, spec: &ClientSpec) -> anyhow::Result<Bound<ClientKeys>> {
-        if peek_tag(path)? != LOCKED_CLIENT_KEY.tag {
-            return Ok(artifact::read_client_key(path, spec)?);
-        }
-        let passphrase = match self.for_old()? {
-            Some(passphrase) => passphrase,
-            None if stdin().is_terminal() => ask(&format!("Passphrase of {}: ", path.display()))?,
+    /// The passphrase of a key that is under one; if none is given, a terminal is asked.
+    pub(crate) fn for_locked(&self, key: &Path) -> anyhow::Result<Zeroizing<String>> {
+        let given = if self.passphrase { None } else { self.given()? };
+        match given {
+            Some(passphrase) => Ok(passphrase),
+            None if self.passphrase || stdin().is_terminal() => {
+                checked(ask(&format!("Passphrase of {}: ", key.display()))?)
+            }
             None => bail!(
                 "{} is under a passphrase: give --passphrase, --passphrase-file or {VARIABLE}",
-                path.display()
+                key.display()
             ),
-        };
+        }
+    }
+
+    /// A key is under no passphrase. Who names one believes that the key is guarded by it; the variable is for all
+    /// keys that are.
+    pub(crate) fn for_plain(&self, key: &Path) -> anyhow::Result<()> {
+        if self.passphrase || self.passphrase_file.is_some() {
+            bail!("{} is under no passphrase, and one is given", key.display());
+        }
+        Ok(())
+    }
+
+    /// Reads a secret key.
+    pub(crate) fn read_key(&self, path: &Path, spec: &ClientSpec) -> anyhow::Result<Bound<ClientKeys>> {
+        if peek_tag(path)? != LOCKED_CLIENT_KEY.tag {
+            self.for_plain(path)?;
+            return Ok(artifact::read_client_key(path, spec)?);
+        }
+        let passphrase = self.for_locked(path)?;
         Ok(artifact::read_locked_client_key(
             path,
             spec,
@@ -73,10 +83,13 @@ impl PassphraseArgs {
             let read = first_line(path).and_then(checked);
             return read.with_context(|| path.display().to_string()).map(Some);
         }
-        match std::env::var(VARIABLE) {
+        let Some(value) = std::env::var_os(VARIABLE) else {
+            return Ok(None);
+        };
+        match value.into_string() {
             Ok(text) => checked(Zeroizing::new(text)).context(VARIABLE).map(Some),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(error) => Err(error).context(VARIABLE),
+            // Its own message would show the passphrase.
+            Err(_) => bail!("{VARIABLE} is not UTF-8"),
         }
     }
 }

@@ -13,6 +13,10 @@ pub(crate) struct Samples {
     pub(crate) rows: Vec<Vec<f32>>,
     /// Class of each sample.
     pub(crate) labels: Option<Vec<usize>>,
+    /// Number of each sample in its set, from 0, rising.
+    pub(crate) numbers: Vec<usize>,
+    /// Samples of the set.
+    set: usize,
 }
 
 /// How many input values lie beyond the codes, and in how many samples.
@@ -36,6 +40,38 @@ pub(crate) struct Score {
 }
 
 impl Samples {
+    /// All samples of a set.
+    pub(crate) fn new(source: String, rows: Vec<Vec<f32>>, labels: Option<Vec<usize>>) -> Self {
+        Self {
+            source,
+            numbers: (0..rows.len()).collect(),
+            set: rows.len(),
+            rows,
+            labels,
+        }
+    }
+
+    /// Some of all samples, drawn without replacement, in the order of the set.
+    pub(crate) fn draw(self, count: usize, seed: u64) -> Self {
+        let mut numbers = cml_data::shuffle_batches(self.set, self.set, seed, 0).concat();
+        numbers.truncate(count);
+        numbers.sort_unstable();
+        Self {
+            rows: numbers.iter().map(|&i| self.rows[i].clone()).collect(),
+            labels: self.labels.map(|l| numbers.iter().map(|&i| l[i]).collect()),
+            numbers,
+            ..self
+        }
+    }
+
+    /// `50 samples`, or `10 of 50 samples`.
+    pub(crate) fn count_text(&self) -> String {
+        match (self.len(), self.set) {
+            (has, all) if has == all => format!("{all} samples"),
+            (has, all) => format!("{has} of {all} samples"),
+        }
+    }
+
     /// Number of samples.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
@@ -62,7 +98,7 @@ impl Samples {
         spec: &InputSpec,
     ) -> anyhow::Result<Vec<Vec<Tensor>>> {
         let (needs, source) = (shape.iter().product::<usize>(), &self.source);
-        let quantize = |(i, row): (usize, &Vec<f32>)| {
+        let quantize = |(row, i): (&Vec<f32>, &usize)| {
             if row.len() != needs {
                 bail!(
                     "{source}: has {} values a sample, input {name} takes {needs}",
@@ -74,7 +110,7 @@ impl Samples {
             };
             Ok(vec![Tensor::new(shape.to_vec(), codes)?])
         };
-        self.rows.iter().enumerate().map(quantize).collect()
+        self.rows.iter().zip(&self.numbers).map(quantize).collect()
     }
 
     /// Adds to a report how many input values were clipped.
@@ -148,10 +184,20 @@ mod tests {
     use cml_ir::Interval;
 
     fn samples(labels: Option<Vec<usize>>) -> Samples {
-        Samples {
-            source: "some.csv".to_owned(),
-            rows: vec![vec![0.5, 9.0], vec![-9.0, 9.0], vec![0.0, 0.0]],
-            labels,
+        let rows = vec![vec![0.5, 9.0], vec![-9.0, 9.0], vec![0.0, 0.0]];
+        Samples::new("some.csv".to_owned(), rows, labels)
+    }
+
+    #[test]
+    fn drawn_samples_keep_their_numbers() {
+        let rows = (0..50).map(|i| vec![i as f32]).collect();
+        let all = Samples::new("x".to_owned(), rows, Some((0..50).collect()));
+        assert_eq!(all.count_text(), "50 samples");
+        let some = all.draw(10, 0);
+        assert_eq!(some.count_text(), "10 of 50 samples");
+        assert!(some.numbers.is_sorted() && some.numbers != (0..10).collect::<Vec<_>>());
+        for ((row, number), label) in some.rows.iter().zip(&some.numbers).zip(some.labels.unwrap()) {
+            assert_eq!((row[0], label), (*number as f32, *number));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a command has to say, for people and for programs.
 
 use serde_json::Value;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,6 +19,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Everything was said before.
+    pub(crate) fn nothing() -> Self {
+        Self::new("", Value::Null)
+    }
+
     /// A result.
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
         Self {
@@ -32,12 +38,24 @@ impl Report {
 /// Prints a report to standard output. A reader that went away (`| head`) is
 /// not an error.
 pub(crate) fn print(report: &Report, json: bool) -> io::Result<()> {
-    let text = if json {
-        report.json.to_string()
+    if report.json.is_null() {
+        Ok(())
+    } else if json {
+        print_line(&report.json.to_string())
     } else {
-        report.text.trim_end().to_owned()
-    };
-    match writeln!(io::stdout(), "{text}") {
+        print_line(report.text.trim_end())
+    }
+}
+
+/// A note for people, beside the report: one line on standard error.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "note: {text}");
+}
+
+/// One line, at once; as [`print`].
+pub(crate) fn print_line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
@@ -77,11 +95,6 @@ pub(crate) fn bytes(n: u64) -> String {
         1_000_000..10_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.1} GB", n as f64 / 1e9),
     }
-}
-
-/// A hash in full.
-pub(crate) fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Size of a file that was just written, in bytes.

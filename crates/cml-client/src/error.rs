@@ -69,6 +69,14 @@ pub enum RemoteError {
         /// What is wrong with it.
         why: String,
     },
+    /// An answer of the right kind that does not hold what it should.
+    #[error("{request}: {source}")]
+    Content {
+        /// Method and address.
+        request: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// No model, or not one, of that name.
     #[error("{asked}; the server has {has}")]
     Model {
@@ -138,18 +146,40 @@ pub enum RemoteError {
         /// Its mode.
         mode: u32,
     },
+    /// Keys of two pairs in one folder.
+    #[error("{}: the evaluation keys are not those of the secret key beside them", path.display())]
+    KeyPair {
+        /// File of the evaluation keys.
+        path: PathBuf,
+    },
+    /// A secret key in the clear, and a passphrase.
+    #[error("{} is under no passphrase, and one is given", path.display())]
+    NoPassphrase {
+        /// File of the key.
+        path: PathBuf,
+    },
     /// A secret key under a passphrase, and no passphrase.
     #[error("{} is under a passphrase, and none is given", path.display())]
     Passphrase {
         /// File of the key.
         path: PathBuf,
     },
-    /// A file or an answer that does not hold what it should.
+    /// A file that does not hold what it should.
     #[error(transparent)]
     Artifact(Box<ArtifactError>),
     /// Encryption or decryption.
     #[error(transparent)]
     Client(Box<ClientError>),
+}
+
+impl RemoteError {
+    /// What a server sent is not what it should be.
+    pub(crate) fn content(request: String, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Content {
+            request,
+            source: Box::new(source),
+        }
+    }
 }
 
 impl From<ArtifactError> for RemoteError {

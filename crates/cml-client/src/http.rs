@@ -4,19 +4,23 @@ use crate::error::RemoteError;
 use crate::options::Options;
 use serde::Deserialize;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderValue, Uri};
 use ureq::{Agent, Body, RequestBuilder};
 
 /// A server answers nothing, and takes nothing, for so long: it is gone.
 const SILENCE: Duration = Duration::from_secs(60);
+/// A server should hold a request no longer before it makes a job of it (RFC 7240), well within [`SILENCE`].
+const PREFER: &str = "wait=30";
+/// Longest wait that [`Options::timeout`] can ask for: clocks have an end.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Time to find a server.
 const CONNECT: Duration = Duration::from_secs(20);
-/// Wait before asking again, if a busy server does not say how long.
+/// Shortest wait before asking again, and the wait if a busy server does not say how long.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait between two requests, whatever a server says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -65,7 +69,7 @@ struct ErrorBody {
 impl Http {
     /// A server at `url`, `http` or `https`, perhaps with a path.
     pub(crate) fn new(url: &str, options: &Options) -> Result<Self, RemoteError> {
-        let uri = check_url(url).map_err(|why| RemoteError::Url { url: plain(url), why })?;
+        let uri = address(url)?;
         let token = options.token.as_ref();
         let authorization = token.map(|token| HeaderValue::try_from(format!("Bearer {token}")));
         let mut authorization = authorization.transpose().map_err(|_| RemoteError::Token)?;
@@ -78,8 +82,9 @@ impl Http {
             .max_redirects(0)
             .timeout_connect(Some(CONNECT))
             .timeout_per_write(Some(SILENCE))
-            .timeout_recv_response(Some(options.timeout))
-            .timeout_per_read(Some(options.timeout.max(SILENCE)))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_recv_response(Some(SILENCE))
+            .timeout_recv_body(Some(options.timeout.min(LONGEST_TIMEOUT)))
             .tls_config(options.tls()?)
             .user_agent(concat!("cml/", env!("CARGO_PKG_VERSION")));
         if uri.host().is_some_and(is_loopback) {
@@ -98,28 +103,49 @@ impl Http {
         &self.base
     }
 
-    /// How long a server that is busy, or gone, is asked again.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
+    /// The answer, of at most `limit` bytes, of a server that has not been heard of before. If it is busy it is
+    /// asked again.
+    pub(crate) fn ask(&self, request: Request<'_>, path: &str, limit: u64) -> Result<Answer, RemoteError> {
+        self.ask_again(request, path, limit, false)
     }
 
-    /// The answer, of at most `limit` bytes. A server that is busy is asked again.
-    pub(crate) fn ask(&self, request: Request<'_>, path: &str, limit: u64) -> Result<Answer, RemoteError> {
+    /// The answer, of at most `limit` bytes, of a server that was there: if it is busy or gone it is asked again.
+    /// Every request may be sent twice: what it does, it does once, or costs the server time.
+    pub(crate) fn insist(&self, request: Request<'_>, path: &str, limit: u64) -> Result<Answer, RemoteError> {
+        self.ask_again(request, path, limit, true)
+    }
+
+    fn ask_again(
+        &self,
+        request: Request<'_>,
+        path: &str,
+        limit: u64,
+        may_be_gone: bool,
+    ) -> Result<Answer, RemoteError> {
         let start = Instant::now();
         loop {
-            let answer = self.ask_once(request, path, limit)?;
-            if !matches!(answer.status, 429 | 503) {
-                return Ok(answer);
+            let (error, pause) = match self.ask_once(request, path, limit) {
+                Ok(answer) if matches!(answer.status, 429 | 503) => {
+                    let (pause, (_, text)) = (answer.retry_after, answer.error());
+                    let busy = RemoteError::Busy {
+                        request: answer.request,
+                        seconds: start.elapsed().as_secs(),
+                        text,
+                    };
+                    (busy, pause)
+                }
+                // Something in front of it does not find it.
+                Ok(answer) if may_be_gone && matches!(answer.status, 502 | 504) => {
+                    let pause = answer.retry_after;
+                    (answer.refusal(), pause)
+                }
+                Err(error) if may_be_gone && is_of_a_moment(&error) => (error, PAUSE),
+                other => return other,
+            };
+            if start.elapsed() + pause > self.patience {
+                return Err(error);
             }
-            if start.elapsed() + answer.retry_after > self.patience {
-                let (_, text) = answer.error();
-                return Err(RemoteError::Busy {
-                    request: answer.request,
-                    seconds: start.elapsed().as_secs(),
-                    text,
-                });
-            }
-            sleep(answer.retry_after);
+            sleep(pause);
         }
     }
 
@@ -131,9 +157,15 @@ impl Http {
             Request::PutFile(_) => "PUT",
         };
         let shown = format!("{method} {url}");
-        let failed = |source: ureq::Error| RemoteError::Connection {
-            request: shown.clone(),
-            source: Box::new(source),
+        let failed = |source: ureq::Error| match source {
+            ureq::Error::BodyExceedsLimit(limit) => RemoteError::Answer {
+                request: shown.clone(),
+                why: format!("is longer than the limit of {limit} bytes"),
+            },
+            source => RemoteError::Connection {
+                request: shown.clone(),
+                source: Box::new(source),
+            },
         };
         let response = match request {
             Request::Get => self.authorized(self.agent.get(&url)).call(),
@@ -141,6 +173,7 @@ impl Http {
                 let post = self
                     .agent
                     .post(&url)
+                    .header("prefer", PREFER)
                     .header(CONTENT_TYPE, "application/octet-stream");
                 self.authorized(post).send(body)
             }
@@ -153,6 +186,8 @@ impl Http {
                 let put = self
                     .agent
                     .put(&url)
+                    // A refusal comes before the body: behind one that nobody reads it could be lost.
+                    .header(EXPECT, "100-continue")
                     .header(CONTENT_TYPE, "application/octet-stream");
                 self.authorized(put).send(body)
             }
@@ -234,7 +269,26 @@ fn read_start(body: &mut Body) -> Vec<u8> {
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok());
     let seconds = seconds.and_then(|text| text.trim().parse().ok());
-    seconds.map_or(PAUSE, Duration::from_secs).min(LONGEST_PAUSE)
+    seconds
+        .map_or(PAUSE, Duration::from_secs)
+        .clamp(PAUSE, LONGEST_PAUSE)
+}
+
+/// Whether a text is the address of a server, as [`Service::connect`](crate::Service::connect) takes it. Asks nobody.
+///
+/// # Errors
+/// [`RemoteError::Url`] if it is not.
+pub fn check_address(url: &str) -> Result<(), RemoteError> {
+    address(url).map(|_| ())
+}
+
+/// Whether what is sent to a server can be read on the way: by `http`, and not on this machine.
+pub fn is_in_clear(url: &str) -> bool {
+    address(url).is_ok_and(|uri| uri.scheme_str() == Some("http") && !uri.host().is_some_and(is_loopback))
+}
+
+fn address(url: &str) -> Result<Uri, RemoteError> {
+    check_url(url).map_err(|why| RemoteError::Url { url: plain(url), why })
 }
 
 fn check_url(url: &str) -> Result<Uri, String> {
@@ -245,10 +299,27 @@ fn check_url(url: &str) -> Result<Uri, String> {
     let Some(authority) = uri.authority() else {
         return Err("names no host".to_owned());
     };
-    if authority.as_str().contains('@') || uri.query().is_some() {
-        return Err("user names and queries have no place in it".to_owned());
+    if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') {
+        return Err("user names, queries and fragments have no place in it".to_owned());
+    }
+    let port = authority.as_str().strip_prefix(authority.host());
+    if port != Some("") && authority.port_u16().is_none() {
+        return Err("its port is no number from 0 to 65535".to_owned());
     }
     Ok(uri)
+}
+
+/// What can go away by itself: a server that is started again, a network that is not there for a while.
+fn is_of_a_moment(error: &RemoteError) -> bool {
+    let RemoteError::Connection { source, .. } = error else {
+        return false;
+    };
+    match &**source {
+        // A certificate, or what is no TLS.
+        ureq::Error::Io(error) => error.kind() != ErrorKind::InvalidData,
+        ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        _ => false,
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -283,6 +354,9 @@ mod tests {
         refused("ftp://fhe.example.org", "needs http:// or https://");
         refused("https://me:secret@fhe.example.org", "user names");
         refused("https://fhe.example.org/?a=b", "queries");
+        refused("https://fhe.example.org/#x", "fragments");
+        refused("https://fhe.example.org:80800", "its port is no number");
+        refused("https://fhe.example.org:", "its port is no number");
         refused("http://", "server \"http://\"");
         refused("\u{1b}[2J", "server \"\u{fffd}[2J\"");
         let with = |token: &str| Options {
@@ -294,6 +368,9 @@ mod tests {
         assert!(!format!("{http:?}").contains("abc"));
         let bad = Http::new("https://fhe.example.org", &with("a\nb"));
         assert!(matches!(bad, Err(RemoteError::Token)));
+        for url in ["http://[::1]:8080", "http://10.0.0.1:8080/fhe", "http://[::1]"] {
+            Http::new(url, &Options::default()).unwrap();
+        }
     }
 
     #[test]
@@ -304,6 +381,7 @@ mod tests {
             retry_after(&headers)
         };
         assert_eq!(wait("3"), Duration::from_secs(3));
+        assert_eq!(wait("0"), PAUSE);
         assert_eq!(wait("999999999999"), LONGEST_PAUSE);
         assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), PAUSE);
         assert_eq!(retry_after(&HeaderMap::new()), PAUSE);
@@ -314,6 +392,8 @@ mod tests {
         for host in ["localhost", "127.0.0.1", "[::1]", "127.3.2.1"] {
             assert!(is_loopback(host), "{host}");
         }
+        assert!(is_in_clear("http://10.0.0.1:80") && !is_in_clear("http://localhost/x"));
+        assert!(!is_in_clear("https://10.0.0.1") && !is_in_clear("10.0.0.1"));
         assert!(!is_loopback("10.0.0.1") && !is_loopback("localhost.example.org"));
     }
 }

@@ -36,6 +36,7 @@ mod session;
 mod store;
 
 pub use error::RemoteError;
+pub use http::{check_address, is_in_clear};
 pub use options::Options;
 pub use prediction::Prediction;
 pub use service::{ModelEntry, Service};

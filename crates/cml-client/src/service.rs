@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::session::Session;
 use crate::store::KeyStore;
 use cml_ir::container::HEADER;
-use cml_ir::short_hex;
+use cml_ir::{from_hex, short_hex, to_hex};
 use cml_tfhe::ClientSpec;
 use cml_tfhe::artifact::{SPEC, spec_from_bytes};
 use cml_tfhe::keys::Progress;
@@ -76,7 +76,7 @@ impl Service {
         };
         let mut models = Vec::with_capacity(list.models.len());
         for model in list.models {
-            let Some(circuit) = from_hex(&model.hash) else {
+            let Some(circuit) = from_hex(&model.hash.to_ascii_lowercase()) else {
                 let why = format!("names a model {:?}, which is no SHA-256", plain(&model.hash));
                 return Err(answer.nonsense(why));
             };
@@ -110,6 +110,10 @@ impl Service {
     /// If there is none, or more than one.
     pub fn model(&self, wanted: Option<&str>) -> Result<&ModelEntry, RemoteError> {
         let is_wanted = |m: &&ModelEntry| match wanted {
+            // Who names a circuit means no name that looks like its hash.
+            Some(wanted) if wanted.len() == 64 && wanted.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                is_start_of(wanted, &m.circuit)
+            }
             Some(wanted) => m.name == wanted || is_start_of(wanted, &m.circuit),
             None => true,
         };
@@ -141,8 +145,11 @@ impl Service {
     pub fn spec(&self, circuit: &[u8; 32]) -> Result<ClientSpec, RemoteError> {
         let path = format!("/v1/models/{}", to_hex(circuit));
         let limit = SPEC.max_payload + HEADER as u64;
-        let answer = self.http.ask(Request::Get, &path, limit)?.ok()?;
-        let spec = spec_from_bytes("the server's client spec", &answer.body)?;
+        let answer = self.http.insist(Request::Get, &path, limit)?.ok()?;
+        let spec = match spec_from_bytes("the server's client spec", &answer.body) {
+            Ok(spec) => spec,
+            Err(source) => return Err(RemoteError::content(answer.request, source)),
+        };
         if spec.circuit() != circuit {
             let why = format!("is of circuit {}", short_hex(spec.circuit()));
             return Err(answer.nonsense(why));
@@ -163,7 +170,20 @@ impl Service {
         report: &mut dyn FnMut(Progress),
     ) -> Result<Session<'_>, RemoteError> {
         let model = self.model(model)?;
-        let spec = self.spec(&model.circuit)?;
+        self.session_of(model, self.spec(&model.circuit)?, store, report)
+    }
+
+    /// As [`Service::session`], of a model whose client spec was fetched before.
+    ///
+    /// # Errors
+    /// As [`Service::session`].
+    pub fn session_of(
+        &self,
+        model: &ModelEntry,
+        spec: ClientSpec,
+        store: &KeyStore,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Session<'_>, RemoteError> {
         let (has, limit) = (spec.parameters().server_key_bytes(), self.max_key_bytes);
         if has > limit {
             return Err(RemoteError::KeySize {
@@ -179,7 +199,7 @@ impl Service {
     /// Sends evaluation keys, unless the server has them already.
     pub(crate) fn upload(&self, keys: &[u8; 16], file: &Path) -> Result<(), RemoteError> {
         let path = format!("/v1/keys/{}", to_hex(keys));
-        let answer = self.http.ask(Request::PutFile(file), &path, NOTE_BYTES)?;
+        let answer = self.http.insist(Request::PutFile(file), &path, NOTE_BYTES)?;
         match answer.status {
             200 | 201 | 204 => Ok(()),
             _ => Err(answer.refusal()),
@@ -196,7 +216,7 @@ impl Service {
         let path = format!("/v1/models/{}/infer", to_hex(circuit));
         let answer = self
             .http
-            .ask(Request::Post(inputs), &path, limit.max(NOTE_BYTES))?;
+            .insist(Request::Post(inputs), &path, limit.max(NOTE_BYTES))?;
         match answer.status {
             200 => within(answer, limit),
             202 => self.wait_for(answer, limit),
@@ -205,24 +225,18 @@ impl Service {
         }
     }
 
-    /// Asks for the results of a job until they are there. A server that goes away is given time
-    /// to come back.
+    /// Asks for the results of a job until they are there.
     fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Outcome, RemoteError> {
         let job = match serde_json::from_slice::<JobNote>(&accepted.body) {
             Ok(JobNote { job }) if is_job(&job) => job,
             _ => return Err(accepted.nonsense("names no job")),
         };
         let path = format!("/v1/jobs/{job}");
-        let (start, mut heard, mut pause) = (Instant::now(), Instant::now(), FIRST_POLL);
+        let (start, mut pause) = (Instant::now(), FIRST_POLL);
         loop {
             sleep(pause);
             pause = (pause * 3 / 2).min(LAST_POLL);
-            let answer = match self.http.ask(Request::Get, &path, limit.max(NOTE_BYTES)) {
-                Ok(answer) => answer,
-                Err(RemoteError::Connection { .. }) if heard.elapsed() < self.http.patience() => continue,
-                Err(error) => return Err(error),
-            };
-            heard = Instant::now();
+            let answer = self.http.insist(Request::Get, &path, limit.max(NOTE_BYTES))?;
             match answer.status {
                 200 => return within(answer, limit),
                 202 if start.elapsed() < self.timeout => {}
@@ -267,20 +281,6 @@ fn is_start_of(text: &str, hash: &[u8; 32]) -> bool {
     text.len() >= 4 && to_hex(hash).starts_with(&text.to_ascii_lowercase())
 }
 
-/// Bytes as hexadecimal digits.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect();
-    let bytes: Vec<u8> = digits?
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |n, d| n << 4 | d))
-        .collect();
-    (text.len() == 64).then(|| bytes.try_into().ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,9 +288,6 @@ mod tests {
     #[test]
     fn hashes_and_jobs_are_checked() {
         let hash: [u8; 32] = std::array::from_fn(|i| (i * 37) as u8);
-        assert_eq!(from_hex(&to_hex(&hash)), Some(hash));
-        assert_eq!(from_hex(&to_hex(&hash)[1..]), None);
-        assert_eq!(from_hex(&"g".repeat(64)), None);
         assert!(is_start_of(&to_hex(&hash)[..8].to_uppercase(), &hash));
         assert!(!is_start_of("", &hash) && !is_start_of("0025", &[0; 32]));
         assert!(is_job("3f-a_9") && !is_job("../keys") && !is_job("") && !is_job(&"a".repeat(129)));

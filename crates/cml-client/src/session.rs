@@ -111,22 +111,26 @@ impl<'s> Session<'s> {
                 Outcome::LostJob => break format!("says again that a job is unknown, after {TRIES} times"),
             }
         };
-        Err(RemoteError::Answer {
-            request: format!("{}: inference", self.service.url()),
-            why,
-        })
+        let request = self.request();
+        Err(RemoteError::Answer { request, why })
+    }
+
+    /// What is asked, for messages.
+    fn request(&self) -> String {
+        format!("{}: inference", self.service.url())
     }
 
     /// Results of so many samples, under the client's own keys.
     fn decrypt(&self, bytes: &[u8], needs: usize) -> Result<Vec<Vec<Tensor>>, RemoteError> {
-        let outputs = outputs_from_bytes("the server's results", bytes, self.spec())?;
+        let outputs = outputs_from_bytes("the server's results", bytes, self.spec());
+        let outputs = outputs.map_err(|source| RemoteError::content(self.request(), source))?;
         let has = outputs.value.len();
         if has != needs {
-            return Err(RemoteError::Answer {
-                request: format!("{}: inference", self.service.url()),
-                why: format!("holds {has} results, {needs} samples were sent"),
-            });
+            let why = format!("holds {has} results, {needs} samples were sent");
+            let request = self.request();
+            return Err(RemoteError::Answer { request, why });
         }
-        Ok(self.keys.client.decrypt(&outputs)?)
+        let results = self.keys.client.decrypt(&outputs);
+        results.map_err(|source| RemoteError::content(self.request(), source))
     }
 }

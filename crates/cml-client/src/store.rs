@@ -1,11 +1,10 @@
 //! Keys on disk: a folder for each circuit.
 
 use crate::error::RemoteError;
-use crate::service::to_hex;
 use cml_ir::container::peek_tag;
-use cml_ir::{IrError, short_hex};
+use cml_ir::{IrError, short_hex, to_hex};
 use cml_tfhe::artifact::{
-    LOCKED_CLIENT_KEY, read_client_key, read_locked_client_key, read_spec, write_client_key,
+    LOCKED_CLIENT_KEY, peek_server_key, read_client_key, read_locked_client_key, read_spec, write_client_key,
     write_locked_client_key, write_server_key, write_spec,
 };
 use cml_tfhe::keys::Progress;
@@ -72,6 +71,24 @@ impl KeyStore {
     /// Folder of the keys of a circuit, whether it is there or not.
     pub fn folder_of(&self, circuit: &[u8; 32]) -> PathBuf {
         self.folder.join(to_hex(circuit))
+    }
+
+    /// File of the secret key of a circuit, whether it is there or not.
+    pub fn secret_key_of(&self, circuit: &[u8; 32]) -> PathBuf {
+        self.folder_of(circuit).join(CLIENT_FILE)
+    }
+
+    /// Whether the secret key of a circuit is under a passphrase; nothing if there is no key.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn is_locked(&self, circuit: &[u8; 32]) -> Result<Option<bool>, RemoteError> {
+        let folder = self.folder_of(circuit);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        let tag = peek_tag(&self.secret_key_of(circuit)).map_err(ArtifactError::from)?;
+        Ok(Some(tag == LOCKED_CLIENT_KEY.tag))
     }
 
     /// The keys of a circuit: those that are there, or new ones. `report` is called as
@@ -149,11 +166,15 @@ impl KeyStore {
         }
         let key = match &self.passphrase {
             Some(passphrase) if locked => read_locked_client_key(&file, &kept, passphrase.as_bytes())?,
+            // Who gives one believes that the key is guarded by it.
+            Some(_) => return Err(RemoteError::NoPassphrase { path: file }),
             None if locked => return Err(RemoteError::Passphrase { path: file }),
-            _ => read_client_key(&file, &kept)?,
+            None => read_client_key(&file, &kept)?,
         };
         let server_key = folder.join(SERVER_FILE);
-        fs::metadata(&server_key).map_err(|e| store(&server_key, e))?;
+        if peek_server_key(&server_key)?.binding != key.binding {
+            return Err(RemoteError::KeyPair { path: server_key });
+        }
         Ok(Keys {
             client: Client::new(kept, key)?,
             server_key,

@@ -86,7 +86,7 @@ pub const SERVER_KEY: Kind = Kind {
 pub const INPUTS: Kind = Kind {
     tag: *b"CTIN",
     name: "encrypted input",
-    version: 1,
+    version: 2,
     max_payload: 1 << 34,
 };
 /// `*.ct` as the server writes it.

@@ -11,7 +11,7 @@ use crate::params::{ParameterSets, Parameters};
 use crate::table::{self, Reading, Spacing};
 use cml_ir::OutputSpec;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::interface::{CircuitInput, Encoding};
 pub use demand::Demand;
@@ -81,7 +81,17 @@ impl Rotation {
             scale: self.scale,
         }
     }
+
+    /// What its polynomial, of so many coefficients, is made of.
+    fn polynomial(&self, spacing: Spacing, size: u64) -> PolynomialKey {
+        let first = &self.lookups[0];
+        let table = (!self.is_shared()).then_some(first.table);
+        (table, first.encoding, spacing, size)
+    }
 }
+
+/// Rotations of equal keys have one polynomial: a table or a constant, the encoding of its results, spacing and size.
+type PolynomialKey = (Option<u32>, u32, Spacing, u64);
 
 /// Rotations that do not depend on each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,10 +270,49 @@ impl Circuit {
         self.body.encodings[row.encoding as usize].output_value(steps, output.slack)
     }
 
+    /// Names and labels.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
+        let outputs = self.body.outputs.iter();
+        let outputs = outputs.flat_map(|o| o.spec.labels.iter().chain([&o.name]));
+        let inputs = self.body.inputs.iter().map(|i| &i.name);
+        let names = [&self.name].into_iter().chain(&self.body.layers);
+        names.chain(inputs).chain(outputs)
+    }
+
+    /// The same.
+    pub(crate) fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let outputs = self.body.outputs.iter_mut();
+        let outputs = outputs.flat_map(|o| o.spec.labels.iter_mut().chain([&mut o.name]));
+        let inputs = self.body.inputs.iter_mut().map(|i| &mut i.name);
+        let names = [&mut self.name].into_iter().chain(&mut self.body.layers);
+        names.chain(inputs).chain(outputs)
+    }
+
+    /// Bytes that [`Circuit::prepare`] makes: its polynomials, and the changes that are read off shared ones.
+    pub(crate) fn prepared_bytes(&self) -> u64 {
+        let of_table = |t: &Vec<i64>| table::changes(t).count() as u64;
+        let changes: Vec<u64> = self.body.tables.iter().map(of_table).collect();
+        let mut known: BTreeSet<PolynomialKey> = BTreeSet::new();
+        let mut bytes = 0_u64;
+        for rotation in self.rotations() {
+            let size = self.parameters.first().table_size(rotation.extension);
+            let spacing = rotation.spacing(&self.body.encodings);
+            if known.insert(rotation.polynomial(spacing, size)) {
+                bytes = bytes.saturating_add(8 * size);
+            }
+            if rotation.is_shared() {
+                let terms = rotation.lookups.iter().map(|l| changes[l.table as usize]);
+                let terms = terms.fold(0_u64, u64::saturating_add);
+                bytes = bytes.saturating_add(terms.saturating_mul(size_of::<(usize, i64)>() as u64));
+            }
+        }
+        bytes
+    }
+
     /// The polynomials of all rotations, and how tables are read off them.
     pub(crate) fn prepare(&self) -> Prepared {
         let mut polynomials = Vec::new();
-        let mut known: BTreeMap<(Option<u32>, u32, Spacing, u64), usize> = BTreeMap::new();
+        let mut known: BTreeMap<PolynomialKey, usize> = BTreeMap::new();
         let mut rotations = Vec::with_capacity(self.rotation_count());
         for rotation in self.rotations() {
             let size = self.parameters.first().table_size(rotation.extension);
@@ -278,15 +327,16 @@ impl Circuit {
             } else {
                 vec![table::table_reading(table(first), half_step(first))]
             };
-            let key = ((!shared).then_some(first.table), first.encoding, spacing, size);
-            let number = *known.entry(key).or_insert_with(|| {
-                polynomials.push(if shared {
-                    vec![half_step(first); size as usize]
-                } else {
-                    table::table_polynomial(table(first), spacing, size, half_step(first)).0
+            let number = *known
+                .entry(rotation.polynomial(spacing, size))
+                .or_insert_with(|| {
+                    polynomials.push(if shared {
+                        vec![half_step(first); size as usize]
+                    } else {
+                        table::table_polynomial(table(first), spacing, size, half_step(first)).0
+                    });
+                    polynomials.len() - 1
                 });
-                polynomials.len() - 1
-            });
             rotations.push((number, readings));
         }
         Prepared {

@@ -1,7 +1,6 @@
 //! Text form of circuits: one line for each layer of each level, stable.
 
 use crate::circuit::{Circuit, Demand, Rotation};
-use crate::keys::LweKey;
 use crate::noise::{Reader, Source};
 use crate::spec::one_in;
 use cml_ir::{Interval, short_hex};
@@ -39,10 +38,7 @@ impl fmt::Display for Circuit {
                 input.shape,
                 input.spec.range,
                 self.domains(encodings),
-                match self.input_key() {
-                    LweKey::Big => "big",
-                    LweKey::Small => "small",
-                }
+                self.input_key()
             )?;
         }
         for (number, level) in self.levels().iter().enumerate() {

@@ -1,6 +1,7 @@
 //! The interface of a circuit: what both sides know of it, the client without the program.
 
 use crate::artifact::ArtifactError;
+use crate::keys::LweKey;
 use crate::params::ParameterSets;
 use cml_ir::{InputSpec, IrError, Tensor};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,14 @@ pub trait Interface {
 
     /// Number of encrypted input values of one sample.
     fn input_count(&self) -> usize;
+
+    /// Which key encrypted inputs are under.
+    fn input_key(&self) -> LweKey;
+
+    /// Bytes of the encrypted inputs of one sample.
+    fn input_bytes(&self) -> u64 {
+        self.input_key().seeded_bytes(self.input_count() as u64)
+    }
 
     /// Number of encrypted output values of one sample.
     fn output_count(&self) -> usize;
@@ -80,6 +89,7 @@ pub struct CircuitInput {
 impl CircuitInput {
     /// What is wrong with an input, if there are so many encodings.
     pub(crate) fn check(&self, encodings: usize) -> Result<(), String> {
+        check_text(&self.name)?;
         let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         if count != Some(self.encodings.len()) || self.encodings.is_empty() {
             return Err("encodings do not fill its shape".to_owned());
@@ -92,10 +102,45 @@ impl CircuitInput {
     }
 }
 
+/// Largest half period. Steps are whole, so twice as many of them as a half period has are not quite the torus: with
+/// `P` values in half of it, the last is off by `P^2 / 2^61` steps, here 2^-9.
+pub(crate) const LARGEST_HALF_PERIOD: u64 = 1 << 26;
+
 /// Number of an encoding that no program can have, if there is one.
 pub(crate) fn bad_encoding(encodings: &[Encoding]) -> Option<usize> {
-    let good = |e: &Encoding| (1..=1 << 40).contains(&e.half_period);
+    let good = |e: &Encoding| (1..=LARGEST_HALF_PERIOD).contains(&e.half_period);
     encodings.iter().position(|e| !good(e))
+}
+
+/// Longest name or label, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// A text that [`check_text`] takes: control characters replaced, cut at 1024 bytes.
+pub(crate) fn plain_text(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        let c = if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        };
+        if plain.len() + c.len_utf8() > LONGEST_TEXT {
+            break;
+        }
+        plain.push(c);
+    }
+    plain
+}
+
+/// Texts of files end up on terminals and in error messages.
+pub(crate) fn check_text(text: &str) -> Result<(), String> {
+    if text.len() > LONGEST_TEXT {
+        return Err(format!("text of {} bytes, limit {LONGEST_TEXT}", text.len()));
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(format!("control character {c:?} in a text")),
+        None => Ok(()),
+    }
 }
 
 /// Checked integer codes of a sample with the step of each, in wire order;

@@ -2,6 +2,7 @@
 
 use crate::circuit::{Body, Circuit, Demand, Lookup};
 use crate::encode::{Layout, encode};
+use crate::interface::{LARGEST_HALF_PERIOD, plain_text};
 use crate::keys::LweKey;
 use crate::noise::{Reader, Requirement};
 use crate::optimizer::{Choice, Goal, Later, SearchError, search, search_pair};
@@ -68,6 +69,16 @@ pub enum LowerError {
         /// The limit.
         source: SearchError,
     },
+    /// An output of more values than the torus keeps apart.
+    #[error("output {output}: {values} values, limit {limit}")]
+    Output {
+        /// Its name.
+        output: String,
+        /// Values that an element may take.
+        values: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Parameters were asked for that do not exist.
     #[error(transparent)]
     Search(SearchError),
@@ -90,6 +101,8 @@ pub enum LowerError {
 /// noise of sharing costs more. One parameter set serves the whole circuit, with
 /// as many polynomials for each table as its level needs; or two of one ring, the second from some level on, where
 /// they save a good part of the time ([`Goal::second_set_below`]).
+///
+/// Control characters in names and labels are replaced, and what is longer than 1024 bytes is cut.
 ///
 /// # Errors
 /// If the widths belong to another graph, or no parameters at 132-bit security
@@ -115,18 +128,31 @@ pub fn lower_reported(
         },
     };
     let (program, reports) = optimize(Program::of(graph, widths)?, &settings);
+    for output in &program.outputs {
+        let values = output.rows.iter().map(|(_, range)| range.count()).max();
+        let (values, limit) = (values.unwrap_or(0), LARGEST_HALF_PERIOD);
+        if values > limit {
+            let output = graph.node(output.node).name.clone();
+            return Err(LowerError::Output {
+                output,
+                values,
+                limit,
+            });
+        }
+    }
     let (body, choice) = encode_best(&program, graph, options)?;
     let (body, parameters) = match split_levels(&body, &choice, &options.goal) {
         Some(split) => split,
         None => (body, choice.parameters.into()),
     };
-    let circuit = Circuit {
+    let mut circuit = Circuit {
         name: graph.name().to_owned(),
         graph_hash: cml_ir::graph_hash(graph)?,
         parameters,
         budget_log2: options.goal.budget_log2,
         body,
     };
+    circuit.texts_mut().for_each(|text| *text = plain_text(text));
     Ok((circuit, reports))
 }
 

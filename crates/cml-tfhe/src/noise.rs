@@ -95,11 +95,10 @@ pub fn fresh_variance(parameters: &Parameters) -> f64 {
         .0
 }
 
-/// Variance of a fresh encryption under the small key.
+/// Variance of a fresh encryption under the small key: of its noise, and of the value rounded to 32 bits.
 pub fn fresh_small_variance(parameters: &Parameters) -> f64 {
-    TUniform::<u32>::new(parameters.lwe_noise_bound)
-        .variance(modulus(LWE_MODULUS_LOG))
-        .0
+    let noise = TUniform::<u32>::new(parameters.lwe_noise_bound).variance(modulus(LWE_MODULUS_LOG));
+    noise.0 + (-2.0 * f64::from(LWE_MODULUS_LOG)).exp2() / 12.0
 }
 
 /// Variance of what a blind rotation puts out; that of its input does not enter.

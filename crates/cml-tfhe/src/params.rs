@@ -342,13 +342,6 @@ impl Parameters {
     pub fn rounded_ciphertext_bytes(&self, word_bytes: u32) -> u64 {
         u64::from(word_bytes) * (u64::from(self.big_dimension()) + 1)
     }
-
-    /// Bytes of `count` freshly encrypted values: one seed, one body each.
-    ///
-    /// Saturates for a `count` that no memory holds.
-    pub fn seeded_ciphertext_bytes(count: u64) -> u64 {
-        count.saturating_mul(8).saturating_add(SEED_BYTES)
-    }
 }
 
 impl fmt::Display for Parameters {
@@ -407,7 +400,6 @@ mod tests {
             (parameters.big_key_bytes(), parameters.small_key_bytes()),
             (256, 115)
         );
-        assert_eq!(Parameters::seeded_ciphertext_bytes(u64::MAX), u64::MAX);
     }
 
     #[test]

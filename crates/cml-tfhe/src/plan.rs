@@ -103,7 +103,7 @@ impl Plan {
             keyswitch_share: if work > 0.0 { keyswitches / work } else { 0.0 },
             server_key_bytes: parameters.server_key_bytes(),
             evaluation_key_bytes: parameters.evaluation_key_bytes(),
-            input_bytes: Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64),
+            input_bytes: circuit.input_bytes(),
             output_bytes: circuit.output_bytes(),
             peak_bytes: peak_bytes(circuit),
             inference_log2_p_fail: circuit.inference_log2_p_fail(),

@@ -30,6 +30,24 @@ pub(crate) struct Affine {
     pub(crate) constant: i64,
 }
 
+/// `factor * wire + offset`.
+#[derive(Clone, Copy, Debug)]
+struct Multiple {
+    wire: u32,
+    factor: i64,
+    offset: i64,
+}
+
+impl Multiple {
+    fn itself(wire: u32) -> Self {
+        Self {
+            wire,
+            factor: 1,
+            offset: 0,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct ProgramLookup {
     pub(crate) row: Affine,
@@ -194,26 +212,28 @@ impl Program {
         }
         let mut order: Vec<usize> = (0..self.lookups.len()).filter(|i| read[inputs + i]).collect();
         order.sort_by_key(|&i| (self.lookups[i].level, i));
-        let mut renamed: Vec<u32> = (0..read.len() as u32).collect();
+        let mut renamed: Vec<Multiple> = (0..read.len() as u32).map(Multiple::itself).collect();
         for (new, &old) in order.iter().enumerate() {
-            renamed[inputs + old] = (inputs + new) as u32;
+            renamed[inputs + old] = Multiple::itself((inputs + new) as u32);
         }
         let mut old: Vec<Option<ProgramLookup>> = self.lookups.into_iter().map(Some).collect();
         self.lookups = order.iter().filter_map(|&i| old[i].take()).collect();
-        self.lookups.iter_mut().for_each(|l| l.row.rename(&renamed));
+        self.lookups.iter_mut().for_each(|l| l.row.substitute(&renamed));
         self.outputs
             .iter_mut()
             .flat_map(|o| &mut o.rows)
-            .for_each(|(r, _)| r.rename(&renamed));
+            .for_each(|(r, _)| r.substitute(&renamed));
         self
     }
 }
 
 impl Affine {
-    /// Gives wires other numbers; weights of wires that become one are added.
-    fn rename(&mut self, numbers: &[u32]) {
+    /// Puts what each wire is a multiple of in its place; weights of wires that become one are added.
+    fn substitute(&mut self, wires: &[Multiple]) {
         for (wire, w) in std::mem::take(&mut self.terms) {
-            *self.terms.entry(numbers[wire as usize]).or_default() += w;
+            let Multiple { wire, factor, offset } = wires[wire as usize];
+            *self.terms.entry(wire).or_default() += w * factor;
+            self.constant += w * offset;
         }
         self.terms.retain(|_, w| *w != 0);
     }

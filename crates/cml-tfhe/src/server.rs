@@ -4,7 +4,7 @@ use crate::artifact::{ArtifactError, Binding, Bound, circuit_hash};
 use crate::circuit::{Circuit, Prepared, Row};
 use crate::exec::{Evaluator, ExecError, Job};
 use crate::interface::Interface;
-use crate::keys::{Ciphertext, EvaluationKey, Progress, SeededCiphertexts, ServerKeys};
+use crate::keys::{Ciphertext, EvaluationKey, LweKey, Progress, SeededCiphertexts, ServerKeys};
 use crate::params::ParameterSets;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -37,6 +37,16 @@ pub enum ServerError {
         has: usize,
         /// Values needed.
         needs: usize,
+    },
+    /// A sample under the other one of the two keys.
+    #[error("sample {sample} is encrypted under the {has} key, the circuit takes the {needs} key")]
+    InputKey {
+        /// Number of the sample, from 0.
+        sample: usize,
+        /// Key found.
+        has: LweKey,
+        /// Key needed.
+        needs: LweKey,
     },
     /// A circuit that cannot be hashed.
     #[error(transparent)]
@@ -131,6 +141,10 @@ impl Interface for ServedCircuit {
         self.circuit.input_count()
     }
 
+    fn input_key(&self) -> LweKey {
+        self.circuit.input_key()
+    }
+
     fn output_count(&self) -> usize {
         self.circuit.output_count()
     }
@@ -198,6 +212,11 @@ impl Server {
                 needs,
             });
         }
+        let needs = self.circuit.input_key();
+        if let Some(sample) = inputs.value.iter().position(|s| s.key() != needs) {
+            let has = inputs.value[sample].key();
+            return Err(ServerError::InputKey { sample, has, needs });
+        }
         let mut value = Vec::with_capacity(inputs.value.len());
         for samples in inputs.value.chunks(samples_together(&self.circuit)) {
             value.extend(self.run_together(samples, done)?);
@@ -213,11 +232,8 @@ impl Server {
         samples: &[SeededCiphertexts],
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
-        let (parameters, key) = (self.circuit.parameters(), self.circuit.input_key());
-        let mut wires: Vec<Vec<Ciphertext>> = samples
-            .iter()
-            .map(|s| s.expand(parameters.first(), key))
-            .collect();
+        let parameters = self.circuit.parameters().first();
+        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters)).collect();
         // Small enough for frequent reports, large enough for full batches on all threads.
         let chunk = 16 * rayon::current_num_threads();
         let mut first = 0;

@@ -4,15 +4,13 @@
 mod of;
 
 use crate::artifact::ArtifactError;
-use crate::interface::{self, CircuitInput, Encoding, Interface};
+use crate::interface::{self, CircuitInput, Encoding, Interface, check_text};
 use crate::keys::LweKey;
 use crate::params::{ParameterError, ParameterSets};
 use cml_ir::{IrError, OutputSpec, Tensor, short_hex};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Longest name or label, in bytes.
-const LONGEST_TEXT: usize = 1024;
 /// log2 of the least failure probability that is stated.
 const LEAST_LOG2: f64 = -1000.0;
 
@@ -199,8 +197,9 @@ impl ClientSpec {
             return fail("encoding", i, "number of values out of range".to_owned());
         }
         for (i, input) in self.inputs.iter().enumerate() {
-            let checked = check_text(&input.name).and_then(|()| input.check(self.encodings.len()));
-            checked.or_else(|why| fail("input", i, why))?;
+            input
+                .check(self.encodings.len())
+                .or_else(|why| fail("input", i, why))?;
         }
         for (i, output) in self.outputs.iter().enumerate() {
             let checked = output.check(&self.encodings);
@@ -240,17 +239,6 @@ impl SpecOutput {
     }
 }
 
-/// A server's texts end up on terminals and in error messages.
-fn check_text(text: &str) -> Result<(), String> {
-    if text.len() > LONGEST_TEXT {
-        return Err(format!("text of {} bytes, limit {LONGEST_TEXT}", text.len()));
-    }
-    match text.chars().find(|c| c.is_control()) {
-        Some(c) => Err(format!("control character {c:?} in a text")),
-        None => Ok(()),
-    }
-}
-
 impl Interface for ClientSpec {
     fn circuit_hash(&self) -> Result<[u8; 32], ArtifactError> {
         Ok(self.circuit)
@@ -262,6 +250,10 @@ impl Interface for ClientSpec {
 
     fn input_count(&self) -> usize {
         self.inputs.iter().map(|i| i.encodings.len()).sum()
+    }
+
+    fn input_key(&self) -> LweKey {
+        self.input_key
     }
 
     fn output_count(&self) -> usize {

@@ -1,7 +1,7 @@
 //! What a circuit must satisfy before anything runs it.
 
 use crate::circuit::{Circuit, Rotation, Row};
-use crate::interface::bad_encoding;
+use crate::interface::{bad_encoding, check_text};
 use crate::keys::LweKey;
 use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::params::ParameterError;
@@ -23,6 +23,14 @@ pub enum CircuitError {
         /// What is wrong.
         why: String,
     },
+    /// Tables that take more memory than any circuit should.
+    #[error("circuit: tables take {has} bytes in memory, limit {limit}")]
+    Memory {
+        /// Bytes that they take.
+        has: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Parameters that are insecure or too large.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
@@ -36,6 +44,27 @@ pub enum CircuitError {
         /// log2 of the budget.
         budget: f64,
     },
+}
+
+/// Largest weight of a row: those of a graph's layers, multiplied, are far below.
+const LARGEST_WEIGHT: u64 = 1 << 40;
+/// Most bytes of all tables as polynomials, and of how they are read.
+const MOST_PREPARED: u64 = 2 << 30;
+
+/// What is asked of a table for every lookup.
+struct Table {
+    image: Interval,
+    half_period: u64,
+}
+
+impl Table {
+    /// Of a table that has entries.
+    fn of(values: &[i64]) -> Option<Self> {
+        Some(Self {
+            image: Interval::hull_of(values.iter().map(|&v| Interval::point(v)))?,
+            half_period: table::half_period(values),
+        })
+    }
 }
 
 impl Circuit {
@@ -56,6 +85,13 @@ impl Circuit {
                 why: why.to_owned(),
             })
         };
+        if let Some((i, why)) = self
+            .texts()
+            .enumerate()
+            .find_map(|(i, t)| Some((i, check_text(t).err()?)))
+        {
+            return fail("text", i, &why);
+        }
         if self.body.inputs.is_empty() || self.body.outputs.is_empty() {
             return fail("interface", 0, "needs an input and an output");
         }
@@ -80,12 +116,7 @@ impl Circuit {
             return fail("output", 0, "words have 1 to 8 bytes");
         }
         let mut reach = Reach::new(ranges);
-        let tables: Vec<Option<Interval>> = self
-            .body
-            .tables
-            .iter()
-            .map(|t| Interval::hull_of(t.iter().map(|&v| Interval::point(v))))
-            .collect();
+        let tables: Vec<Option<Table>> = self.body.tables.iter().map(|t| Table::of(t)).collect();
         let mut index = 0;
         for (number, level) in self.body.levels.iter().enumerate() {
             let first = wires.len();
@@ -135,6 +166,10 @@ impl Circuit {
                 }
             }
         }
+        let (has, limit) = (self.prepared_bytes(), MOST_PREPARED);
+        if has > limit {
+            return Err(CircuitError::Memory { has, limit });
+        }
         self.check_budget()
     }
 
@@ -149,7 +184,15 @@ impl Circuit {
                 ),
             });
         }
-        for demand in self.demands() {
+        for (index, demand) in self.demands().into_iter().enumerate() {
+            // As far as it is counted, and perhaps beyond.
+            if [demand.requirement.nu2, demand.requirement.alike].contains(&u64::MAX) {
+                return Err(CircuitError::Malformed {
+                    what: "kind of row",
+                    index,
+                    why: "noise grows by 2^64 or more".to_owned(),
+                });
+            }
             let has = self.log2_p_fail(&demand);
             if has > self.budget_log2 {
                 return Err(CircuitError::Budget {
@@ -166,7 +209,7 @@ impl Circuit {
     fn rotation(
         &self,
         rotation: &Rotation,
-        tables: &[Option<Interval>],
+        tables: &[Option<Table>],
         wires: &[u32],
         reach: &mut Reach,
     ) -> Result<u32, String> {
@@ -206,7 +249,7 @@ impl Circuit {
                 return Err("results have different encodings".to_owned());
             }
             let table = self.body.tables.get(lookup.table as usize);
-            let (Some(table), Some(Some(image))) = (table, tables.get(lookup.table as usize)) else {
+            let (Some(table), Some(Some(known))) = (table, tables.get(lookup.table as usize)) else {
                 return Err("names a table that is not there".to_owned());
             };
             if range.lo < 0 || range.hi >= table.len() as i64 {
@@ -215,19 +258,19 @@ impl Circuit {
                     table.len() - 1
                 ));
             }
-            if image.magnitude() > 1 << 40 {
+            if known.image.magnitude() > 1 << 40 {
                 return Err("table holds values beyond 2^40".to_owned());
             }
-            if table::half_period(table) > period {
+            if known.half_period > period {
                 return Err(format!(
                     "table needs a half period of {} values, its row has {period}",
-                    table::half_period(table)
+                    known.half_period
                 ));
             }
-            if rotation.slack > table::narrowest_plateau(table, spacing) {
+            if rotation.slack > 0 && rotation.slack > table::narrowest_plateau(table, spacing) {
                 return Err(format!("slack of {} is wider than a plateau", rotation.slack));
             }
-            reach.define(&found, |v| table[v as usize], *image);
+            reach.define(&found, |v| table[v as usize], known.image);
         }
         Ok(first.encoding)
     }
@@ -253,6 +296,11 @@ impl Circuit {
         }
         if row.terms.windows(2).any(|w| w[0].0 >= w[1].0) || row.terms.iter().any(|t| t.1 == 0) {
             return Err("wires of a row must ascend and have weights".to_owned());
+        }
+        if let Some((wire, weight)) = row.terms.iter().find(|t| t.1.unsigned_abs() > LARGEST_WEIGHT) {
+            return Err(format!(
+                "reads wire {wire} with weight {weight}, limit {LARGEST_WEIGHT}"
+            ));
         }
         let found = reach.row(row.terms.iter().copied(), row.constant);
         found.ok_or_else(|| "values exceed 2^41".to_owned())

@@ -39,7 +39,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 samples: args.samples,
                 data_seed: args.data_seed,
             }
-            .load(None)?;
+            .load()?;
             Some(observe(&graph, graph_inputs(&graph, &samples)?)?)
         }
     };

@@ -3,6 +3,7 @@
 use crate::data::{Samples, calibration_samples};
 use crate::exit::OrFailed;
 use crate::host::cost_model;
+use crate::output;
 use crate::score::predict;
 use crate::show::{Report, bytes, file_size, timed};
 use anyhow::bail;
@@ -11,8 +12,7 @@ use cml_ir::{Graph, Tensor, interpret};
 use cml_tfhe::cost::CostModel;
 use cml_tfhe::optimizer::{Goal, Objective};
 use cml_tfhe::{
-    Circuit, Interface, Noise, Options, Parameters, PassReport, Simulator, artifact, lower_reported,
-    lower_tuned, one_in,
+    Circuit, Interface, Noise, Options, PassReport, Simulator, artifact, lower_reported, lower_tuned, one_in,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -103,6 +103,7 @@ impl std::str::FromStr for Points {
 const SIMULATED: (usize, usize) = (10_000, 5000);
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    output::check(&args.output)?;
     let graph = cml_ir::read_graph(&args.graph)?;
     let budget_log2 = if args.strict { -128.0 } else { args.p_error };
     let widths = cml_bitwidth::analyze(&graph);
@@ -134,8 +135,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     artifact::write_circuit(&args.output, &circuit).or_failed()?;
     let p = circuit.parameters();
     let predicted = circuit.predicted_ns(&options.goal.cost) / 1e9;
-    let input_bytes = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
-    let output_bytes = circuit.output_bytes();
+    let (input_bytes, output_bytes) = (circuit.input_bytes(), circuit.output_bytes());
     let text = format!(
         "{}{circuit}{}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
          predicted  {:.2} s on one thread, {} lookups of {} blind rotations\nwrote {} ({})",

@@ -34,13 +34,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let client = Client::new(spec, key)?;
     let results = client.decrypt(&outputs)?;
     let output = &client.spec().outputs()[0].spec;
-    let json = json!({"samples": results.len(), "results": results_json(output, &results)});
-    Ok(Report::new(results_table(output, &results), json))
+    let numbers: Vec<usize> = (0..results.len()).collect();
+    let json = json!({"samples": results.len(), "results": results_json(output, &numbers, &results)});
+    Ok(Report::new(results_table(output, &numbers, &results), json))
 }
 
 /// One line for each sample: class and scores; a single score is a value, and names no class.
-pub(crate) fn results_table(spec: &OutputSpec, results: &[Vec<Tensor>]) -> String {
-    let row = |(i, outputs): (usize, &Vec<Tensor>)| {
+pub(crate) fn results_table(spec: &OutputSpec, numbers: &[usize], results: &[Vec<Tensor>]) -> String {
+    let row = |(i, outputs): (&usize, &Vec<Tensor>)| {
         let prediction = predict(spec, &outputs[0]);
         let scores: Vec<String> = prediction.scores.iter().map(|s| format!("{s:.3}")).collect();
         let mut cells = vec![i.to_string(), scores.join(" ")];
@@ -49,21 +50,21 @@ pub(crate) fn results_table(spec: &OutputSpec, results: &[Vec<Tensor>]) -> Strin
         }
         cells
     };
-    let rows: Vec<Vec<String>> = results.iter().enumerate().map(row).collect();
+    let rows: Vec<Vec<String>> = numbers.iter().zip(results).map(row).collect();
     match rows.first() {
         Some(cells) if cells.len() == 2 => table(&["sample", "value"], &rows),
         _ => table(&["sample", "class", "scores"], &rows),
     }
 }
 
-/// For each sample its class, scores and integer codes.
-pub(crate) fn results_json(spec: &OutputSpec, results: &[Vec<Tensor>]) -> Vec<Value> {
-    let one = |outputs: &Vec<Tensor>| {
+/// For each sample its number, class, scores and integer codes.
+pub(crate) fn results_json(spec: &OutputSpec, numbers: &[usize], results: &[Vec<Tensor>]) -> Vec<Value> {
+    let one = |(number, outputs): (&usize, &Vec<Tensor>)| {
         let prediction = predict(spec, &outputs[0]);
         let codes: Vec<&[i64]> = outputs.iter().map(Tensor::data).collect();
         let class = (prediction.scores.len() > 1).then_some(prediction.class);
         let label = class.map(|class| spec.label(class));
-        json!({"class": class, "label": label, "scores": prediction.scores, "codes": codes})
+        json!({"sample": number, "class": class, "label": label, "scores": prediction.scores, "codes": codes})
     };
-    results.iter().map(one).collect()
+    numbers.iter().zip(results).map(one).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
+use crate::output;
 use crate::passphrase::PassphraseArgs;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::{read_spec, spec_inputs};
@@ -30,25 +31,23 @@ pub(crate) struct Args {
     output: PathBuf,
 }
 
-/// Samples that encrypted commands take if the user names no number.
-pub(crate) const DEFAULT_SAMPLES: usize = 10;
-
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    output::check(&args.output)?;
     let spec = read_spec(&args.spec)?;
     let key = args.passphrase.read_key(&args.key, &spec)?;
-    let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
+    let samples = args.data.load_few()?;
     let inputs = spec_inputs(&spec, &samples)?;
     let client = Client::new(spec, key)?;
     let (encrypted, time) = timed(|| client.encrypt(&inputs));
     artifact::write_inputs(&args.output, &encrypted?).or_failed()?;
     let size = file_size(&args.output);
     let text = format!(
-        "{} samples encrypted, {} in {}",
-        samples.len(),
+        "{} encrypted, {} in {}",
+        samples.count_text(),
         bytes(size),
         args.output.display()
     );
-    let json = json!({"samples": samples.len(), "output": args.output, "bytes": size, "seconds": time.as_secs_f64()});
+    let json = json!({"samples": samples.len(), "numbers": samples.numbers, "output": args.output, "bytes": size, "seconds": time.as_secs_f64()});
     let mut report = Report::new(text, json);
     let input = &client.spec().inputs()[0];
     samples.warn_of_clipped(&mut report, &input.shape, &input.spec);

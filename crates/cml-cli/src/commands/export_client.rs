@@ -1,8 +1,9 @@
 //! `cml export-client`: the client's part of a circuit.
 
 use crate::exit::OrFailed;
-use crate::show::{Report, bytes, file_size, hex};
-use cml_ir::short_hex;
+use crate::output;
+use crate::show::{Report, bytes, file_size};
+use cml_ir::{short_hex, to_hex};
 use cml_tfhe::{ClientSpec, artifact};
 use serde_json::json;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    output::check(&args.output)?;
     let spec = ClientSpec::of(&artifact::read_circuit(&args.circuit)?)?;
     artifact::write_spec(&args.output, &spec).or_failed()?;
     let size = file_size(&args.output);
@@ -33,6 +35,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         bytes(size)
     );
     let json =
-        json!({"output": args.output, "bytes": size, "name": spec.name(), "circuit": hex(spec.circuit())});
+        json!({"output": args.output, "bytes": size, "name": spec.name(), "circuit": to_hex(spec.circuit())});
     Ok(Report::new(text, json))
 }

@@ -1,6 +1,7 @@
 //! `cml import`: ONNX file to network.
 
 use crate::exit::OrFailed;
+use crate::output;
 use crate::show::Report;
 use cml_onnx::OnnxError;
 use cml_quant::{Layer, Network};
@@ -30,6 +31,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    if !args.check {
+        output::check(&args.output)?;
+    }
     let result = match &args.name {
         Some(name) => cml_onnx::import_named(&args.onnx, name),
         None => cml_onnx::import(&args.onnx),

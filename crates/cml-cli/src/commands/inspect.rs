@@ -1,8 +1,9 @@
 //! `cml inspect`: what a file holds.
 
-use crate::show::{Report, bytes, file_size, hex};
+use crate::show::{Report, bytes, file_size};
 use anyhow::bail;
 use cml_ir::container::{describe, peek_tag};
+use cml_ir::to_hex;
 use cml_quant::{Layer, Network, WeightQuantizer};
 use cml_tfhe::artifact;
 use serde_json::json;
@@ -68,8 +69,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     };
     let mut json = json!({"file": path, "kind": kind, "bytes": file_size(path), "text": text});
     if let Some(binding) = bound {
-        json["circuit"] = json!(hex(&binding.circuit));
-        json["keys"] = json!(hex(&binding.keys));
+        json["circuit"] = json!(to_hex(&binding.circuit));
+        json["keys"] = json!(to_hex(&binding.keys));
     }
     Ok(Report::new(text, json))
 }

@@ -1,6 +1,7 @@
 //! `cml keygen`: the keys of a circuit.
 
 use crate::exit::OrFailed;
+use crate::output::{self, folder};
 use crate::passphrase::PassphraseArgs;
 use crate::progress::key_bars;
 use crate::show::{Report, bytes, file_size, timed};
@@ -45,7 +46,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 path.display()
             );
         }
-        check_folder(path)?;
+        output::check(path)?;
+    }
+    if output::is_same(&args.client_key, &args.server_key) {
+        bail!("{} cannot hold both keys", args.client_key.display());
     }
     let passphrase = args.passphrase.for_new()?;
     let (keys, time) = timed(|| Client::generate(spec, &mut key_bars("drawing")));
@@ -86,13 +90,22 @@ fn write(
         None => artifact::write_client_key(file, client.key()),
     })?;
     // The secret key comes last: if it is there, so is the other.
-    server_file
-        .persist(server_path)
-        .map_err(|e| at(server_path, e.error))?;
-    client_file
-        .persist(client_path)
-        .map_err(|e| at(client_path, e.error))?;
-    Ok(())
+    put(server_file, server_path, args.force)?;
+    let put = put(client_file, client_path, args.force);
+    if put.is_err() && !args.force {
+        // It was not there before, and is of no use alone.
+        let _ = std::fs::remove_file(server_path);
+    }
+    put
+}
+
+/// Gives a file its name. Without `force` it takes no other file's place, also none that came while keys were drawn.
+fn put(file: TempPath, path: &Path, force: bool) -> Result<(), ArtifactError> {
+    let put = match force {
+        true => file.persist(path),
+        false => file.persist_noclobber(path),
+    };
+    put.map_err(|e| at(path, e.error))
 }
 
 /// Writes a file in the folder of `path`; it goes away unless it is put there.
@@ -113,18 +126,4 @@ fn beside(
 fn at(path: &Path, source: io::Error) -> ArtifactError {
     let path = path.to_owned();
     ArtifactError::File(IrError::Io { path, source })
-}
-
-fn folder(path: &Path) -> &Path {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    parent.unwrap_or(Path::new("."))
-}
-
-/// Long work should not end with a folder that is not there.
-pub(crate) fn check_folder(path: &Path) -> anyhow::Result<()> {
-    let folder = folder(path);
-    if !folder.is_dir() {
-        bail!("{}: folder {} does not exist", path.display(), folder.display());
-    }
-    Ok(())
 }

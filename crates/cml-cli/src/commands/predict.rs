@@ -1,7 +1,6 @@
 //! `cml predict`: keys, encryption, run and decryption in one go.
 
 use crate::commands::decrypt::{results_json, results_table};
-use crate::commands::encrypt::DEFAULT_SAMPLES;
 use crate::commands::simulate::circuit_inputs;
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
@@ -32,7 +31,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let circuit = artifact::read_circuit(&args.circuit)?;
-    let samples = args.data.load(Some(DEFAULT_SAMPLES))?;
+    let samples = args.data.load_few()?;
     let inputs = circuit_inputs(&circuit, &samples)?;
     let (oracle, expected) = expected(&circuit, args.graph.as_deref(), &inputs)?;
 
@@ -69,7 +68,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let text = format!(
         "{}\n\n{}{different} differ from the {oracle}{}\n\
          keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
-        results_table(spec, &results),
+        results_table(spec, &samples.numbers, &results),
         score.right_text(),
         if circuit.is_exact() {
             String::new()
@@ -97,7 +96,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "first_inference_seconds": seconds[0],
         "run_seconds": total,
         "inference_seconds": seconds,
-        "results": results_json(spec, &results),
+        "results": results_json(spec, &samples.numbers, &results),
     });
     let mut report = Report::new(text, json);
     let input = &circuit.inputs()[0];

@@ -1,6 +1,7 @@
 //! `cml quantize`: network to integer graph.
 
 use crate::exit::OrFailed;
+use crate::output;
 use crate::ptq::PtqArgs;
 use crate::show::{Report, table};
 use cml_ir::{Graph, Op, PASSES, passes::run_verified};
@@ -34,6 +35,7 @@ fn lookups(graph: &Graph) -> usize {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+    output::check(&args.output)?;
     let network = cml_quant::read_network(&args.network)?;
     let (network, ptq) = args.ptq.apply(&args.network, network)?;
     let mut graph = cml_quant::to_graph(&network)?;

@@ -1,7 +1,7 @@
 //! `cml run`: the server's part.
 
-use crate::commands::keygen::check_folder;
 use crate::exit::OrFailed;
+use crate::output;
 use crate::progress::{bar, key_bars};
 use crate::show::{Report, bytes, file_size, timed};
 use cml_tfhe::{Server, artifact};
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    check_folder(&args.output)?;
+    output::check(&args.output)?;
     let circuit = artifact::read_circuit(&args.circuit)?;
     let inputs = artifact::read_inputs(&args.input, &circuit)?;
     let key = artifact::read_server_key(&args.key, &circuit)?;

@@ -1,12 +1,11 @@
 //! `cml serve`: the server's part for many clients, over HTTP.
 
 use crate::exit::OrFailed;
-use crate::show::Report;
+use crate::show::{Report, print_line};
 use anyhow::{Context, bail};
-use cml_serve::{Config, Limits, Model, Service, Tls, Tokens};
+use cml_serve::{Config, Limits, Model, ServeError, Service, Tls, Tokens};
 use cml_tfhe::artifact;
 use serde_json::json;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,8 +14,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// Serve circuits over HTTP: clients upload keys and get encrypted results. Needs no secret key and sees no data.
 ///
-/// The first line of standard output is the address; the log goes to standard error. SIGTERM and ctrl-c
-/// end it: accepted work is finished. A second one ends it at once.
+/// Once it listens, standard output has its address, with --json one object; the log goes to standard error. SIGTERM and
+/// ctrl-c end it: accepted work is finished. A second one ends it at once.
 /// Example: cml serve --model net.cmlc --listen 127.0.0.1:8080 --data keys
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -114,7 +113,7 @@ impl LimitArgs {
     }
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
+pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
     let tokens = match &args.token_file {
         Some(path) => Tokens::read(path).with_context(|| path.display().to_string())?,
         None => Tokens::none(),
@@ -145,25 +144,30 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         data: args.data.clone(),
         tokens,
         limits: args.limits.limits(),
-    })?;
+    });
+    let service = match service {
+        Err(error @ ServeError::Io { .. }) => return Err(error).or_failed(),
+        service => service?,
+    };
     let runtime = tokio::runtime::Runtime::new().or_failed()?;
     let listen = async {
         let listener = TcpListener::bind(args.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
+        let listener = listener.with_context(|| format!("cannot listen on {}", args.listen));
+        let listener = listener.or_failed()?;
         let address = listener.local_addr().or_failed()?;
         let shutdown = ending()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        // Whoever started it waits for this line.
-        let mut out = std::io::stdout();
-        writeln!(out, "{scheme}://{address}")
-            .and_then(|()| out.flush())
-            .or_failed()?;
-        service.serve(listener, tls, shutdown).await.or_failed()?;
-        anyhow::Ok(address)
+        let url = format!("{scheme}://{address}");
+        // Whoever started it waits for this line; it is the whole report.
+        let line = match json {
+            true => json!({"url": url, "models": names}).to_string(),
+            false => url,
+        };
+        print_line(&line).or_failed()?;
+        service.serve(listener, tls, shutdown).await.or_failed()
     };
-    let address = runtime.block_on(listen)?;
-    let json = json!({"address": address, "models": names});
-    Ok(Report::new("ended", json))
+    runtime.block_on(listen)?;
+    Ok(Report::nothing())
 }
 
 /// Ends with the first signal; a second one ends the process.

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let samples = args.data.load(None)?;
+    let samples = args.data.load()?;
     let program = args.program.as_path();
     let refuse = |given: bool, option: &str, needs: &str, kind: &str| {
         if given {

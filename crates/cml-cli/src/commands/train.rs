@@ -1,8 +1,8 @@
 //! `cml train`: data to network.
 
-use crate::commands::keygen::check_folder;
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
+use crate::output;
 use crate::progress::bar;
 use crate::show::{Report, timed};
 use anyhow::{Context, anyhow, bail};
@@ -56,7 +56,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    check_folder(&args.output)?;
+    output::check(&args.output)?;
     let config = configuration(&args)?;
     let split = load(&config.data, args.data_seed.unwrap_or(config.seed))?;
     let progress = bar(config.epochs as u64, "epochs");

@@ -47,9 +47,7 @@ impl Kit {
             parameters: *parameters,
             extension,
             evaluator,
-            inputs: client
-                .encrypt(LweKey::Big, &values)
-                .expand(parameters, LweKey::Big),
+            inputs: client.encrypt(LweKey::Big, &values).expand(parameters),
             table: vec![1 << 60; parameters.table_size(extension) as usize],
             readings: vec![Reading {
                 terms: vec![(0, 1)],

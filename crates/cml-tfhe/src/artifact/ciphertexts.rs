@@ -3,7 +3,6 @@
 use super::{ArtifactError, Bound, INPUTS, MAX_SAMPLES, OUTPUTS, PREFIX, key_error, prefix, split};
 use crate::interface::Interface;
 use crate::keys::{self, Ciphertext, SeededCiphertexts};
-use crate::params::Parameters;
 use cml_ir::container::{self, Access, Kind};
 use std::path::Path;
 
@@ -61,10 +60,10 @@ fn inputs_from_payload(
     circuit: &impl Interface,
 ) -> Result<Bound<Vec<SeededCiphertexts>>, ArtifactError> {
     let (binding, rest) = split(name, INPUTS, circuit, payload)?;
-    let count = circuit.input_count();
-    let each = Parameters::seeded_ciphertext_bytes(count as u64) as usize;
-    let samples =
-        samples(name, INPUTS, rest, each)?.map(|sample| SeededCiphertexts::from_bytes(sample, count));
+    let (key, count) = (circuit.input_key(), circuit.input_count());
+    let each = circuit.input_bytes() as usize;
+    let read = |sample| SeededCiphertexts::from_bytes(sample, key, count);
+    let samples = samples(name, INPUTS, rest, each)?.map(read);
     Ok(Bound {
         binding,
         value: samples
@@ -143,8 +142,7 @@ fn outputs_from_payload(
 
 /// Bytes of a file of so many encrypted samples.
 pub fn inputs_bytes(circuit: &impl Interface, samples: usize) -> u64 {
-    let each = Parameters::seeded_ciphertext_bytes(circuit.input_count() as u64);
-    samples_bytes(each, samples)
+    samples_bytes(circuit.input_bytes(), samples)
 }
 
 /// Bytes of a file of encrypted results of so many samples.

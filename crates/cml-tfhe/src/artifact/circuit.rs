@@ -3,6 +3,7 @@
 use super::{ArtifactError, CIRCUIT, from_payload, to_payload};
 use crate::circuit::Circuit;
 use crate::interface::Interface;
+use crate::keys::LweKey;
 use crate::params::ParameterSets;
 use cml_ir::container::{self, Access};
 use sha2::{Digest, Sha256};
@@ -79,6 +80,10 @@ impl Interface for Circuit {
 
     fn input_count(&self) -> usize {
         Circuit::input_count(self)
+    }
+
+    fn input_key(&self) -> LweKey {
+        Circuit::input_key(self)
     }
 
     fn output_count(&self) -> usize {

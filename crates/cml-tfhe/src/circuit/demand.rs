@@ -122,7 +122,8 @@ impl Body {
         let origins = self.origins();
         let sets = self.wire_sets();
         let mut demands: Vec<Demand> = Vec::new();
-        let mut first = 0;
+        // Of one level: what is alike but for the growth of the noise.
+        let mut known: BTreeMap<(Requirement, u32, Vec<u32>), usize> = BTreeMap::new();
         let mut ask = |row: &Row, scale, reader, slack, extension, place: Option<(usize, usize)>| {
             let from: BTreeSet<u32> = row.terms.iter().filter_map(|t| sets[t.0 as usize]).collect();
             let from: Vec<u32> = from.into_iter().collect();
@@ -143,26 +144,23 @@ impl Body {
             };
             // Levels are kept apart.
             if place.is_some_and(|(_, index)| index == 0) {
-                first = demands.len();
+                known.clear();
             }
-            let same = |d: &Demand| {
-                let mut other = d.requirement;
-                (other.nu2, other.alike) = (nu2, alike);
-                d.extension == extension && other == requirement && d.from == from
+            let kind = Requirement {
+                nu2: 0,
+                alike: 0,
+                ..requirement
             };
-            let number = match demands[first..].iter().position(same) {
-                Some(number) => first + number,
-                None => {
-                    demands.push(Demand {
-                        requirement,
-                        set: place.map_or(0, |(level, _)| self.levels[level].set),
-                        from,
-                        extension,
-                        rotations: Vec::new(),
-                    });
-                    demands.len() - 1
-                }
-            };
+            let number = *known.entry((kind, extension, from)).or_insert_with_key(|kind| {
+                demands.push(Demand {
+                    requirement,
+                    set: place.map_or(0, |(level, _)| self.levels[level].set),
+                    from: kind.2.clone(),
+                    extension,
+                    rotations: Vec::new(),
+                });
+                demands.len() - 1
+            });
             let demand = &mut demands[number];
             demand.requirement.nu2 = demand.requirement.nu2.max(nu2);
             demand.requirement.alike = demand.requirement.alike.max(alike);
@@ -211,16 +209,55 @@ fn growth(row: &Row, origins: &[Origin<'_>]) -> (u64, u64) {
         }
     }
     let mut alike = 0.0;
-    for ((_, Spacing { half_period, scale }), changes) in shared {
-        let period = half_period as f64 / scale as f64;
+    for ((_, spacing), changes) in shared {
         let changes: Vec<(u64, i64)> = changes.into_iter().collect();
-        for (i, &(t, v)) in changes.iter().enumerate() {
-            own = own.saturating_add(square(v));
-            for &(u, w) in &changes[i + 1..] {
-                let near = 1.0 - 2.0 * (u - t) as f64 / period;
-                alike += (2.0 * v as f64 * w as f64).abs() * near.max(0.0);
-            }
-        }
+        own = changes.iter().fold(own, |own, c| own.saturating_add(square(c.1)));
+        alike += pairs_alike(&changes, spacing);
     }
     (own, alike.ceil() as u64)
+}
+
+/// Over pairs of changes `v` at `t` and `w` at `u`, ascending, the sum of `2 |v w| (1 - 2 |t - u| / P)`, where that is
+/// positive: in one pass, with the sums of `|v|` and `|v| t` over the changes that are near enough.
+fn pairs_alike(changes: &[(u64, i64)], Spacing { half_period, scale }: Spacing) -> f64 {
+    let (period, scale) = (half_period as f64, scale as f64);
+    let (mut sum, mut moment, mut far) = (0.0, 0.0, 0);
+    let mut total = 0.0;
+    for &(u, w) in changes {
+        let w = w.unsigned_abs() as f64;
+        while 2.0 * scale * (u - changes[far].0) as f64 >= period {
+            let (t, v) = (changes[far].0 as f64, changes[far].1.unsigned_abs() as f64);
+            (sum, moment, far) = (sum - v, moment - v * t, far + 1);
+        }
+        let u = u as f64;
+        total += 2.0 * w * (sum * (period - 2.0 * scale * u) + 2.0 * scale * moment);
+        (sum, moment) = (sum + w, moment + w * u);
+    }
+    total / period
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn one_pass_counts_all_pairs(
+            at in proptest::collection::btree_map(0_u64..4000, -9_i64..10, 0..40),
+            half_period in 1_u64..5000,
+            scale in 1_u64..5,
+        ) {
+            let changes: Vec<(u64, i64)> = at.into_iter().collect();
+            let mut expected = 0.0;
+            for (i, &(t, v)) in changes.iter().enumerate() {
+                for &(u, w) in &changes[i + 1..] {
+                    let near = 1.0 - 2.0 * ((u - t) * scale) as f64 / half_period as f64;
+                    expected += (2 * v * w).abs() as f64 * near.max(0.0);
+                }
+            }
+            let has = pairs_alike(&changes, Spacing { half_period, scale });
+            prop_assert!((has - expected).abs() <= 1e-6 * (1.0 + expected), "{has} {expected}");
+        }
+    }
 }

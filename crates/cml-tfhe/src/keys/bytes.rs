@@ -12,11 +12,6 @@ pub(super) fn check_length(what: &'static str, bytes: &[u8], needs: u64) -> Resu
     }
 }
 
-/// Appends 64-bit words.
-pub(super) fn put_u64(out: &mut Vec<u8>, words: &[u64]) {
-    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-}
-
 /// Appends the highest `size` bytes of 64-bit words.
 pub(super) fn put_high_bytes(out: &mut Vec<u8>, words: &[u64], size: usize) {
     for word in words {
@@ -37,16 +32,6 @@ pub(super) fn get_high_bytes(bytes: &[u8], size: usize) -> Vec<u64> {
 /// Appends 32-bit words.
 pub(super) fn put_u32(out: &mut Vec<u8>, words: &[u32]) {
     out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-}
-
-/// Reads 64-bit words; the length is a multiple of 8.
-pub(super) fn get_u64(bytes: &[u8]) -> Vec<u64> {
-    bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|word| u64::from_le_bytes(*word))
-        .collect()
 }
 
 /// Reads 32-bit words; the length is a multiple of 4.

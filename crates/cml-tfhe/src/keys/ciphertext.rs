@@ -5,7 +5,8 @@ use tfhe::core_crypto::prelude::{LweCiphertextOwned, SeededLweCiphertextList};
 use serde::{Deserialize, Serialize};
 
 use super::{Dimensions, KeyError, bytes, compression_seed, modulus32, modulus64};
-use crate::params::Parameters;
+use crate::params::{Parameters, SEED_BYTES};
+use std::fmt;
 
 /// Which of the two secret keys a ciphertext is under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,9 +17,36 @@ pub enum LweKey {
     Small,
 }
 
+impl LweKey {
+    /// Bytes of a freshly encrypted value's mask elements and body: all that is masked, and nothing else.
+    pub fn word_bytes(self) -> u32 {
+        match self {
+            Self::Big => 8,
+            Self::Small => 4,
+        }
+    }
+
+    /// Bytes of `count` freshly encrypted values: one seed, one body each.
+    ///
+    /// Saturates for a `count` that no memory holds.
+    pub fn seeded_bytes(self, count: u64) -> u64 {
+        let bodies = count.saturating_mul(u64::from(self.word_bytes()));
+        bodies.saturating_add(SEED_BYTES)
+    }
+}
+
+impl fmt::Display for LweKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Big => "big",
+            Self::Small => "small",
+        })
+    }
+}
+
 /// One encrypted value: an LWE ciphertext on the torus modulo 2^64.
 ///
-/// Under the small key the mask has 32 bits, the upper half of its words; the body has all 64.
+/// Freshly encrypted under the small key, mask and body have 32 bits, the upper halves of their words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ciphertext {
     lwe: LweCiphertextOwned<u64>,
@@ -110,7 +138,9 @@ impl Ciphertext {
 /// Freshly encrypted values: one seed for all masks and one body for each value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeededCiphertexts {
+    pub(super) key: LweKey,
     pub(super) seed: u128,
+    /// Words of which the highest [`LweKey::word_bytes`] can be other than zero.
     pub(super) bodies: Vec<u64>,
 }
 
@@ -125,40 +155,45 @@ impl SeededCiphertexts {
         self.bodies.is_empty()
     }
 
-    /// Writes seed and bodies.
+    /// Which key they are under.
+    pub fn key(&self) -> LweKey {
+        self.key
+    }
+
+    /// Writes the seed, and of each body the [`LweKey::word_bytes`] that there are.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(16 + 8 * self.len());
+        let mut out = Vec::with_capacity(self.key.seeded_bytes(self.len() as u64) as usize);
         out.extend(self.seed.to_le_bytes());
-        bytes::put_u64(&mut out, &self.bodies);
+        bytes::put_high_bytes(&mut out, &self.bodies, self.key.word_bytes() as usize);
         out
     }
 
-    /// Reads exactly `count` values.
+    /// Reads exactly `count` values under one of the keys.
     ///
     /// # Errors
     ///
     /// [`KeyError::Length`] if the bytes do not hold a seed and `count` bodies.
-    pub fn from_bytes(bytes: &[u8], count: usize) -> Result<Self, KeyError> {
+    pub fn from_bytes(bytes: &[u8], key: LweKey, count: usize) -> Result<Self, KeyError> {
         let what = "encrypted input";
-        bytes::check_length(what, bytes, Parameters::seeded_ciphertext_bytes(count as u64))?;
+        bytes::check_length(what, bytes, key.seeded_bytes(count as u64))?;
         let (seed, bodies) = bytes::split_seed(what, bytes)?;
-        Ok(Self {
-            seed,
-            bodies: bytes::get_u64(bodies),
-        })
+        let bodies = bytes::get_high_bytes(bodies, key.word_bytes() as usize);
+        Ok(Self { key, seed, bodies })
     }
 
     /// Computes the masks: `8 (k N + 1)` bytes for each value, `8 (n + 1)` under the small key.
     ///
     /// Any seed and bodies are ciphertexts under some key of any parameters, so
     /// nothing can be wrong here; a wrong one decrypts to noise.
-    pub fn expand(&self, parameters: &Parameters, key: LweKey) -> Vec<Ciphertext> {
-        if self.is_empty() {
-            return Vec::new();
+    pub fn expand(&self, parameters: &Parameters) -> Vec<Ciphertext> {
+        match self.key {
+            _ if self.is_empty() => Vec::new(),
+            LweKey::Big => self.expand_big(parameters),
+            LweKey::Small => self.expand_small(parameters),
         }
-        if key == LweKey::Small {
-            return self.expand_small(parameters);
-        }
+    }
+
+    fn expand_big(&self, parameters: &Parameters) -> Vec<Ciphertext> {
         let size = Dimensions::of(parameters).big.to_lwe_size();
         let list = SeededLweCiphertextList::from_container(
             self.bodies.as_slice(),
@@ -169,13 +204,13 @@ impl SeededCiphertexts {
         let expanded = list.par_decompress_into_lwe_ciphertext_list().into_container();
         expanded
             .chunks_exact(size.0)
-            .map(|words| Ciphertext::from_words(key, words.to_vec()))
+            .map(|words| Ciphertext::from_words(LweKey::Big, words.to_vec()))
             .collect()
     }
 
     fn expand_small(&self, parameters: &Parameters) -> Vec<Ciphertext> {
         let size = Dimensions::of(parameters).lwe.to_lwe_size();
-        let bodies = vec![0_u32; self.len()];
+        let bodies: Vec<u32> = self.bodies.iter().map(|body| (body >> 32) as u32).collect();
         let list = SeededLweCiphertextList::from_container(
             bodies.as_slice(),
             size,
@@ -183,15 +218,11 @@ impl SeededCiphertexts {
             modulus32(),
         );
         let expanded = list.par_decompress_into_lwe_ciphertext_list().into_container();
-        let value = |(words, &body): (&[u32], &u64)| {
-            let mask = words[..size.0 - 1].iter().map(|&word| u64::from(word) << 32);
-            Ciphertext::from_words(LweKey::Small, mask.chain([body]).collect())
+        let value = |words: &[u32]| {
+            let words = words.iter().map(|&word| u64::from(word) << 32);
+            Ciphertext::from_words(LweKey::Small, words.collect())
         };
-        expanded
-            .chunks_exact(size.0)
-            .zip(&self.bodies)
-            .map(value)
-            .collect()
+        expanded.chunks_exact(size.0).map(value).collect()
     }
 }
 

@@ -73,7 +73,8 @@ impl ClientKey {
         &self.parameters
     }
 
-    /// Encrypts `(value, step)` pairs under one of the keys: each value at its step of the torus modulo 2^64.
+    /// Encrypts `(value, step)` pairs under one of the keys: each value at its step of the torus modulo 2^64, under the
+    /// small key rounded to a multiple of 2^32.
     ///
     /// The product wraps, so a negative value is the negative of its torus point.
     ///
@@ -91,51 +92,56 @@ impl ClientKey {
         seeder: &mut dyn Seeder,
     ) -> SeededCiphertexts {
         let seed = seeder.seed().0;
-        let mut bodies = vec![0; values.len()];
         let messages = values
             .iter()
             .map(|&(value, step)| (value as u64).wrapping_mul(step));
         let messages = Zeroizing::new(messages.collect::<Vec<_>>());
-        if key == LweKey::Small {
-            self.encrypt_small(&mut bodies, &messages, seed, seeder);
-        } else if !values.is_empty() {
-            par_encrypt_seeded_lwe_ciphertext_list(
-                &self.big_lwe(),
-                &mut SeededLweCiphertextList::from_container(
-                    bodies.as_mut_slice(),
-                    Dimensions::of(&self.parameters).big.to_lwe_size(),
-                    compression_seed(seed),
-                    modulus64(),
-                ),
-                &PlaintextList::from_container(messages.as_slice()),
-                TUniform::<u64>::new(self.parameters.glwe_noise_bound),
-                seeder,
-            );
-        }
-        SeededCiphertexts { seed, bodies }
+        let bodies = match key {
+            _ if values.is_empty() => Vec::new(),
+            LweKey::Big => self.encrypt_big(&messages, seed, seeder),
+            LweKey::Small => self.encrypt_small(&messages, seed, seeder),
+        };
+        SeededCiphertexts { key, seed, bodies }
     }
 
-    /// Encrypts zeros modulo 2^32, and adds the messages, which have 64 bits, to the bodies.
-    fn encrypt_small(&self, bodies: &mut [u64], messages: &[u64], seed: u128, seeder: &mut dyn Seeder) {
-        let mut zeros = vec![0_u32; bodies.len()];
-        if zeros.is_empty() {
-            return;
-        }
+    fn encrypt_big(&self, messages: &[u64], seed: u128, seeder: &mut dyn Seeder) -> Vec<u64> {
+        let mut bodies = vec![0_u64; messages.len()];
+        par_encrypt_seeded_lwe_ciphertext_list(
+            &self.big_lwe(),
+            &mut SeededLweCiphertextList::from_container(
+                bodies.as_mut_slice(),
+                Dimensions::of(&self.parameters).big.to_lwe_size(),
+                compression_seed(seed),
+                modulus64(),
+            ),
+            &PlaintextList::from_container(messages),
+            TUniform::<u64>::new(self.parameters.glwe_noise_bound),
+            seeder,
+        );
+        bodies
+    }
+
+    /// The small key's masks and noise have 32 bits: messages are rounded to as many, since whatever lay below would
+    /// be in clear.
+    fn encrypt_small(&self, messages: &[u64], seed: u128, seeder: &mut dyn Seeder) -> Vec<u64> {
+        let mut bodies = vec![0_u32; messages.len()];
+        let rounded = messages
+            .iter()
+            .map(|message| (message.wrapping_add(1 << 31) >> 32) as u32);
+        let rounded = Zeroizing::new(rounded.collect::<Vec<_>>());
         par_encrypt_seeded_lwe_ciphertext_list(
             &self.small_lwe(),
             &mut SeededLweCiphertextList::from_container(
-                zeros.as_mut_slice(),
+                bodies.as_mut_slice(),
                 Dimensions::of(&self.parameters).lwe.to_lwe_size(),
                 compression_seed(seed),
                 modulus32(),
             ),
-            &PlaintextList::from_container(vec![0_u32; messages.len()]),
+            &PlaintextList::from_container(rounded.as_slice()),
             TUniform::<u32>::new(self.parameters.lwe_noise_bound),
             seeder,
         );
-        for ((body, zero), message) in bodies.iter_mut().zip(zeros).zip(messages) {
-            *body = (u64::from(zero) << 32).wrapping_add(*message);
-        }
+        bodies.into_iter().map(|body| u64::from(body) << 32).collect()
     }
 
     /// Decrypts to the nearest multiple of `step`, as a signed number of steps.
@@ -240,6 +246,6 @@ impl ClientKey {
         seed: u128,
     ) -> Vec<Ciphertext> {
         self.encrypt_from(key, values, &mut super::tests::seeder(seed))
-            .expand(&self.parameters, key)
+            .expand(&self.parameters)
     }
 }

@@ -47,8 +47,8 @@ fn values_come_back() {
     let pairs: Vec<(i64, u64)> = values.iter().map(|&value| (value, step)).collect();
     let sent = |key| {
         let sent = client.encrypt(key, &pairs).to_bytes();
-        let sent = SeededCiphertexts::from_bytes(&sent, values.len()).expect("own bytes");
-        sent.expand(&parameters(), key)
+        let sent = SeededCiphertexts::from_bytes(&sent, key, values.len()).expect("own bytes");
+        sent.expand(&parameters())
     };
     let read = |ciphertexts: &[Ciphertext]| -> Vec<i64> {
         let value = |c| client.decrypt(c, step).expect("own ciphertext");
@@ -58,12 +58,54 @@ fn values_come_back() {
     let received = ciphertexts_from_bytes(&bytes, &parameters(), 8, values.len()).expect("own bytes");
     assert_eq!(read(&received), values);
     assert_eq!(read(&sent(LweKey::Small)), values);
+    assert!(client.encrypt(LweKey::Big, &[]).expand(&parameters()).is_empty());
+}
+
+/// What the mask and the noise do not reach would be the message itself, for everybody to read.
+#[test]
+fn every_bit_that_is_sent_is_masked() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    // Steps whose low halves are not zero, as of all half periods but powers of two.
+    let pairs: Vec<(i64, u64)> = (1..64).map(|p| (p as i64, (1 << 63) / (2 * p + 1))).collect();
     assert!(
-        client
-            .encrypt(LweKey::Big, &[])
-            .expand(&parameters(), LweKey::Big)
-            .is_empty()
+        pairs
+            .iter()
+            .all(|(value, step)| (*value as u64).wrapping_mul(*step) as u32 != 0)
     );
+    for (key, mask_bits) in [(LweKey::Big, 64), (LweKey::Small, 32)] {
+        let sent = client.encrypt(key, &pairs);
+        assert_eq!(8 * key.word_bytes(), mask_bits);
+        assert_eq!(sent.to_bytes().len() as u64, key.seeded_bytes(pairs.len() as u64));
+        for ciphertext in sent.expand(&parameters()) {
+            let bits = ciphertext.words().iter().fold(0, |bits, word| bits | word);
+            assert_eq!(
+                bits.trailing_zeros(),
+                64 - mask_bits,
+                "{key} key: all words, the body too"
+            );
+        }
+    }
+}
+
+/// Bodies of one value, and of another one, are spread alike: each bit of them is set half of the time.
+#[test]
+fn bodies_do_not_depend_on_the_value() {
+    let client = ClientKey::insecure_from_seed(&parameters(), 1);
+    let samples = 4096;
+    for key in [LweKey::Big, LweKey::Small] {
+        for value in [0, 3] {
+            let sent = client.insecure_encrypt_under(key, &vec![(value, u64::MAX / 74); samples], 5);
+            for bit in 64 - 8 * key.word_bytes()..64 {
+                let body = |c: &Ciphertext| c.words()[c.dimension()] >> bit & 1;
+                let set: u64 = sent.iter().map(body).sum();
+                // Five standard deviations of 32.
+                assert!(
+                    (2048 - 160..=2048 + 160).contains(&set),
+                    "{key} key, bit {bit}: {set} of 4096"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -180,10 +222,7 @@ fn keys_of_all_sets_work_on_each_others_results() {
     let half_step = (1 << 62) / 5;
     let (polynomial, reading) = crate::table::table_polynomial(&table, 5, 2048, half_step);
     let values: Vec<(i64, u64)> = (0..5).map(|v| (v, 2 * half_step)).collect();
-    let mut wires = client
-        .first()
-        .encrypt(LweKey::Big, &values)
-        .expand(sets.first(), LweKey::Big);
+    let mut wires = client.first().encrypt(LweKey::Big, &values).expand(sets.first());
     for key in server.sets() {
         let evaluator = crate::exec::Evaluator::new(EvaluationKey::expand(key, &mut |_| {}));
         let look_up = |input| crate::exec::Job {
@@ -285,14 +324,14 @@ fn bad_ciphertexts_are_refused() {
     let client = ClientKey::insecure_from_seed(&parameters(), 1);
     let sent = client.encrypt(LweKey::Big, &[(1, 1 << 60), (2, 1 << 60)]);
     let bytes = sent.to_bytes();
-    let error = message(SeededCiphertexts::from_bytes(&bytes, 3));
+    let error = message(SeededCiphertexts::from_bytes(&bytes, LweKey::Big, 3));
     assert_eq!(error, "encrypted input has 32 bytes, the parameters ask for 40");
-    let error = message(SeededCiphertexts::from_bytes(&bytes, usize::MAX));
+    let error = message(SeededCiphertexts::from_bytes(&bytes, LweKey::Big, usize::MAX));
     assert_eq!(
         error,
         "encrypted input has 32 bytes, the parameters ask for 18446744073709551615"
     );
-    let plain = ciphertexts_to_bytes(&sent.expand(&parameters(), LweKey::Big));
+    let plain = ciphertexts_to_bytes(&sent.expand(&parameters()));
     let error = message(ciphertexts_from_bytes(&plain[8..], &parameters(), 8, 2));
     assert_eq!(
         error,
@@ -301,12 +340,12 @@ fn bad_ciphertexts_are_refused() {
     assert!(ciphertexts_from_bytes(&plain, &parameters(), 8, usize::MAX).is_err());
 
     let other = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
-    let foreign = &sent.expand(&other, LweKey::Big)[0];
+    let foreign = &sent.expand(&other)[0];
     assert_eq!(
         message(client.decrypt(foreign, 1)),
         "ciphertext has dimension 2048, the key has 1024"
     );
-    let own = &sent.expand(&parameters(), LweKey::Big)[0];
+    let own = &sent.expand(&parameters())[0];
     assert_eq!(
         message(client.decrypt(own, 0)),
         "step of an encoding is 0, at least 1 is needed"

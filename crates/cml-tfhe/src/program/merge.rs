@@ -1,7 +1,7 @@
 //! Lookups that say the same become one.
 
 use super::passes::{Counts, Settings};
-use super::{Affine, Program, ProgramLookup};
+use super::{Affine, Multiple, Program, ProgramLookup};
 use cml_ir::Interval;
 use std::collections::BTreeMap;
 
@@ -34,16 +34,37 @@ fn align(lookup: &mut ProgramLookup, row: &Affine, turn: bool) {
     lookup.row = row.clone();
 }
 
+/// A table up to sign and offset: from 0, and its first change is upwards.
+struct Shape {
+    steps: Vec<i64>,
+    sign: i64,
+    offset: i64,
+}
+
+impl Shape {
+    fn of(values: &[i64]) -> Self {
+        let offset = values.first().copied().unwrap_or(0);
+        let falls = values.iter().find(|&&v| v != offset).is_some_and(|&v| v < offset);
+        let sign = if falls { -1 } else { 1 };
+        let steps = values.iter().map(|v| sign * (v - offset)).collect();
+        Self { steps, sign, offset }
+    }
+}
+
 /// Gives lookups whose rows are equal up to sign and offset the same row, and
-/// lets the readers of lookups that are then equal read the first of them.
+/// lets the readers of lookups that are then equal, up to sign and offset too, read the first of them.
+///
+/// That is more than a saving: the noises of two such rotations would be the same up to sign, since their polynomials
+/// are, and the noise model takes those of different rotations to be independent.
 pub(crate) fn merge(mut program: Program, _: &Settings<'_>) -> (Program, Counts) {
     let inputs = program.input_count();
-    let mut same: Vec<u32> = (0..inputs as u32).collect();
+    let mut same: Vec<Multiple> = (0..inputs as u32).map(Multiple::itself).collect();
     let mut rows: BTreeMap<Terms, (Affine, bool)> = BTreeMap::new();
-    let mut known: BTreeMap<(Terms, i64, Vec<i64>), u32> = BTreeMap::new();
+    // Each with its wire, and with what makes the wire of its shape.
+    let mut known: BTreeMap<(Terms, i64, Vec<i64>), (u32, i64, i64)> = BTreeMap::new();
     let (mut merged, mut aligned) = (0, 0);
     for (i, lookup) in program.lookups.iter_mut().enumerate() {
-        lookup.row.rename(&same);
+        lookup.row.substitute(&same);
         let (terms, turned) = direction(&lookup.row);
         let (row, first_turned) = rows
             .entry(terms.clone())
@@ -51,14 +72,20 @@ pub(crate) fn merge(mut program: Program, _: &Settings<'_>) -> (Program, Counts)
         let moved = lookup.row != *row;
         align(lookup, row, turned != *first_turned);
         let wire = (inputs + i) as u32;
-        let key = (terms, lookup.range.lo, lookup.values.clone());
-        let first = *known.entry(key).or_insert(wire);
-        same.push(first);
+        let Shape { steps, sign, offset } = Shape::of(&lookup.values);
+        let key = (terms, lookup.range.lo, steps);
+        let (first, first_sign, first_offset) = *known.entry(key).or_insert((wire, sign, offset));
+        let factor = sign * first_sign;
+        same.push(Multiple {
+            wire: first,
+            factor,
+            offset: offset - factor * first_offset,
+        });
         merged += usize::from(first != wire);
         aligned += usize::from(moved && first == wire);
     }
     for (row, _) in program.outputs.iter_mut().flat_map(|o| &mut o.rows) {
-        row.rename(&same);
+        row.substitute(&same);
     }
     (
         program,

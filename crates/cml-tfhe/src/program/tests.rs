@@ -317,6 +317,8 @@ fn lookups_equal_up_to_sign_and_offset_are_merged() {
         // The same row, moved and turned, with the same results.
         ([1, -2], 5, |v| (v - 5).max(0)),
         ([-1, 2], 1, |v| (1 - v).max(0)),
+        // Its negative and 7.
+        ([1, -2], 0, |v| 7 - v.max(0)),
         // Another table, another row.
         ([-1, 2], 1, |v| v.max(0)),
         ([1, 2], 0, |v| v.max(0)),
@@ -324,11 +326,12 @@ fn lookups_equal_up_to_sign_and_offset_are_merged() {
     let (after, counts) = (PASSES[1].run)(before.clone(), &settings());
     let after = after.without_unread();
     assert_eq!(PASSES[1].name, "merge");
-    assert_eq!(counts, [("lookups merged", 2), ("rows aligned", 1)]);
+    assert_eq!(counts, [("lookups merged", 3), ("rows aligned", 1)]);
     assert_eq!(after.lookups.len(), 3);
     assert_eq!(after.lookups[0].row, after.lookups[1].row);
     let weights: Vec<i64> = after.outputs[0].rows[0].0.terms.values().copied().collect();
-    assert_eq!(weights, [3, 1, 1]);
+    assert_eq!(weights, [2, 1, 1]);
+    assert_eq!(after.outputs[0].rows[0].0.constant, 7);
     for sample in before.samples() {
         assert_eq!(after.eval(&sample).1, before.eval(&sample).1);
     }

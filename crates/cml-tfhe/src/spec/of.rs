@@ -1,42 +1,35 @@
 //! The client's part of a circuit.
 
-use super::{ClientSpec, LEAST_LOG2, LONGEST_TEXT, SpecOutput};
+use super::{ClientSpec, LEAST_LOG2, SpecOutput};
 use crate::artifact::{ArtifactError, circuit_hash};
 use crate::circuit::{Circuit, CircuitInput, CircuitOutput, Encoding};
-use cml_ir::OutputSpec;
 use std::collections::BTreeMap;
 
 impl ClientSpec {
     /// What the client of a circuit needs.
-    ///
-    /// Characters of names that a terminal would obey are replaced, and names
-    /// of more than 1024 bytes cut.
     ///
     /// # Errors
     /// If the circuit cannot be hashed.
     pub fn of(circuit: &Circuit) -> Result<Self, ArtifactError> {
         let mut used = Used::default();
         let inputs = circuit.inputs().iter().map(|input| CircuitInput {
-            name: plain(&input.name),
+            name: input.name.clone(),
             shape: input.shape.clone(),
             spec: input.spec.clone(),
             encodings: used.numbers(circuit, input.encodings.iter().copied()),
         });
         let inputs = inputs.collect();
         let output = |output: &CircuitOutput| SpecOutput {
-            name: plain(&output.name),
+            name: output.name.clone(),
             shape: output.shape.clone(),
-            spec: OutputSpec {
-                labels: output.spec.labels.iter().map(|l| plain(l)).collect(),
-                ..output.spec.clone()
-            },
+            spec: output.spec.clone(),
             encodings: used.numbers(circuit, output.rows.iter().map(|r| r.encoding)),
             shifts: output.shifts.clone(),
             slack: output.slack,
         };
         let outputs = circuit.outputs().iter().map(output).collect();
         let spec = Self {
-            name: plain(circuit.name()),
+            name: circuit.name().to_owned(),
             circuit: circuit_hash(circuit)?,
             parameters: circuit.parameters().clone(),
             budget_log2: circuit.budget_log2(),
@@ -73,21 +66,4 @@ impl Used {
         };
         encodings.map(number).collect()
     }
-}
-
-/// A text without control characters, of bounded length.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    for c in text.chars() {
-        let c = if c.is_control() {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        };
-        if plain.len() + c.len_utf8() > LONGEST_TEXT {
-            break;
-        }
-        plain.push(c);
-    }
-    plain
 }
