@@ -1,12 +1,13 @@
 //! Bodies: read within a number of bytes, and not slower than a least rate.
 
-use crate::config::Limits;
 use crate::problem::{Code, Problem};
+use crate::shared::Shared;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,15 +15,24 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct Reader {
     body: Body,
     limit: u64,
+    /// What the head says of its length.
+    announced: Option<u64>,
     has: u64,
     start: Instant,
     idle: Duration,
     rate: u64,
+    received: Counter,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.received.inc_by(self.has);
+    }
 }
 
 impl Reader {
     /// Checks what the head says of the body.
-    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: u64, limits: &Limits) -> Result<Self, Problem> {
+    pub(crate) fn new(headers: &HeaderMap, body: Body, limit: u64, shared: &Shared) -> Result<Self, Problem> {
         let encodings = headers.get_all(CONTENT_ENCODING).iter();
         for encoding in encodings {
             // What does not unpack cannot explode. Ciphertexts do not compress anyway.
@@ -31,6 +41,7 @@ impl Reader {
                 return Err(Problem::new(Code::UnsupportedEncoding, text).close());
             }
         }
+        let mut announced = None;
         if let Some(length) = headers.get(CONTENT_LENGTH) {
             let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
             let Some(length) = length else {
@@ -39,14 +50,18 @@ impl Reader {
             if length > limit {
                 return Err(too_large(length, limit));
             }
+            announced = Some(length);
         }
+        let limits = &shared.limits;
         Ok(Self {
             body,
             limit,
+            announced,
             has: 0,
             start: Instant::now(),
             idle: limits.body_time,
             rate: limits.body_rate.max(1),
+            received: shared.metrics.received_bytes.clone(),
         })
     }
 
@@ -85,29 +100,25 @@ impl Reader {
         }
     }
 
-    /// The whole body.
+    /// Bytes of the body, if its head says so.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// Bytes that the body may take: what its head says, else the limit.
+    pub(crate) fn expected(&self) -> u64 {
+        self.announced.unwrap_or(self.limit)
+    }
+
+    /// The whole body; there is room for as much as is expected.
     pub(crate) async fn collect(mut self) -> Result<Vec<u8>, Problem> {
-        // Grows as bytes come: what the head announces takes no memory.
-        let mut all = Vec::new();
+        let announced = usize::try_from(self.announced.unwrap_or(0));
+        let mut all = Vec::with_capacity(announced.unwrap_or(0));
         while let Some(bytes) = self.next().await? {
             all.extend_from_slice(&bytes);
         }
         Ok(all)
     }
-
-    /// Bytes so far.
-    pub(crate) fn has(&self) -> u64 {
-        self.has
-    }
-}
-
-/// Bytes that a body may take: what its head says, else the limit.
-pub(crate) fn expected(headers: &HeaderMap, limit: u64) -> u64 {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(limit)
-        .min(limit)
 }
 
 fn too_large(has: u64, limit: u64) -> Problem {

@@ -1,6 +1,6 @@
 //! Expanded keys in memory: those used last, within a number of bytes.
 
-use crate::store::KeyId;
+use crate::store::{Entry, KeyId};
 use cml_tfhe::Server;
 
 /// Of a number of bytes; only the worker has one, so what it drops is gone at once.
@@ -8,11 +8,13 @@ pub(crate) struct Cache {
     most_bytes: u64,
     bytes: u64,
     /// Used last at the end.
-    servers: Vec<Entry>,
+    servers: Vec<Expanded>,
 }
 
-struct Entry {
+struct Expanded {
     key: KeyId,
+    /// What it was made of: another key may have its id by now.
+    stored: Entry,
     server: Server,
     bytes: u64,
 }
@@ -31,15 +33,17 @@ impl Cache {
         self.bytes
     }
 
-    /// The server with that key: one that is there, or a new one for which room is made *before* it is
-    /// loaded.
+    /// The server with that key, as it is stored: one that is there, or a new one for which room is made
+    /// *before* it is loaded.
     pub(crate) fn get<E>(
         &mut self,
         key: &KeyId,
+        stored: Entry,
         bytes: u64,
         load: impl FnOnce() -> Result<Server, E>,
     ) -> Result<&Server, E> {
-        let entry = match self.servers.iter().position(|e| e.key == *key) {
+        self.retain(|other, entry| other != key || *entry == stored);
+        let expanded = match self.servers.iter().position(|e| e.key == *key) {
             Some(at) => self.servers.remove(at),
             None => {
                 while self.bytes.saturating_add(bytes) > self.most_bytes && !self.servers.is_empty() {
@@ -48,20 +52,22 @@ impl Cache {
                 }
                 let server = load()?;
                 self.bytes += bytes;
-                Entry {
+                Expanded {
                     key: *key,
+                    stored,
                     server,
                     bytes,
                 }
             }
         };
-        self.servers.push(entry);
+        self.servers.push(expanded);
         Ok(&self.servers[self.servers.len() - 1].server)
     }
 
-    /// Drops keys that are no longer on disk.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&KeyId) -> bool) {
-        self.servers.retain(|entry| keep(&entry.key));
-        self.bytes = self.servers.iter().map(|entry| entry.bytes).sum();
+    /// Drops keys that are not to be kept.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&KeyId, &Entry) -> bool) {
+        self.servers
+            .retain(|expanded| keep(&expanded.key, &expanded.stored));
+        self.bytes = self.servers.iter().map(|expanded| expanded.bytes).sum();
     }
 }

@@ -29,7 +29,7 @@ impl Caller {
     }
 
     /// All of an IPv4 address; of an IPv6 address the network, of which one machine has all.
-    fn at(address: IpAddr) -> Self {
+    pub(crate) fn at(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self::of("address ", &v4.octets()),
             IpAddr::V6(v6) => Self::of("address ", &v6.octets()[..8]),

@@ -7,6 +7,7 @@ use cml_tfhe::{Circuit, ClientSpec, Interface as _, ParameterSets, Plan, ServedC
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What a service needs to start.
 pub struct Config {
@@ -82,6 +83,19 @@ impl Model {
         artifact::outputs_bytes(&self.circuit, samples as usize)
     }
 
+    /// Most samples of one request: inputs of more could never be received, or never kept beside their results.
+    pub(crate) fn most_samples(&self, limits: &Limits) -> u64 {
+        let fit = |bytes: fn(&Self, u64) -> u64, limit: u64| {
+            let none = bytes(self, 0);
+            let one = bytes(self, 1) - none;
+            let left = limit.saturating_sub(none);
+            left.checked_div(one).unwrap_or(u64::MAX)
+        };
+        let received = fit(Self::input_file_bytes, limits.receiving_kib() << 10);
+        let kept = fit(Self::job_bytes, limits.caller_job_bytes());
+        received.min(kept).min(limits.samples.into())
+    }
+
     /// Bytes that a job of so many samples has in memory: inputs, and then the answer beside them.
     pub(crate) fn job_bytes(&self, samples: u64) -> u64 {
         let inputs = self
@@ -102,6 +116,9 @@ const SAMPLE: u64 = 64;
 pub struct Limits {
     /// Connections at a time; more wait to be accepted.
     pub connections: usize,
+    /// Whether something in front makes all connections, so that their addresses say nothing. Otherwise an
+    /// address may have a quarter of the connections, and those over it end at once; loopback has no limit.
+    pub behind_proxy: bool,
     /// Time for the head of a request, for the TLS handshake and for an idle connection.
     pub header_time: Duration,
     /// Longest silence within a body, and how far behind the least rate it may fall (408).
@@ -110,7 +127,9 @@ pub struct Limits {
     pub body_rate: u64,
     /// Longest time in which nothing of an answer can be sent; the connection ends.
     pub send_time: Duration,
-    /// Bytes of inputs that are being received (429).
+    /// Least bytes of an answer in a second; the connection ends when it is behind them by `send_time`.
+    pub send_rate: u64,
+    /// Bytes of inputs that are being received (429, or 413 for one request).
     pub receiving_bytes: u64,
     /// Samples of one request (413).
     pub samples: u32,
@@ -141,11 +160,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            behind_proxy: false,
             // Longer than common clients keep a connection that they do not use.
             header_time: Duration::from_secs(20),
             body_time: Duration::from_secs(10),
             body_rate: 16 << 10,
             send_time: Duration::from_secs(30),
+            send_rate: 16 << 10,
             receiving_bytes: 256 << 20,
             samples: 1024,
             waiting: 1024,
@@ -166,5 +187,19 @@ impl Limits {
     /// Bytes of the jobs of one caller.
     pub(crate) fn caller_job_bytes(&self) -> u64 {
         self.job_bytes / 4
+    }
+
+    /// Room for inputs that are being received; what is counted in KiB fits a semaphore.
+    pub(crate) fn receiving_kib(&self) -> u64 {
+        (self.receiving_bytes >> 10).min(Semaphore::MAX_PERMITS as u64)
+    }
+
+    /// Connections of one address.
+    pub(crate) fn address_connections(&self) -> usize {
+        if self.behind_proxy {
+            self.connections
+        } else {
+            self.connections.div_ceil(4)
+        }
     }
 }

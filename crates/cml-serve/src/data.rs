@@ -1,8 +1,7 @@
 //! The data folder: of one server at a time, with files that are on disk as a whole or not at all.
 //!
 //! A file is received in `incoming`, flushed, given its name in another folder, and that folder is flushed:
-//! a crash at any moment leaves the whole file or nothing. Nothing here is for the threads of connections
-//! but [`DataFolder::receive`], which only makes an empty file.
+//! a crash at any moment leaves the whole file or nothing. Nothing here is for the threads of connections.
 
 use crate::ServeError;
 use std::fs::{self, File, TryLockError};
@@ -90,16 +89,19 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 /// A name is on disk when its folder is.
 fn flush_names(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// A folder that only the server's user can read.
+/// A folder that only the server's user can read. Those that were missing are on disk then.
 fn make_private(folder: &Path) -> io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    builder.recursive(true).create(folder)?;
+    missing.into_iter().try_for_each(flush_names)
 }
 
 /// The error of a folder that cannot be used.

@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::config::Limits;
 use crate::problem::{Code, Problem};
 use crate::ticket::{JobId, Ticket};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -35,16 +35,25 @@ struct Shares {
 
 #[derive(Default)]
 struct Kept {
-    tickets: BTreeMap<JobId, Kind>,
-    /// Of [`Kind::Dropped`], oldest first.
-    dropped: VecDeque<JobId>,
+    /// Jobs to ask for, and since when their answers wait.
+    jobs: BTreeMap<JobId, (Arc<Ticket>, Option<Instant>)>,
+    /// Those whose answers were kept for their time.
+    dropped: BTreeSet<JobId>,
+    /// The same, oldest first.
+    oldest: VecDeque<JobId>,
 }
 
-enum Kind {
-    /// A job to ask for, and since when its answer waits.
-    Job(Arc<Ticket>, Option<Instant>),
-    /// The answer was kept for its time.
-    Dropped,
+impl Kept {
+    fn forget(&mut self, id: JobId) {
+        if self.dropped.insert(id) {
+            self.oldest.push_back(id);
+        }
+        if self.oldest.len() > REMEMBERED
+            && let Some(id) = self.oldest.pop_front()
+        {
+            self.dropped.remove(&id);
+        }
+    }
 }
 
 /// What asking for a job finds.
@@ -103,25 +112,43 @@ impl Desk {
             );
             return Err(Problem::new(Code::TooLarge, text));
         }
-        self.expire();
-        match self.try_admit(caller, bytes) {
-            Err(_) => {
-                // Answers that were fetched make way for new ones.
-                self.drop_delivered();
-                self.try_admit(caller, bytes)
+        self.making_way(caller, || self.try_admit(caller, bytes))
+    }
+
+    /// Whether a caller has a place for one more job, as it is now.
+    pub(crate) fn has_place(&self, caller: Caller) -> Result<(), Problem> {
+        self.making_way(caller, || self.check_jobs(&self.shares(), caller).map(drop))
+    }
+
+    /// Answers that were fetched make way for new ones: the caller's own, and those of others only where the
+    /// room of all is full.
+    fn making_way<T>(&self, caller: Caller, admit: impl Fn() -> Result<T, Problem>) -> Result<T, Problem> {
+        match admit() {
+            Err(problem) => {
+                let all = problem.code == Code::MemoryFull;
+                self.drop_answers(|ticket, _| {
+                    ticket.is_delivered() && (all || ticket.permit.caller == caller)
+                });
+                admit()
             }
             admitted => admitted,
         }
     }
 
-    fn try_admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
-        let refuse = |code, text| Err(Problem::new(code, text).retry_after(RETRY_SECONDS));
-        let mut shares = self.shares();
+    /// Bytes of the caller's jobs.
+    fn check_jobs(&self, shares: &Shares, caller: Caller) -> Result<u64, Problem> {
         let (jobs, kept) = shares.of_caller.get(&caller).copied().unwrap_or_default();
         if jobs >= self.caller_jobs {
             let text = format!("the caller has {jobs} jobs, limit {}", self.caller_jobs);
-            return refuse(Code::CallerLimit, text);
+            return Err(Problem::new(Code::CallerLimit, text).retry_after(RETRY_SECONDS));
         }
+        Ok(kept)
+    }
+
+    fn try_admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
+        let refuse = |code, text| Err(Problem::new(code, text).retry_after(RETRY_SECONDS));
+        let mut shares = self.shares();
+        let kept = self.check_jobs(&shares, caller)?;
         if kept + bytes > self.caller_bytes {
             let text = format!(
                 "the caller's jobs take {kept} bytes, {bytes} more are over the limit of {}",
@@ -156,36 +183,30 @@ impl Desk {
 
     /// Keeps a job to be asked for; an answer that is there waits `since` then.
     pub(crate) fn keep(&self, ticket: &Arc<Ticket>, since: Option<Instant>) {
-        let job = Kind::Job(Arc::clone(ticket), since);
-        self.kept().tickets.insert(ticket.id, job);
+        let job = (Arc::clone(ticket), since);
+        self.kept().jobs.insert(ticket.id, job);
     }
 
     /// Notes that the answer of a job was kept for its time.
     pub(crate) fn forget(&self, id: JobId) {
-        let mut kept = self.kept();
-        kept.tickets.insert(id, Kind::Dropped);
-        kept.dropped.push_back(id);
+        self.kept().forget(id);
     }
 
     /// The job of that id, if it is the caller's.
     pub(crate) fn find(&self, id: &JobId, caller: Caller) -> Found {
-        self.expire();
-        match self.kept().tickets.get(id) {
-            Some(Kind::Job(ticket, _)) if ticket.permit.caller == caller => Found::Job(Arc::clone(ticket)),
-            Some(Kind::Dropped) => Found::Dropped,
+        let kept = self.kept();
+        match kept.jobs.get(id) {
+            Some((ticket, _)) if ticket.permit.caller == caller => Found::Job(Arc::clone(ticket)),
+            None if kept.dropped.contains(id) => Found::Dropped,
             _ => Found::Nothing,
         }
     }
 
     /// Jobs whose answers nobody has fetched, unfinished ones included.
     pub(crate) fn unfetched(&self) -> usize {
-        self.expire();
         let kept = self.kept();
-        let jobs = kept.tickets.values().filter_map(|kind| match kind {
-            Kind::Job(ticket, _) => Some(ticket),
-            Kind::Dropped => None,
-        });
-        jobs.filter(|ticket| !ticket.is_delivered()).count()
+        let tickets = kept.jobs.values().map(|(ticket, _)| ticket);
+        tickets.filter(|ticket| !ticket.is_delivered()).count()
     }
 
     /// Bytes of jobs: inputs, answers, and answers that are expected.
@@ -193,7 +214,7 @@ impl Desk {
         self.shares().bytes
     }
 
-    /// Drops answers that were kept for their time.
+    /// Drops answers that were kept for their time. Looks at all of them: for who does so now and then.
     pub(crate) fn expire(&self) {
         let now = Instant::now();
         self.drop_answers(|ticket, since| match since {
@@ -207,28 +228,15 @@ impl Desk {
         });
     }
 
-    fn drop_delivered(&self) {
-        self.drop_answers(|ticket, _| ticket.is_delivered());
-    }
-
     fn drop_answers(&self, mut is_over: impl FnMut(&Ticket, &mut Option<Instant>) -> bool) {
         // Tickets give back their places when they are dropped: after the lock.
-        let mut over = Vec::new();
         let mut kept = self.kept();
-        let Kept { tickets, dropped } = &mut *kept;
-        for (id, kind) in tickets.iter_mut() {
-            if let Kind::Job(ticket, since) = kind
-                && is_over(ticket, since)
-            {
-                ticket.discard();
-                over.push(std::mem::replace(kind, Kind::Dropped));
-                dropped.push_back(*id);
-            }
-        }
-        while dropped.len() > REMEMBERED {
-            if let Some(id) = dropped.pop_front() {
-                tickets.remove(&id);
-            }
+        let over: Vec<_> = (kept.jobs)
+            .extract_if(.., |_, (ticket, since)| is_over(ticket, since))
+            .collect();
+        for (id, (ticket, _)) in &over {
+            ticket.discard();
+            kept.forget(*id);
         }
         drop(kept);
     }

@@ -16,9 +16,6 @@ pub enum ServeError {
         /// Cause.
         source: io::Error,
     },
-    /// Sockets.
-    #[error("network: {0}")]
-    Network(#[source] io::Error),
     /// Another process uses the folder.
     #[error("{path} is used by another server", path = path.display())]
     InUse {

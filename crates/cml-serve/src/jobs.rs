@@ -1,17 +1,20 @@
 //! `POST /v1/models/{hash}/infer` and `GET /v1/jobs/{id}`: work.
 
-use crate::body::{self, Reader};
+use crate::answer::Answer;
+use crate::body::Reader;
 use crate::caller::Caller;
 use crate::desk::Found;
 use crate::models::{self, OCTETS};
+use crate::prefer::Preferences;
 use crate::problem::{Code, Problem};
 use crate::queue::{Job, Refused};
+use crate::routes::Named;
 use crate::shared::Shared;
 use crate::spool::Draft;
 use crate::ticket::{JobId, Outcome, Ticket};
 use axum::Json;
-use axum::extract::{Extension, Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cml_ir::{from_hex, to_hex};
@@ -41,18 +44,29 @@ impl Drop for Waiting {
 pub(crate) async fn infer(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(hash): Path<String>,
+    Named(hash): Named,
     request: Request,
 ) -> Result<Response, Problem> {
     let model = models::find(&shared, &hash).map_err(Problem::close)?;
     if shared.is_draining() {
         return Err(Problem::shutting_down().close());
     }
+    let served = &shared.models[model];
+    let refuse = |refused| match refused {
+        Refused::Full(has) => {
+            let seconds = (has as f64 * served.seconds()).clamp(1.0, LONGEST_RETRY);
+            let text = format!("{has} jobs wait, limit {}", shared.limits.waiting);
+            Problem::new(Code::QueueFull, text).retry_after(seconds as u64)
+        }
+        Refused::Closed => Problem::shutting_down(),
+    };
+    // Once more when the body is there; but who can be told before need not send it.
+    (shared.queue.has_room()).map_err(|refused| refuse(refused).close())?;
+    shared.desk.has_place(caller).map_err(Problem::close)?;
     let (head, body) = request.into_parts();
     let inputs = Arc::new(receive(&shared, model, &head.headers, body).await?);
     check_key(&shared, model, &inputs)?;
 
-    let served = &shared.models[model];
     let samples = inputs.value.len();
     let bytes = served.model.job_bytes(samples as u64);
     let mut id: JobId = [0; 16];
@@ -67,19 +81,16 @@ pub(crate) async fn infer(
         inputs: Arc::clone(&inputs),
         results: Vec::new(),
         since: Instant::now(),
+        alone: false,
+        tries: 0,
         _open: Arc::clone(&shared.open_jobs),
     };
-    let refuse = |refused| match refused {
-        Refused::Full(has) => {
-            let seconds = (has as f64 * served.seconds()).clamp(1.0, LONGEST_RETRY);
-            let text = format!("{has} jobs wait, limit {}", shared.limits.waiting);
-            Problem::new(Code::QueueFull, text).retry_after(seconds as u64)
-        }
-        Refused::Closed => Problem::shutting_down(),
-    };
 
-    let is_long = samples as f64 * served.seconds() > shared.limits.wait.as_secs_f64();
-    if is_long || asks_for_job(&head.headers) {
+    let preferences = Preferences::of(&head.headers);
+    let longest = shared.limits.wait;
+    let wait = preferences.wait.map_or(longest, |wait| wait.min(longest));
+    let is_long = samples as f64 * served.seconds() > wait.as_secs_f64();
+    if is_long || preferences.is_async {
         shared.queue.has_room().map_err(refuse)?;
         ticket.store(write(&shared, &ticket, &inputs).await?);
         if let Err(refused) = shared.queue.push(job) {
@@ -89,18 +100,18 @@ pub(crate) async fn infer(
     } else {
         let mut waiting = Waiting(Some(Arc::clone(&ticket)));
         shared.queue.push(job).map_err(refuse)?;
-        if let Ok(outcome) = timeout(shared.limits.wait, ticket.ended()).await {
-            return answer(&shared, outcome, |code| code);
+        if let Ok(outcome) = timeout(wait, ticket.ended()).await {
+            return answer(&shared, &ticket, outcome, |code| code);
         }
         let draft = write(&shared, &ticket, &inputs).await?;
         if !ticket.store(draft) {
             // It has ended meanwhile.
-            return answer(&shared, ticket.outcome(), |code| code);
+            return answer(&shared, &ticket, ticket.outcome(), |code| code);
         }
         waiting.0 = None;
     }
     shared.desk.keep(&ticket, None);
-    Ok(accepted(&shared, &ticket.id, StatusCode::ACCEPTED))
+    Ok(accepted(&shared, &ticket.id))
 }
 
 /// Writes the inputs of a job that the caller will be told to ask for.
@@ -114,7 +125,7 @@ async fn write(
     let write = move || {
         // The bytes that were received: a file has one form.
         let bytes = artifact::inputs_to_bytes(&inputs);
-        spool.write(ticket.id, ticket.permit.caller, &bytes)
+        spool.write(ticket.id, ticket.permit.caller, ticket.has_begun(), &bytes)
     };
     let written = tokio::task::spawn_blocking(write).await;
     written
@@ -129,9 +140,10 @@ async fn receive(
     headers: &HeaderMap,
     body: axum::body::Body,
 ) -> Result<Bound<Vec<SeededCiphertexts>>, Problem> {
-    let limit = (shared.models[model].model).input_file_bytes(shared.limits.samples.into());
-    let reader = Reader::new(headers, body, limit, &shared.limits)?;
-    let kilobytes = body::expected(headers, limit).div_ceil(1 << 10);
+    let served = &shared.models[model].model;
+    let limit = served.input_file_bytes(served.most_samples(&shared.limits));
+    let reader = Reader::new(headers, body, limit, shared)?;
+    let kilobytes = reader.expected().div_ceil(1 << 10);
     let room = u32::try_from(kilobytes).ok();
     let room = room.and_then(|n| Arc::clone(&shared.receiving).try_acquire_many_owned(n).ok());
     let Some(room) = room else {
@@ -139,7 +151,6 @@ async fn receive(
         return Err(Problem::new(Code::Busy, text).retry_after(1).close());
     };
     let bytes = reader.collect().await?;
-    shared.metrics.received_bytes.inc_by(bytes.len() as u64);
     let parsing = Arc::clone(shared);
     let parsed = tokio::task::spawn_blocking(move || {
         let circuit = &parsing.models[model].model.circuit;
@@ -179,7 +190,7 @@ fn check_key(shared: &Shared, model: usize, inputs: &Bound<Vec<SeededCiphertexts
 pub(crate) async fn get(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Response, Problem> {
     let found = from_hex(&id).map(|id| shared.desk.find(&id, caller));
     match found.unwrap_or(Found::Nothing) {
@@ -189,16 +200,13 @@ pub(crate) async fn get(
             Err(Problem::new(Code::Expired, text))
         }
         Found::Job(ticket) => match ticket.outcome() {
-            Outcome::Open => Ok(accepted(&shared, &ticket.id, StatusCode::ACCEPTED)),
-            outcome => {
-                ticket.deliver();
-                answer(&shared, outcome, |_| Code::Failed)
-            }
+            Outcome::Open => Ok(accepted(&shared, &ticket.id)),
+            outcome => answer(&shared, &ticket, outcome, |_| Code::Failed),
         },
     }
 }
 
-fn accepted(shared: &Shared, id: &JobId, status: StatusCode) -> Response {
+fn accepted(shared: &Shared, id: &JobId) -> Response {
     let id = to_hex(id);
     let headers = [
         (LOCATION, format!("/v1/jobs/{id}")),
@@ -207,25 +215,29 @@ fn accepted(shared: &Shared, id: &JobId, status: StatusCode) -> Response {
             if shared.is_draining() { "1" } else { "2" }.to_owned(),
         ),
     ];
-    (status, headers, Json(json!({ "job": id }))).into_response()
+    (StatusCode::ACCEPTED, headers, Json(json!({ "job": id }))).into_response()
 }
 
 /// The results; `code` is what a failure becomes.
-fn answer(shared: &Shared, outcome: Outcome, code: impl Fn(Code) -> Code) -> Result<Response, Problem> {
+fn answer(
+    shared: &Shared,
+    ticket: &Arc<Ticket>,
+    outcome: Outcome,
+    code: impl Fn(Code) -> Code,
+) -> Result<Response, Problem> {
     match outcome {
-        Outcome::Done(bytes) => {
-            shared.metrics.sent_bytes.inc_by(bytes.len() as u64);
-            Ok(([(CONTENT_TYPE, OCTETS)], bytes).into_response())
+        Outcome::Done(results) => {
+            shared.metrics.sent_bytes.inc_by(results.len() as u64);
+            let headers = [
+                (CONTENT_TYPE, OCTETS.to_owned()),
+                (CONTENT_LENGTH, results.len().to_string()),
+            ];
+            Ok((headers, Answer::new(ticket, results).body()).into_response())
         }
-        Outcome::Failed(why, text) => Err(Problem::new(code(why), text)),
+        Outcome::Failed(why, text) => {
+            ticket.deliver();
+            Err(Problem::new(code(why), text))
+        }
         Outcome::Open => Err(Problem::new(Code::Internal, "the job has not ended")),
     }
-}
-
-/// `Prefer: respond-async` (RFC 7240).
-fn asks_for_job(headers: &HeaderMap) -> bool {
-    let values = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
-    values
-        .flat_map(|value| value.split([',', ';']))
-        .any(|word| word.trim().eq_ignore_ascii_case("respond-async"))
 }

@@ -3,9 +3,10 @@
 use crate::body::Reader;
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
+use crate::routes::Named;
 use crate::shared::Shared;
-use crate::store::{KeyId, Stored};
-use axum::extract::{Extension, Path, Request, State};
+use crate::store::{KeyId, Room, Store, Stored};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cml_ir::{from_hex, to_hex};
@@ -13,14 +14,16 @@ use cml_tfhe::artifact::ArrivingKey;
 use serde_json::json;
 use std::io;
 use std::sync::Arc;
+use tempfile::TempPath;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
 
 /// Receives a key: to disk as it comes, checked as it comes, and under its name when it is whole.
 pub(crate) async fn put(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
     request: Request,
 ) -> Result<Response, Problem> {
     let id = parse(&id).map_err(Problem::close)?;
@@ -30,9 +33,13 @@ pub(crate) async fn put(
     let upload = Arc::clone(&shared.uploads);
     let limit = shared.models.iter().map(|m| m.model.key_file_bytes()).max();
     let (head, body) = request.into_parts();
-    let mut body = Reader::new(&head.headers, body, limit.unwrap_or(0), &shared.limits)?;
-    let result = receive(&shared, caller, &id, &mut body).await;
-    shared.metrics.received_bytes.inc_by(body.has());
+    let body = Reader::new(&head.headers, body, limit.unwrap_or(0), &shared)?;
+    if shared.store.find(&id).is_none() {
+        // Once more when its length is known; but who can be told before need not send it.
+        let room = shared.store.room(caller, body.announced().unwrap_or(0));
+        drop(room.map_err(Problem::close)?);
+    }
+    let result = receive(&shared, caller, &id, body).await;
     drop(upload);
     // What is left of the body is not read.
     let stored = result.map_err(Problem::close)?;
@@ -48,7 +55,7 @@ async fn receive(
     shared: &Arc<Shared>,
     caller: Caller,
     id: &KeyId,
-    body: &mut Reader,
+    mut body: Reader,
 ) -> Result<Stored, Problem> {
     let malformed = |error| Problem::artifact(&error);
     let mut key = ArrivingKey::new("server key");
@@ -96,37 +103,80 @@ async fn receive(
     }
     let room = shared.store.room(caller, head.file_bytes)?;
     let failed = |e: io::Error| Problem::storage("store a key", &e);
-    let (file, path) = shared.store.receive().map_err(failed)?.into_parts();
-    let mut file = File::from_std(file);
-    file.write_all(&start).await.map_err(failed)?;
-    drop(start);
-    while let Some(bytes) = body.next().await? {
-        key.update(&bytes).map_err(malformed)?;
-        file.write_all(&bytes).await.map_err(failed)?;
-    }
-    let head = key.finish().map_err(malformed)?;
-    // Errors of the last write are told by this, and not by the flush to disk.
-    file.flush().await.map_err(failed)?;
-    file.sync_all().await.map_err(failed)?;
+    let (mut file, incoming) = Incoming::open(&shared.store, room).await.map_err(failed)?;
+    let written = async {
+        file.write_all(&start).await.map_err(failed)?;
+        drop(start);
+        while let Some(bytes) = body.next().await? {
+            key.update(&bytes).map_err(malformed)?;
+            file.write_all(&bytes).await.map_err(failed)?;
+        }
+        let head = key.finish().map_err(malformed)?;
+        // Errors of the last write are told by this, and not by the flush to disk.
+        file.flush().await.map_err(failed)?;
+        file.sync_all().await.map_err(failed)?;
+        Ok(head)
+    };
+    let written = written.await;
     drop(file);
     let store = Arc::clone(&shared.store);
-    let keep = move || store.keep(room, path, &head.binding, head.checksum);
-    tokio::task::spawn_blocking(keep)
-        .await
-        .map_err(|_| Problem::new(Code::Internal, "the key was not stored"))?
+    let keep = move |room, path| {
+        let head = written?;
+        store.keep(room, path, &head.binding, head.checksum)
+    };
+    incoming.end(keep).await
+}
+
+/// A file that is being received, and its room. Whatever becomes of it, no thread of a connection removes it, and
+/// the room is given back after it.
+struct Incoming(Option<(TempPath, Room)>);
+
+impl Incoming {
+    async fn open(store: &Arc<Store>, room: Room) -> io::Result<(File, Self)> {
+        let store = Arc::clone(store);
+        let opened = tokio::task::spawn_blocking(move || store.receive()).await;
+        let (file, path) = opened.map_err(io::Error::other)??.into_parts();
+        Ok((File::from_std(file), Self(Some((path, room)))))
+    }
+
+    /// Keeps the file, or drops it.
+    async fn end<T, F>(mut self, end: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(Room, TempPath) -> Result<T, Problem> + Send + 'static,
+    {
+        let held = self.0.take();
+        let ended = tokio::task::spawn_blocking(move || held.map(|(path, room)| end(room, path)));
+        let lost = || Err(Problem::new(Code::Internal, "the key was not stored"));
+        ended.await.ok().flatten().unwrap_or_else(lost)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let held = self.0.take();
+        // Without a runtime nobody waits for this thread.
+        if let (Some(held), Ok(runtime)) = (held, Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(held));
+        }
+    }
 }
 
 /// Removes a key of the caller.
 pub(crate) async fn delete(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<StatusCode, Problem> {
     let id = parse(&id)?;
     let store = Arc::clone(&shared.store);
     let removed = tokio::task::spawn_blocking(move || store.remove(&id, caller)).await;
     match removed.map_err(|_| Problem::new(Code::Internal, "the key was not removed"))?? {
-        true => Ok(StatusCode::NO_CONTENT),
+        true => {
+            // Its expanded form need not stay in memory until somebody has work.
+            shared.queue.nudge();
+            Ok(StatusCode::NO_CONTENT)
+        }
         false => Err(Problem::new(Code::UnknownKey, "the caller has no such key")),
     }
 }

@@ -15,6 +15,7 @@
 //!
 //! [`Service::open`] and [`Service::serve`] are the way in; [`OPENAPI`] describes the interface.
 
+mod answer;
 mod body;
 mod cache;
 mod caller;
@@ -27,11 +28,14 @@ mod keys;
 mod listen;
 mod metrics;
 mod models;
+mod pace;
+mod prefer;
 mod problem;
 mod queue;
 mod restore;
 mod routes;
 mod service;
+mod share;
 mod shared;
 mod spool;
 mod store;

@@ -1,25 +1,27 @@
 //! Connections: accepted, encrypted, limited, ended.
 
-use crate::ServeError;
 use crate::config::Limits;
+use crate::pace::Paced;
 use crate::routes::Peer;
+use crate::share::Shares;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -27,6 +29,8 @@ use tower::ServiceExt;
 /// so that the answer arrives before the connection breaks.
 const LAST_READ: Duration = Duration::from_secs(2);
 const LAST_BYTES: u64 = 64 << 20;
+/// At the end connections that still move are waited for, as many times `Limits::send_time`.
+const LONGEST_END: u32 = 10;
 /// Largest head of a request; bodies come in pieces of this size.
 const HEAD_BYTES: usize = 64 << 10;
 /// Pause after the system refused a connection, as when there are too many open files.
@@ -42,14 +46,15 @@ pub(crate) struct Doors {
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) limits: Limits,
     pub(crate) connections: Gauge,
+    /// Those over the share of their address.
+    pub(crate) refused: Counter,
+    /// Bytes of all connections, in both directions.
+    pub(crate) moved: Arc<AtomicU64>,
 }
 
 /// Accepts connections until `ending`; then waits for those that are open.
-pub(crate) async fn accept(
-    doors: Doors,
-    listener: TcpListener,
-    mut ending: Ending,
-) -> Result<(), ServeError> {
+pub(crate) async fn accept(doors: Doors, listener: TcpListener, mut ending: Ending) {
+    let shares = Shares::new(doors.limits.address_connections());
     let doors = Arc::new(doors);
     let all = u32::try_from(doors.limits.connections).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(all as usize));
@@ -66,22 +71,39 @@ pub(crate) async fn accept(
                 continue;
             }
         };
+        let Some(share) = shares.take(peer.ip()) else {
+            doors.refused.inc();
+            continue;
+        };
         let (doors, ending) = (Arc::clone(&doors), ending.clone());
         tokio::spawn(async move {
             let _counted = Counted::new(&doors.connections);
             if let Err(error) = open(&doors, stream, peer.ip(), ending).await {
                 tracing::debug!(%error, "connection");
             }
-            drop(place);
+            drop((share, place));
         });
     }
     drop(listener);
     // Answers that are on their way arrive; who does not take them is not waited for.
-    let gone = timeout(doors.limits.send_time, places.acquire_many(all)).await;
-    if gone.is_err() {
+    if !all_gone(&places, all, &doors.moved, doors.limits.send_time).await {
         tracing::warn!("connections that would not end are cut");
     }
-    Ok(())
+}
+
+/// Waits until all places are free, as long as bytes move; whether they are.
+async fn all_gone(places: &Semaphore, all: u32, moved: &AtomicU64, silence: Duration) -> bool {
+    let start = Instant::now();
+    loop {
+        let before = moved.load(Ordering::Relaxed);
+        if timeout(silence, places.acquire_many(all)).await.is_ok() {
+            return true;
+        }
+        let is_silent = moved.load(Ordering::Relaxed) == before;
+        if is_silent || start.elapsed() >= silence * LONGEST_END {
+            return false;
+        }
+    }
 }
 
 /// An open connection in the counters, however it ends.
@@ -112,10 +134,12 @@ async fn one(
 
 async fn open(doors: &Doors, stream: TcpStream, peer: IpAddr, ending: Ending) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let limits = &doors.limits;
+    let stream = Paced::new(stream, limits.send_time, limits.send_rate, &doors.moved);
     match &doors.tls {
         None => talk(doors, stream, peer, ending).await,
         Some(tls) => {
-            let shaken = timeout(doors.limits.header_time, tls.accept(stream)).await;
+            let shaken = timeout(limits.header_time, tls.accept(stream)).await;
             let stream = shaken.map_err(|_| io::Error::other("no TLS handshake in time"))??;
             talk(doors, stream, peer, ending).await
         }
@@ -124,10 +148,8 @@ async fn open(doors: &Doors, stream: TcpStream, peer: IpAddr, ending: Ending) ->
 
 async fn talk<S>(doors: &Doors, stream: S, peer: IpAddr, mut ending: Ending) -> io::Result<()>
 where
-    S: AsyncRead + AsyncWrite + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(doors.limits.send_time));
     let service = service_fn(|mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         Box::pin(doors.router.clone().oneshot(request.map(Body::new)))
@@ -136,7 +158,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(doors.limits.header_time)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let over = async { ending.wait_for(|&over| over).await.is_ok() };
     let early = tokio::select! {
         result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(result),
@@ -158,4 +180,42 @@ where
     // How it ends makes no difference any more.
     let _ = timeout(LAST_READ, last).await;
     result.map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes move for so many times the longest silence, and then the only connection ends.
+    fn gone(times: u32) -> bool {
+        let silence = Duration::from_millis(200);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (places, moved) = (Semaphore::new(1), AtomicU64::new(0));
+            let place = places.acquire().await.unwrap();
+            let moving = async {
+                let start = Instant::now();
+                while start.elapsed() < silence * times {
+                    moved.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(silence / 40).await;
+                }
+                let _held = (times == 0).then_some(place);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                gone = all_gone(&places, 1, &moved, silence) => gone,
+                () = moving => false,
+            }
+        })
+    }
+
+    #[test]
+    fn who_moves_is_waited_for_but_not_for_ever() {
+        assert!(!gone(0));
+        assert!(gone(3));
+        assert!(!gone(2 * LONGEST_END));
+    }
 }

@@ -34,11 +34,14 @@ pub(crate) struct Metrics {
     pub(crate) batch_samples: Histogram,
     pub(crate) run_seconds: Histogram,
     pub(crate) job_seconds: Histogram,
+    pub(crate) failed_jobs: Counter,
     pub(crate) key_loads: Counter,
+    pub(crate) key_load_errors: Counter,
     pub(crate) key_load_seconds: Histogram,
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
     pub(crate) connections: Gauge,
+    pub(crate) refused_connections: Counter,
     pub(crate) memory_bytes: Gauge,
     waiting: Gauge,
     job_bytes: Gauge,
@@ -58,11 +61,14 @@ impl Metrics {
             batch_samples: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
             run_seconds: seconds(),
             job_seconds: seconds(),
+            failed_jobs: Counter::default(),
             key_loads: Counter::default(),
+            key_load_errors: Counter::default(),
             key_load_seconds: seconds(),
             received_bytes: Counter::default(),
             sent_bytes: Counter::default(),
             connections: Gauge::default(),
+            refused_connections: Counter::default(),
             memory_bytes: Gauge::default(),
             waiting: Gauge::default(),
             job_bytes: Gauge::default(),
@@ -94,7 +100,22 @@ impl Metrics {
             "Time to read and expand a key from disk",
             &m.key_load_seconds,
         );
+        registry.register(
+            "jobs_failed",
+            "Jobs that ended without results",
+            m.failed_jobs.clone(),
+        );
         registry.register("key_loads", "Keys expanded from disk", m.key_loads.clone());
+        registry.register(
+            "key_load_errors",
+            "Keys that could not be read from disk, and were tried again",
+            m.key_load_errors.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "Connections over the share of their address",
+            m.refused_connections.clone(),
+        );
         let bytes = || Unit::Bytes;
         registry.register_with_unit(
             "received",

@@ -1,9 +1,10 @@
 //! `GET /v1/models`: what is served, and what clients need of it.
 
 use crate::problem::{Code, Problem};
+use crate::routes::Named;
 use crate::shared::{Served, Shared};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use cml_ir::from_hex;
@@ -30,15 +31,12 @@ fn entry(served: &Served, shared: &Shared) -> Value {
         "input_bytes": model.input_file_bytes(1),
         "output_bytes": model.output_file_bytes(1),
         "seconds": served.seconds(),
-        "max_samples": shared.limits.samples,
+        "max_samples": model.most_samples(&shared.limits),
     })
 }
 
 /// The client's part of a model.
-pub(crate) async fn spec(
-    State(shared): State<Arc<Shared>>,
-    Path(hash): Path<String>,
-) -> Result<Response, Problem> {
+pub(crate) async fn spec(State(shared): State<Arc<Shared>>, Named(hash): Named) -> Result<Response, Problem> {
     let model = find(&shared, &hash)?;
     let spec = shared.models[model].model.spec.clone();
     Ok(([(CONTENT_TYPE, OCTETS)], spec).into_response())

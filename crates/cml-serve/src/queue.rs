@@ -18,6 +18,10 @@ pub(crate) struct Job {
     pub(crate) inputs: Arc<Bound<Vec<SeededCiphertexts>>>,
     pub(crate) results: Vec<Vec<Ciphertext>>,
     pub(crate) since: Instant,
+    /// Whether a process went down while it ran: it may be why, and takes no other job with it.
+    pub(crate) alone: bool,
+    /// How often its key could not be read.
+    pub(crate) tries: u32,
     /// Says that there is an unfinished job.
     pub(crate) _open: Arc<()>,
 }
@@ -52,6 +56,8 @@ struct Inner {
     lines: VecDeque<Line>,
     waiting: usize,
     closed: bool,
+    /// There is something to do other than jobs.
+    nudged: bool,
 }
 
 /// Jobs of one circuit and key pair: they can run together.
@@ -126,6 +132,8 @@ impl Queue {
     ///
     /// Callers whose jobs just ran may come back at once: if fewer than `last` wait, it waits for the
     /// others, but not longer than `grace`. A request that is alone does not wait: `last` is 1 then.
+    ///
+    /// No jobs at all after [`Queue::nudge`].
     pub(crate) fn take(
         &self,
         together: impl Fn(usize) -> usize,
@@ -143,6 +151,9 @@ impl Queue {
             if inner.waiting == 0 && inner.closed {
                 return None;
             }
+            if inner.waiting == 0 && std::mem::take(&mut inner.nudged) {
+                return Some(Vec::new());
+            }
             inner = if now < until {
                 let waited = self.ready.wait_timeout(inner, until - now);
                 waited.unwrap_or_else(PoisonError::into_inner).0
@@ -154,16 +165,26 @@ impl Queue {
         let mut line = inner.lines.pop_front()?;
         let (mut jobs, mut samples) = (Vec::new(), 0);
         while samples < together(line.model)
-            && let Some(job) = line.jobs.pop_front()
+            && let Some(job) = line.jobs.pop_front_if(|job| jobs.is_empty() || !job.alone)
         {
+            let alone = job.alone;
             samples += job.left();
             jobs.push(job);
+            if alone {
+                break;
+            }
         }
         inner.waiting -= jobs.len();
         if !line.jobs.is_empty() {
             inner.lines.push_back(line);
         }
         Some(jobs)
+    }
+
+    /// Wakes the worker, if it waits for jobs.
+    pub(crate) fn nudge(&self) {
+        self.inner().nudged = true;
+        self.ready.notify_all();
     }
 
     /// Jobs that wait.
@@ -219,12 +240,13 @@ mod tests {
     use crate::desk::Desk;
     use axum::http::HeaderMap;
     use cml_tfhe::Binding;
+    use cml_tfhe::keys::LweKey;
 
     /// A job of a key with so many samples.
     fn job(key: u8, samples: usize) -> Job {
         let caller = Tokens::none().caller(&HeaderMap::new(), [10, 0, 0, key].into());
         let permit = Desk::new(&Limits::default()).admit(caller.unwrap(), 1);
-        let sample = SeededCiphertexts::from_bytes(&[0; 24], 1).unwrap();
+        let sample = SeededCiphertexts::from_bytes(&[0; 24], LweKey::Big, 1).unwrap();
         Job {
             ticket: Arc::new(Ticket::new([key; 16], permit.unwrap())),
             model: 0,
@@ -238,6 +260,8 @@ mod tests {
             }),
             results: Vec::new(),
             since: Instant::now(),
+            alone: false,
+            tries: 0,
             _open: Arc::default(),
         }
     }
@@ -267,6 +291,29 @@ mod tests {
         assert_eq!(next(&queue), (3, vec![9]));
         assert_eq!(next(&queue), (3, vec![1]));
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn jobs_that_may_end_the_process_run_alone() {
+        let queue = Queue::new(10);
+        for (samples, alone) in [(1, true), (1, true), (1, false), (1, false), (2, true)] {
+            let mut job = job(1, samples);
+            job.alone = alone;
+            queue.push(job).unwrap();
+        }
+        for turn in [vec![1], vec![1], vec![1, 1], vec![2]] {
+            assert_eq!(next(&queue), (1, turn));
+        }
+    }
+
+    #[test]
+    fn who_waits_for_jobs_can_be_woken() {
+        let queue = Queue::new(1);
+        queue.nudge();
+        assert!(queue.take(|_| 4, 0, Duration::ZERO).unwrap().is_empty());
+        queue.nudge();
+        queue.push(job(1, 1)).unwrap();
+        assert_eq!(next(&queue), (1, vec![1]));
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use crate::problem::Code;
 use crate::queue::Job;
 use crate::shared::Shared;
-use crate::spool::{Ended, Files};
+use crate::spool::Files;
 use crate::ticket::{Outcome, Ticket};
-use bytes::Bytes;
 use cml_ir::container;
 use cml_tfhe::keys::SeededCiphertexts;
 use cml_tfhe::{ArtifactError, Bound, artifact};
@@ -13,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Starts of the service that may find a job unfinished. One that ends the process each time it runs would keep
-/// all others from being run.
+/// Processes that may go down while they run a job. One that ends the process each time would keep all others
+/// from being run.
 const MOST_STARTS: u32 = 5;
 
 /// Takes up a job. One whose files are damaged is removed: its caller is told that it is not known, and sends
@@ -44,17 +43,13 @@ fn answer(files: &Files) -> io::Result<Option<(Outcome, Duration)>> {
     let Some((ended, age)) = files.ended()? else {
         return Ok(None);
     };
-    let outcome = match ended {
-        Ended::Failed(text) => Outcome::Failed(Code::Failed, text),
-        Ended::Done(bytes) => match container::decode(artifact::OUTPUTS, "results of a job", &bytes) {
-            Ok(_) => Outcome::Done(Bytes::from(bytes)),
-            Err(error) => {
-                tracing::warn!(caller = %files.name.caller, %error, "damaged results are made again");
-                return Ok(None);
-            }
-        },
-    };
-    Ok(Some((outcome, age)))
+    if let Outcome::Done(bytes) = &ended
+        && let Err(error) = container::decode(artifact::OUTPUTS, "results of a job", bytes)
+    {
+        tracing::warn!(caller = %files.name.caller, %error, "damaged results are made again");
+        return Ok(None);
+    }
+    Ok(Some((ended, age)))
 }
 
 /// Keeps an answer for what is left of its time.
@@ -77,7 +72,7 @@ fn keep(shared: &Shared, files: Files, outcome: Outcome, age: Duration) {
 }
 
 /// Puts a job that has not ended at the end of its line.
-fn run(shared: &Shared, mut files: Files) -> Result<(), (Files, io::Error)> {
+fn run(shared: &Shared, files: Files) -> Result<(), (Files, io::Error)> {
     let found = match files.inputs() {
         Ok(bytes) => find(shared, &bytes),
         // Its results are damaged, and its inputs were removed.
@@ -93,14 +88,11 @@ fn run(shared: &Shared, mut files: Files) -> Result<(), (Files, io::Error)> {
         return Ok(());
     };
     if files.name.starts >= MOST_STARTS {
-        let times = MOST_STARTS + 1;
-        let text = format!("the server went down {times} times before the job ended");
+        let text = format!("the server went down {MOST_STARTS} times while the job ran");
         fail(shared, files, &text);
         return Ok(());
     }
-    if let Err(error) = files.count_start() {
-        tracing::error!(%error, "storage: rename a job");
-    }
+    let alone = files.name.starts > 0;
     let bytes = shared.models[model].model.job_bytes(inputs.value.len() as u64);
     let age = files.name.age();
     let ticket = ticket(shared, files, bytes);
@@ -112,6 +104,8 @@ fn run(shared: &Shared, mut files: Files) -> Result<(), (Files, io::Error)> {
         inputs: Arc::new(inputs),
         results: Vec::new(),
         since: Instant::now().checked_sub(age).unwrap_or_else(Instant::now),
+        alone,
+        tries: 0,
         _open: Arc::clone(&shared.open_jobs),
     });
     Ok(())
@@ -130,6 +124,7 @@ fn find(shared: &Shared, bytes: &[u8]) -> io::Result<Option<(usize, Bound<Vec<Se
 }
 
 fn fail(shared: &Shared, files: Files, why: &str) {
+    shared.metrics.failed_jobs.inc();
     let ticket = ticket(shared, files, 0);
     ticket.end(Outcome::Failed(Code::Failed, why.to_owned()));
     shared.desk.keep(&ticket, None);

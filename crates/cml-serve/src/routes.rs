@@ -5,12 +5,15 @@ use crate::problem::{Code, Problem};
 use crate::shared::Shared;
 use crate::{jobs, keys, models};
 use axum::Router;
-use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::extract::{Extension, FromRequestParts, MatchedPath, Path, Request, State};
+use axum::handler::Handler;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{self, MethodRouter, post, put};
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +24,31 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 /// Address of the other side.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The part of a path that names something. What is no text names nothing.
+pub(crate) struct Named(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.map(|Path(name)| name).unwrap_or_default()))
+    }
+}
+
+/// A route to read, by `GET` alone: answers that nobody gets are not made.
+fn get<H, T>(handler: H) -> MethodRouter<Arc<Shared>>
+where
+    H: Handler<T, Arc<Shared>>,
+    T: 'static,
+{
+    routing::get(handler).head(async || ([(ALLOW, "GET")], not_here()))
+}
+
+fn not_here() -> Problem {
+    Problem::new(Code::MethodNotAllowed, "this cannot be done here").close()
+}
 
 /// All routes.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
@@ -38,9 +66,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     guarded
         .merge(open)
         .fallback(async || Problem::new(Code::NotFound, "there is nothing here").close())
-        .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "this cannot be done here").close()
-        })
+        .method_not_allowed_fallback(async || not_here())
         .layer(from_fn_with_state(Arc::clone(shared), observe))
         .with_state(Arc::clone(shared))
 }

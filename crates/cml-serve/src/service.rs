@@ -39,7 +39,7 @@ impl Service {
     /// [`crate::Limits::linger`] answers may be fetched.
     ///
     /// # Errors
-    /// If the socket fails or there is no thread.
+    /// If there is no thread.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -54,6 +54,8 @@ impl Service {
             tls: tls.map(|tls| tls.0),
             limits: shared.limits.clone(),
             connections: shared.metrics.connections.clone(),
+            refused: shared.metrics.refused_connections.clone(),
+            moved: Arc::default(),
         };
         let stopping = async {
             shutdown.await;
@@ -67,15 +69,14 @@ impl Service {
                 tokio::time::sleep(POLL).await;
             }
             tracing::info!("all accepted work is done");
-            // Nobody listens any more if accepting failed.
             let _ = end.send(true);
         };
         let sweeper = tokio::spawn(sweep(Arc::clone(&shared)));
-        let (accepted, ()) = tokio::join!(listen::accept(doors, listener, ending), stopping);
+        tokio::join!(listen::accept(doors, listener, ending), stopping);
         sweeper.abort();
         // The queue is closed and empty, so the thread ends.
         let _ = tokio::task::spawn_blocking(move || worker.join()).await;
-        accepted
+        Ok(())
     }
 }
 

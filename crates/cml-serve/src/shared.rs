@@ -108,11 +108,7 @@ impl Shared {
             queue: Queue::new(limits.waiting),
             desk: Desk::new(&limits),
             metrics: Metrics::new(),
-            receiving: Arc::new(Semaphore::new(
-                usize::try_from(limits.receiving_bytes >> 10)
-                    .unwrap_or(usize::MAX)
-                    .min(Semaphore::MAX_PERMITS),
-            )),
+            receiving: Arc::new(Semaphore::new(limits.receiving_kib() as usize)),
             open_jobs: Arc::default(),
             uploads: Arc::default(),
             draining: AtomicBool::new(false),

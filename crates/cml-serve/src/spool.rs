@@ -7,12 +7,13 @@
 //! | `NAME.failed` | why there are none, a sentence |
 //!
 //! `NAME` is `ACCEPTED-ID-CALLER-STARTS`: the time in milliseconds since 1970, the job's id, whom it counts
-//! for, and how many starts of the service have found it unfinished. Circuit and key are named in the
-//! inputs. The end of a job is written before its inputs are removed, and counts if both are there.
+//! for, and in how many processes it has begun to run: all of them went down before it ended. Circuit and key
+//! are named in the inputs. The end of a job is written before its inputs are removed, and counts if both are there.
 
 use crate::ServeError;
 use crate::caller::Caller;
 use crate::data::{self, DataFolder};
+use crate::problem::Code;
 use crate::ticket::{JobId, Outcome};
 use cml_ir::{from_hex, to_hex};
 use std::collections::BTreeSet;
@@ -72,14 +73,20 @@ impl Spool {
         Ok((spool, files))
     }
 
-    /// Writes the inputs of a job that is about to be accepted.
-    pub(crate) fn write(self: &Arc<Self>, id: JobId, caller: Caller, inputs: &[u8]) -> io::Result<Draft> {
+    /// Writes the inputs of a job that is about to be accepted, and may have begun.
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        id: JobId,
+        caller: Caller,
+        has_begun: bool,
+        inputs: &[u8],
+    ) -> io::Result<Draft> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let name = Name {
             accepted: since.map_or(0, |since| since.as_millis() as u64),
             id,
             caller,
-            starts: 0,
+            starts: has_begun.into(),
         };
         let files = Files {
             spool: Arc::clone(self),
@@ -162,8 +169,8 @@ impl Files {
         fs::read(self.path(INPUTS))
     }
 
-    /// The results, or why there are none, and how long ago they were written.
-    pub(crate) fn ended(&self) -> io::Result<Option<(Ended, Duration)>> {
+    /// The results, which nobody has checked, or why there are none, and how long ago they were written.
+    pub(crate) fn ended(&self) -> io::Result<Option<(Outcome, Duration)>> {
         for kind in [RESULTS, FAILURE] {
             let path = self.path(kind);
             let bytes = match fs::read(&path) {
@@ -171,17 +178,17 @@ impl Files {
                 bytes => bytes?,
             };
             let age = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
-            let ended = match String::from_utf8(bytes) {
-                Ok(why) if kind == FAILURE => Ended::Failed(why),
-                Ok(text) => Ended::Done(text.into_bytes()),
-                Err(other) => Ended::Done(other.into_bytes()),
+            let ended = if kind == RESULTS {
+                Outcome::Done(bytes.into())
+            } else {
+                Outcome::Failed(Code::Failed, String::from_utf8_lossy(&bytes).into_owned())
             };
             return Ok(Some((ended, age)));
         }
         Ok(None)
     }
 
-    /// Notes that one more start has found the job unfinished.
+    /// Notes that the job begins to run in one more process.
     pub(crate) fn count_start(&mut self) -> io::Result<()> {
         let mut counted = self.name;
         counted.starts = counted.starts.saturating_add(1);
@@ -194,13 +201,6 @@ impl Files {
     fn path(&self, kind: &str) -> PathBuf {
         self.spool.folder.join(format!("{}.{kind}", self.name))
     }
-}
-
-/// The end of a job, as it is on disk.
-pub(crate) enum Ended {
-    /// Nobody has checked the results.
-    Done(Vec<u8>),
-    Failed(String),
 }
 
 /// What the files of a job are called. In the order in which jobs were accepted.
@@ -245,7 +245,7 @@ impl fmt::Display for Name {
 
 /// Names of the jobs in a folder.
 fn scan(folder: &Path) -> io::Result<BTreeSet<Name>> {
-    let mut names = BTreeSet::new();
+    let (mut names, mut others) = (BTreeSet::new(), 0_u32);
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
@@ -253,8 +253,15 @@ fn scan(folder: &Path) -> io::Result<BTreeSet<Name>> {
             Some(name) if is_file => {
                 names.insert(name);
             }
-            _ => tracing::warn!(file = %entry.path().display(), "not a job of this server, left alone"),
+            _ => others += 1,
         }
+    }
+    // Names of files have ids in them, and the log has none.
+    if others > 0 {
+        tracing::warn!(
+            files = others,
+            "in the folder of jobs are files of no job, left alone"
+        );
     }
     Ok(names)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Entry {
     /// Checksum of the file.
     pub(crate) checksum: [u8; 32],
     bytes: u64,
+    /// Of this process: a key that is stored once more is another entry.
+    number: u64,
 }
 
 /// What became of an upload.
@@ -54,6 +56,8 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct Index {
     keys: BTreeMap<KeyId, (Caller, Entry)>,
+    /// Entries that there ever were.
+    numbers: u64,
     /// Keys of each caller, uploads included.
     of_caller: BTreeMap<Caller, usize>,
     /// Keys and uploads.
@@ -63,6 +67,17 @@ struct Index {
 }
 
 impl Index {
+    fn insert(&mut self, owner: Caller, binding: &Binding, checksum: [u8; 32], bytes: u64) {
+        self.numbers += 1;
+        let entry = Entry {
+            circuit: binding.circuit,
+            checksum,
+            bytes,
+            number: self.numbers,
+        };
+        self.keys.insert(binding.keys, (owner, entry));
+    }
+
     fn count(&mut self, caller: Caller, bytes: u64) {
         self.count += 1;
         self.bytes += bytes;
@@ -179,12 +194,7 @@ impl Store {
         let path = self.path(&binding.keys, room.caller);
         data::keep(file, &path).map_err(|e| Problem::storage("store a key", &e))?;
         room.used = true;
-        let entry = Entry {
-            circuit: binding.circuit,
-            checksum,
-            bytes: room.bytes,
-        };
-        self.index().keys.insert(binding.keys, (room.caller, entry));
+        self.index().insert(room.caller, binding, checksum, room.bytes);
         Ok(Stored::New)
     }
 
@@ -198,9 +208,12 @@ impl Store {
         self.forget(id).map_err(|e| Problem::storage("remove a key", &e))
     }
 
-    /// Removes a key whose file turned out to be damaged.
-    pub(crate) fn discard(&self, id: &KeyId) {
+    /// Removes a key whose file turned out to be damaged, unless another one has taken its place.
+    pub(crate) fn discard(&self, id: &KeyId, damaged: &Entry) {
         let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.find(id) != Some(*damaged) {
+            return;
+        }
         if let Err(error) = self.forget(id) {
             tracing::error!(%error, "storage: remove a damaged key");
         }
@@ -218,10 +231,10 @@ impl Store {
         Ok(true)
     }
 
-    /// File of a key that is there.
-    pub(crate) fn file(&self, id: &KeyId) -> Option<PathBuf> {
-        let owner = self.index().keys.get(id).map(|(owner, _)| *owner);
-        owner.map(|owner| self.path(id, owner))
+    /// A key that is there, and its file.
+    pub(crate) fn file(&self, id: &KeyId) -> Option<(Entry, PathBuf)> {
+        let found = self.index().keys.get(id).copied();
+        found.map(|(owner, entry)| (entry, self.path(id, owner)))
     }
 
     fn path(&self, id: &KeyId, owner: Caller) -> PathBuf {
@@ -236,25 +249,24 @@ impl Store {
 
 /// Lists the keys by the heads of their files; checksums are compared when a key is loaded.
 fn scan(folder: &Path) -> io::Result<Index> {
-    let mut index = Index::default();
+    let (mut index, mut others) = (Index::default(), 0_u32);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let id = path.file_name().and_then(|name| parse(name.to_str()?));
-        let Some(((id, owner), found)) = id.zip(artifact::peek_server_key(&path).ok()) else {
-            tracing::warn!(file = %path.display(), "not a key of this server, left alone");
-            continue;
-        };
-        if found.binding.keys != id {
-            tracing::warn!(file = %path.display(), "a key under a name that is not its own, left alone");
-            continue;
+        let name = path.file_name().and_then(|name| parse(name.to_str()?));
+        match name.zip(artifact::peek_server_key(&path).ok()) {
+            Some(((id, owner), found)) if found.binding.keys == id => {
+                index.count(owner, found.file_bytes);
+                index.insert(owner, &found.binding, found.checksum, found.file_bytes);
+            }
+            _ => others += 1,
         }
-        let entry = Entry {
-            circuit: found.binding.circuit,
-            checksum: found.checksum,
-            bytes: found.file_bytes,
-        };
-        index.count(owner, entry.bytes);
-        index.keys.insert(id, (owner, entry));
+    }
+    // Names of files have ids in them, and the log has none.
+    if others > 0 {
+        tracing::warn!(
+            files = others,
+            "in the folder of keys are files of no key, left alone"
+        );
     }
     Ok(index)
 }

@@ -30,6 +30,7 @@ pub(crate) struct Ticket {
     /// Those of a job to ask for later; held while its end is written.
     files: Mutex<Option<Files>>,
     changed: Notify,
+    begun: AtomicBool,
     abandoned: AtomicBool,
     delivered: AtomicBool,
 }
@@ -42,6 +43,7 @@ impl Ticket {
             outcome: Mutex::new(Outcome::Open),
             files: Mutex::default(),
             changed: Notify::new(),
+            begun: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
         }
@@ -69,6 +71,22 @@ impl Ticket {
     /// Takes up files that are there.
     pub(crate) fn take_up(&self, files: Files) {
         *self.files() = Some(files);
+    }
+
+    /// Notes, on disk too if it is there, that the job begins to run in this process. Not for the threads of
+    /// connections.
+    pub(crate) fn begin(&self) {
+        let mut files = self.files();
+        if !self.begun.swap(true, Ordering::Relaxed)
+            && let Some(files) = &mut *files
+            && let Err(error) = files.count_start()
+        {
+            tracing::error!(%error, "storage: rename a job");
+        }
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Removes the job's files, if it has any.

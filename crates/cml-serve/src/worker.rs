@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::problem::Code;
 use crate::queue::Job;
 use crate::shared::Shared;
-use crate::store::KeyId;
+use crate::store::{Entry, KeyId};
 use crate::ticket::Outcome;
 use bytes::Bytes;
 use cml_ir::IrError;
@@ -12,6 +12,7 @@ use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
 use cml_tfhe::{ArtifactError, Binding, Bound, Server, artifact};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -21,8 +22,18 @@ const GRACE: f64 = 0.02;
 /// Seconds after which the next key has its turn, if samples are short enough.
 const TURN: f64 = 5.0;
 const LONGEST_GRACE: Duration = Duration::from_millis(10);
+/// How often a key is read that cannot be read now, as when there are too many open files, and the pause before
+/// the next time.
+const MOST_TRIES: u32 = 20;
+const TRY_PAUSE: Duration = Duration::from_millis(500);
 
-type Failure = (Code, String);
+/// Why a batch has no results.
+enum Failure {
+    /// There will be none.
+    Final(Code, String),
+    /// The key cannot be read, or has just changed: its jobs wait for another turn.
+    Again,
+}
 
 /// Runs jobs until the queue is closed and empty.
 pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
@@ -34,18 +45,22 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
     };
     let (mut last, mut grace) = (0, Duration::ZERO);
     while let Some(jobs) = shared.queue.take(together, last, grace) {
+        cache.retain(|key, entry| shared.store.find(key).as_ref() == Some(entry));
+        shared.metrics.memory_bytes.set(cache.bytes() as i64);
         let Some(first) = jobs.first() else { continue };
         let (model, key) = (first.model, first.key);
-        cache.retain(|key| shared.store.find(key).is_some());
+        for job in &jobs {
+            job.ticket.begin();
+        }
         // Those of the last job that are too many wait for the next turn.
         let samples = batch(&jobs, together(model));
         let (count, start) = (samples.len(), Instant::now());
         // A panic is a defect of the executor: it costs these jobs, not the service.
         let result = catch_unwind(AssertUnwindSafe(|| run(shared, &mut cache, model, &key, samples)));
         let result = result.unwrap_or_else(|_| {
-            cache.retain(|other| *other != key);
+            cache.retain(|other, _| *other != key);
             tracing::error!("the executor panicked");
-            Err((Code::Internal, "the run failed".to_owned()))
+            Err(Failure::Final(Code::Internal, "the run failed".to_owned()))
         });
         shared.metrics.memory_bytes.set(cache.bytes() as i64);
         // Who waits already could run with those who come back.
@@ -56,16 +71,43 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
                 tracing::debug!(jobs = jobs.len(), samples = count, "batch");
                 hand_out(shared, runtime, jobs, results);
             }
-            Err((code, text)) => {
-                tracing::warn!(jobs = jobs.len(), code = code.word(), %text, "batch failed");
-                // Written elsewhere: the next batch starts now.
-                runtime.spawn_blocking(move || {
-                    for job in jobs {
-                        job.ticket.end(Outcome::Failed(code, text.clone()));
-                    }
-                });
+            Err(Failure::Final(code, text)) => fail(shared, runtime, jobs, code, &text),
+            Err(Failure::Again) => {
+                try_again(shared, runtime, jobs);
+                std::thread::sleep(TRY_PAUSE);
             }
         }
+    }
+}
+
+/// Ends jobs without results.
+fn fail(shared: &Shared, runtime: &Handle, jobs: Vec<Job>, code: Code, text: &str) {
+    tracing::warn!(jobs = jobs.len(), code = code.word(), text, "batch failed");
+    shared.metrics.failed_jobs.inc_by(jobs.len() as u64);
+    let outcome = Outcome::Failed(code, text.to_owned());
+    // Written elsewhere: the next batch starts now.
+    runtime.spawn_blocking(move || {
+        for job in jobs {
+            job.ticket.end(outcome.clone());
+        }
+    });
+}
+
+/// Jobs wait for another turn, in the order in which they were, but not for ever.
+fn try_again(shared: &Shared, runtime: &Handle, jobs: Vec<Job>) {
+    let (left, over): (Vec<_>, _) = jobs.into_iter().partition(|job| job.tries < MOST_TRIES);
+    for mut job in left.into_iter().rev() {
+        job.tries += 1;
+        shared.queue.put_back(job);
+    }
+    if !over.is_empty() {
+        fail(
+            shared,
+            runtime,
+            over,
+            Code::Internal,
+            "the server cannot read a key",
+        );
     }
 }
 
@@ -84,9 +126,10 @@ fn run(
 ) -> Result<Vec<Vec<Ciphertext>>, Failure> {
     let served = &shared.models[model];
     let circuit = &served.model.circuit;
-    let server = cache.get(key, served.model.parameters().evaluation_key_bytes(), || {
-        load(shared, model, key)
-    })?;
+    let unknown = || Failure::Final(Code::UnknownKey, "the key is no longer there".to_owned());
+    let (stored, path) = shared.store.file(key).ok_or_else(unknown)?;
+    let bytes = served.model.parameters().evaluation_key_bytes();
+    let server = cache.get(key, stored, bytes, || load(shared, model, key, &stored, &path))?;
     let (start, count) = (Instant::now(), samples.len());
     let inputs = Bound {
         binding: Binding {
@@ -96,7 +139,7 @@ fn run(
         value: samples,
     };
     let outputs = server.run(&inputs, &mut |_| {});
-    let outputs = outputs.map_err(|e| (Code::Internal, e.to_string()))?;
+    let outputs = outputs.map_err(|e| Failure::Final(Code::Internal, e.to_string()))?;
     let seconds = start.elapsed().as_secs_f64();
     served.measured(seconds / count as f64);
     let metrics = &shared.metrics;
@@ -108,23 +151,32 @@ fn run(
 }
 
 /// Reads and expands a key.
-fn load(shared: &Shared, model: usize, key: &KeyId) -> Result<Server, Failure> {
-    let unknown = || (Code::UnknownKey, "the key is no longer there".to_owned());
-    let path = shared.store.file(key).ok_or_else(unknown)?;
+fn load(shared: &Shared, model: usize, key: &KeyId, stored: &Entry, path: &Path) -> Result<Server, Failure> {
     let (circuit, start) = (&shared.models[model].model.circuit, Instant::now());
-    let bound = artifact::read_server_key(&path, circuit).map_err(|error| match error {
+    let read = artifact::read_server_key(path, circuit);
+    if shared.store.find(key).as_ref() != Some(stored) {
+        // It was removed, or stored anew, while it was read: the next turn finds out.
+        return Err(Failure::Again);
+    }
+    let bound = read.map_err(|error| match error {
         ArtifactError::File(IrError::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+            shared.metrics.key_load_errors.inc();
             tracing::error!(error = %source, "storage: read a key");
-            (Code::Internal, "the server cannot read a key".to_owned())
+            Failure::Again
         }
         error => {
-            tracing::error!(%error, "a damaged key is removed");
-            shared.store.discard(key);
-            unknown()
+            // Its path has the key's id, and the log has none.
+            let text = error.to_string();
+            let why = text
+                .strip_prefix(&*path.to_string_lossy())
+                .unwrap_or("not readable");
+            tracing::error!(why = why.trim_start_matches(": "), "a damaged key is removed");
+            shared.store.discard(key, stored);
+            Failure::Final(Code::UnknownKey, "the key is no longer there".to_owned())
         }
     })?;
     let server = circuit.server(&bound, &mut |_| {});
-    let server = server.map_err(|e| (Code::Internal, e.to_string()))?;
+    let server = server.map_err(|e| Failure::Final(Code::Internal, e.to_string()))?;
     shared.metrics.key_loads.inc();
     shared
         .metrics

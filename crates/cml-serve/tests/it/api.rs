@@ -6,7 +6,7 @@ use cml_serve::OPENAPI;
 use serde_json::Value;
 use std::sync::OnceLock;
 
-const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+const METHODS: [&str; 7] = ["get", "head", "put", "post", "delete", "patch", "options"];
 
 fn description() -> &'static Value {
     static DESCRIPTION: OnceLock<Value> = OnceLock::new();
@@ -107,6 +107,31 @@ fn every_route_is_described_and_every_description_has_a_route() {
     assert_eq!(routes, described);
     server.send(&Call::get("/nowhere")).refused(404, "not_found", "");
     assert_eq!(server.send(&Call::get("/openapi.json")).text(), OPENAPI);
+}
+
+#[test]
+fn what_no_route_expects_is_refused_as_described() {
+    let server = Running::start();
+    // No text.
+    for (path, status, code) in [
+        ("/v1/jobs/%ff", 404, "unknown_job"),
+        ("/v1/models/%ff", 404, "unknown_model"),
+    ] {
+        server.send(&Call::get(path)).refused(status, code, "");
+    }
+    let call = Call::post("/v1/models/%ff/infer", Vec::new());
+    server.send(&call).refused(404, "unknown_model", "");
+    for method in ["PUT", "DELETE"] {
+        let call = Call::new(method, "/v1/keys/%ff", Vec::new());
+        server.send(&call).refused(400, "malformed", "hexadecimal");
+    }
+    assert!(server.count(r#"cml_refused_total{code="unknown_model"}"#) >= 2.0);
+    // An answer without its body.
+    for path in ["/healthz", "/v1/models", "/v1/jobs/x"] {
+        let reply = server.send(&Call::new("HEAD", path, Vec::new()));
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+        assert!(reply.body.is_empty());
+    }
 }
 
 #[test]

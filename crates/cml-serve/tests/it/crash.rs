@@ -1,6 +1,6 @@
 //! Power cuts: `kill -9` in the middle of everything.
 
-use crate::http::connect;
+use crate::http::{Call, connect};
 use crate::process::Process;
 use crate::world::{clear, world};
 use std::io::Write;
@@ -70,4 +70,29 @@ fn a_key_that_was_acknowledged_survives_at_once() {
     let server = Process::start(folder.path());
     assert_eq!(server.send(&world().parties[0].put()).status, 200);
     assert!(keys.join("notes.txt").exists());
+}
+
+#[test]
+fn a_request_that_waits_breaks_with_the_server_and_leaves_nothing() {
+    let party = &world().parties[0];
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path());
+    assert_eq!(server.send(&party.put()).status, 201);
+    let call = party.infer(&[1; 400]);
+    let mut waiting = connect(server.address).unwrap();
+    waiting.write_all(call.head().as_bytes()).unwrap();
+    waiting.write_all(&call.body).unwrap();
+    // It has its place when its bytes count.
+    while server
+        .send(&Call::get("/metrics"))
+        .text()
+        .contains("\ncml_jobs_bytes 0\n")
+    {}
+    server.kill();
+    assert!(call.reply(&mut waiting).is_err());
+    let jobs = folder.path().join("data").join("jobs");
+    assert_eq!(std::fs::read_dir(jobs).unwrap().count(), 0);
+    let server = Process::start(folder.path());
+    assert_eq!(party.decrypt(&server.send(&party.infer(&[3, 1]))), clear(&[3, 1]));
+    assert!(server.terminate());
 }

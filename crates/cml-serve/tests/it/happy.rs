@@ -1,8 +1,8 @@
 //! What clients do, and what they get.
 
 use crate::http::Call;
-use crate::world::{Running, clear, hex, limits, world};
-use cml_serve::Limits;
+use crate::world::{Running, clear, config, hex, limits, world};
+use cml_serve::{Limits, Model};
 use cml_tfhe::artifact;
 use std::time::Duration;
 
@@ -103,6 +103,39 @@ fn long_work_becomes_a_job() {
         }
     };
     reply.refused(410, "expired", "gone");
+}
+
+#[test]
+fn callers_may_wait_for_less_time_but_not_for_more() {
+    let party = &world().parties[0];
+    let start = |wait: u64| {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = config(data.path(), limits());
+        config.limits.wait = Duration::from_secs(wait);
+        config.models = vec![Model::with_estimate(world().circuit.clone(), 1.0).unwrap()];
+        let server = Running::on(data, config, None);
+        assert_eq!(server.send(&party.put()).status, 201);
+        server
+    };
+    // Each sample is thought to take a second, until some were run.
+    let server = start(3600);
+    let send = |samples: &[u8], preference: &str| {
+        let call = party.infer(samples).with("prefer", preference);
+        let reply = server.send(&call);
+        let status = reply.status;
+        let reply = if status == 202 { server.wait(&reply) } else { reply };
+        assert_eq!(party.decrypt(&reply), clear(samples));
+        status
+    };
+    assert_eq!(send(&[1; 100], "wait=30"), 202);
+    assert_eq!(send(&[1], "wait=0"), 202);
+    assert_eq!(send(&[1], "respond-async, wait=30"), 202);
+    assert_eq!(send(&[2], "wait=30"), 200);
+    assert_eq!(send(&[1; 100], "wait=soon"), 200);
+    drop(server);
+    let server = start(0);
+    let reply = server.send(&party.infer(&[3]).with("prefer", "wait=30"));
+    assert_eq!(party.decrypt(&server.wait(&reply)), clear(&[3]));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Jobs that were answered with 202 outlive the process.
 
-use crate::http::{Call, Reply};
+use crate::http::{Call, Reply, connect};
 use crate::process::Process;
 use crate::world::{Party, Running, clear, config, limits, world};
-use cml_serve::{Config, Limits, Model};
+use cml_serve::{Config, Limits, Model, Service, Tokens};
 use cml_tfhe::artifact;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -251,12 +252,60 @@ fn what_cannot_be_run_any_more_fails_for_good() {
 #[test]
 fn a_job_that_may_be_what_ends_the_process_is_given_up() {
     let (folder, job) = killed();
-    for _ in 0..5 {
-        Process::start(folder.path()).kill();
+    let starts = || {
+        let path = files(folder.path(), "in").remove(0);
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        name.rsplit('-').next().unwrap().parse::<u32>().unwrap()
+    };
+    while starts() < 5 {
+        let before = starts();
+        let server = Process::start(folder.path());
+        let end = Instant::now() + Duration::from_secs(60);
+        while starts() == before {
+            assert!(Instant::now() < end, "the job does not begin");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server.kill();
+        assert_eq!(starts(), before + 1);
     }
     let server = Process::start(folder.path());
     let reply = server.wait(&job);
-    reply.refused(410, "failed", "went down 6 times before the job ended");
+    reply.refused(410, "failed", "went down 5 times while the job ran");
+}
+
+#[test]
+fn jobs_that_never_ran_survive_any_number_of_starts() {
+    let (folder, job) = killed();
+    let party = &world().parties[0];
+    // One that has had its starts, and three behind it.
+    let path = files(folder.path(), "in").remove(0);
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let (start, _) = name.rsplit_once('-').unwrap();
+    std::fs::rename(&path, path.with_file_name(format!("{start}-5.in"))).unwrap();
+    let caller = start.rsplit_once('-').unwrap().1;
+    let id = |number: u8| format!("{number:02x}").repeat(16);
+    for number in 1..=3 {
+        let name = format!("9000000000000-{}-{caller}-0.in", id(number));
+        std::fs::write(path.with_file_name(name), party.inputs(&[number])).unwrap();
+    }
+    // Starts of a service whose worker runs nothing.
+    for _ in 0..10 {
+        Service::open(config(&folder.path().join("data"), limits())).unwrap();
+    }
+    let server = restarted(folder, |_| {});
+    let reply = server.wait(&job);
+    reply.refused(410, "failed", "went down 5 times while the job ran");
+    for number in 1..=3 {
+        let ask = Call::get(&format!("/v1/jobs/{}", id(number)));
+        let reply = loop {
+            let reply = server.send(&ask);
+            if reply.status != 202 {
+                break reply;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(party.decrypt(&reply), clear(&[number]));
+    }
 }
 
 #[test]
@@ -291,4 +340,51 @@ fn what_is_answered_at_once_leaves_nothing_on_disk() {
     assert_eq!(party.decrypt(&server.send(&party.infer(&[1]))), clear(&[1]));
     let jobs = path.join("data").join("jobs");
     assert_eq!(std::fs::read_dir(jobs).unwrap().count(), 0);
+}
+
+#[test]
+fn an_answer_that_breaks_off_can_be_fetched_again() {
+    let [a, b, _] = &world().parties;
+    let tokens = ["a-token-for-the-one", "a-token-for-another"];
+    let with = |call: Call, token| call.with("authorization", &format!("Bearer {token}"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let server = restarted(folder, |config| {
+        config.tokens = Tokens::parse(&tokens.join("\n")).unwrap();
+        config.limits.caller_jobs = 2;
+    });
+    assert_eq!(server.send(&with(a.put(), tokens[0])).status, 201);
+    assert_eq!(server.send(&with(b.put(), tokens[1])).status, 201);
+    let first = |samples: &[u8]| server.send(&with(later(a, samples), tokens[0]));
+    let second = || server.send(&with(later(b, &[1]), tokens[1]));
+    let samples = [3; 1000];
+    let job = first(&samples);
+    assert_eq!(job.status, 202);
+    until(&path, "out", 1);
+    // Who asks without taking it has not got it: it makes no way for another one.
+    let ask = with(Call::get(job.header("location").unwrap()), tokens[0]);
+    let mut head = ask.clone();
+    head.method = "HEAD";
+    assert_eq!(server.send(&head).status, 405);
+    assert_eq!(first(&[1]).status, 202);
+    first(&[1]).refused(429, "caller_limit", "2 jobs, limit 2");
+
+    let mut stream = connect(server.address).unwrap();
+    stream.write_all(ask.head().as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 1000]).unwrap();
+    drop(stream);
+    // The other caller is at the limit, and the answers that caller has had make way: no others.
+    for turn in 0..3 {
+        let kept = [second(), second()];
+        let codes = kept.each_ref().map(|reply| reply.status);
+        assert_eq!(codes, [202, 202], "turn {turn}");
+        second().refused(429, "caller_limit", "2 jobs, limit 2");
+        for job in kept {
+            let ask = with(Call::get(job.header("location").unwrap()), tokens[1]);
+            while server.send(&ask).status == 202 {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+    assert_eq!(a.decrypt(&server.send(&ask)), clear(&samples));
 }

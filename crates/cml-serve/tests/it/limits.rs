@@ -1,8 +1,12 @@
 //! Limits: reached, told, and given back.
 
-use crate::http::Call;
+use crate::http::{Call, connect};
 use crate::world::{Running, clear, limits, world};
 use cml_serve::Limits;
+use cml_tfhe::artifact;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_full_queue() {
@@ -71,7 +75,7 @@ fn jobs_and_answers_of_one_caller() {
     assert_eq!(server.send(&party.infer(&[3])).status, 200);
     server
         .send(&party.infer(&[3; 2]))
-        .refused(413, "too_large", "inputs and answer take");
+        .refused(413, "too_large", "the body has");
     let kept = server.send(&party.infer(&[3]).with("prefer", "respond-async"));
     server
         .send(&party.infer(&[3]))
@@ -86,13 +90,75 @@ fn room_to_receive() {
     let server = Running::knowing(
         party,
         Limits {
-            receiving_bytes: 1 << 10,
+            receiving_bytes: 4 << 10,
             ..limits()
         },
     );
-    let busy = server.send(&party.infer(&[0; 100]));
+    // What can never be received is not asked for again, and clients are told before.
+    let most = server.send(&Call::get("/v1/models")).json()["models"][0]["max_samples"].clone();
+    let most = usize::try_from(most.as_u64().unwrap()).unwrap();
+    let call = party.infer(&vec![2; most]);
+    assert!(call.body.len() <= 4 << 10);
+    server
+        .send(&party.infer(&vec![2; most + 1]))
+        .refused(413, "too_large", "limit");
+    assert_eq!(party.decrypt(&server.send(&call)), clear(&vec![2; most]));
+    // A body of unknown length may be as long as all of the room.
+    let mut stream = connect(server.address).unwrap();
+    send_chunked(&mut stream, &call);
+    let reply = call.reply(&mut stream).unwrap();
+    assert_eq!(party.decrypt(&reply), clear(&vec![2; most]));
+    // One that takes its time has the room as long.
+    let mut slow = connect(server.address).unwrap();
+    slow.write_all(call.head().as_bytes()).unwrap();
+    slow.write_all(&call.body[..100]).unwrap();
+    let busy = loop {
+        let reply = server.send(&call);
+        if reply.status != 200 {
+            break reply;
+        }
+    };
     busy.refused(429, "busy", "KiB");
-    assert_eq!(server.send(&party.infer(&[0])).status, 200);
+    slow.write_all(&call.body[100..]).unwrap();
+    assert_eq!(call.reply(&mut slow).unwrap().status, 200);
+    assert_eq!(server.send(&call).status, 200);
+}
+
+/// Sends a request without saying how long it is.
+fn send_chunked(stream: &mut TcpStream, call: &Call) {
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+        call.path
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for chunk in call.body.chunks(1000) {
+        let piece = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
+        // A server that has had enough need not read the rest.
+        let _ = stream.write_all(&piece);
+    }
+    let _ = stream.write_all(b"0\r\n\r\n");
+}
+
+#[test]
+fn bodies_of_unknown_length_have_the_same_limit() {
+    let party = &world().parties[0];
+    let limits = Limits {
+        samples: 100,
+        ..limits()
+    };
+    let server = Running::knowing(party, limits);
+    let mut call = party.infer(&[1; 100]);
+    for (more, status) in [(0, 200), (1, 413), (100_000, 413)] {
+        call.body.resize(party.inputs(&[1; 100]).len() + more, 0);
+        let mut stream = connect(server.address).unwrap();
+        send_chunked(&mut stream, &call);
+        let reply = call.reply(&mut stream).unwrap();
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert!(status == 200 || reply.json()["code"] == "too_large");
+    }
+    // What was received counts, also of those that were refused.
+    let least = 2 * party.inputs(&[1; 100]).len() + party.key.len();
+    assert!(server.count("cml_received_bytes_total") >= least as f64);
 }
 
 #[test]
@@ -165,6 +231,101 @@ fn memory_for_one_key() {
         assert_eq!(parties[which].decrypt(&reply), clear(&samples));
     }
     assert_eq!(server.count("cml_key_loads_total"), 4.0);
+}
+
+#[test]
+fn the_key_that_was_not_used_for_longest_is_dropped() {
+    let parties = &world().parties;
+    let server = Running::knowing(
+        &parties[0],
+        Limits {
+            memory_bytes: 2 * world().circuit.parameters().evaluation_key_bytes(),
+            ..limits()
+        },
+    );
+    for party in &parties[1..] {
+        assert_eq!(server.send(&party.put()).status, 201);
+    }
+    for which in [0, 1, 0, 2, 0] {
+        let reply = server.send(&parties[which].infer(&[1]));
+        assert_eq!(parties[which].decrypt(&reply), clear(&[1]));
+    }
+    // The first is older than the second, but was used after it.
+    assert_eq!(server.count("cml_key_loads_total"), 3.0);
+    let bytes = server.count("cml_key_memory_bytes");
+    let delete = Call::new("DELETE", &parties[0].put().path, Vec::new());
+    assert_eq!(server.send(&delete).status, 204);
+    until("a deleted key is in memory", || {
+        server.count("cml_key_memory_bytes") == bytes / 2.0
+    });
+}
+
+#[test]
+fn another_key_under_the_id_of_one_that_was_deleted() {
+    let [a, b, _] = &world().parties;
+    let server = Running::knowing(a, limits());
+    assert_eq!(a.decrypt(&server.send(&a.infer(&[3]))), clear(&[3]));
+    let delete = Call::new("DELETE", &a.put().path, Vec::new());
+    assert_eq!(server.send(&delete).status, 204);
+    // Keys and inputs of the second, as if they were of the first.
+    let renamed = |kind, file: &[u8], id: &[u8; 16]| {
+        let mut payload = file[56..].to_vec();
+        payload[32..48].copy_from_slice(id);
+        cml_ir::container::encode(kind, &payload)
+    };
+    let key = renamed(artifact::SERVER_KEY, &b.key, &a.binding.keys);
+    assert_eq!(server.send(&Call::put(&a.put().path, key)).status, 201);
+    let samples = [0, 1, 2, 3, 2, 1];
+    let mut call = b.infer(&samples);
+    call.body = renamed(artifact::INPUTS, &call.body, &a.binding.keys);
+    let mut reply = server.send(&call);
+    assert_eq!(reply.status, 200);
+    reply.body = renamed(artifact::OUTPUTS, &reply.body, &b.binding.keys);
+    assert_eq!(b.decrypt(&reply), clear(&samples));
+    assert_eq!(server.count("cml_key_loads_total"), 2.0);
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn until(otherwise: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_read_now_is_read_again() {
+    let party = &world().parties[0];
+    let server = Running::knowing(party, limits());
+    let mut keys = std::fs::read_dir(server.data.path().join("keys")).unwrap();
+    let path = keys.next().unwrap().unwrap().path();
+    let aside = server.data.path().join("aside");
+    let later = || server.send(&party.infer(&[1]).with("prefer", "respond-async"));
+    // A folder in its place: an error as those of a system that has too many open files.
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let jobs = [later(), later()];
+    until("no error", || server.count("cml_key_load_errors_total") >= 1.0);
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    for job in &jobs {
+        assert_eq!(party.decrypt(&server.wait(job)), clear(&[1]));
+    }
+    assert_eq!(server.count("cml_jobs_failed_total"), 0.0);
+    drop(server);
+
+    let server = Running::knowing(party, limits());
+    let mut keys = std::fs::read_dir(server.data.path().join("keys")).unwrap();
+    let path = keys.next().unwrap().unwrap().path();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let job = server.send(&party.infer(&[1]).with("prefer", "respond-async"));
+    server
+        .wait(&job)
+        .refused(410, "failed", "the server cannot read a key");
+    assert_eq!(server.count("cml_jobs_failed_total"), 1.0);
 }
 
 #[test]

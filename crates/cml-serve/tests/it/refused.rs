@@ -1,6 +1,6 @@
 //! What is not let in, and what it is told.
 
-use crate::http::{Call, connect};
+use crate::http::{Call, Reply, connect};
 use crate::world::{Running, config, hex, limits, world};
 use cml_serve::{Config, Limits, Tokens};
 use cml_tfhe::artifact;
@@ -203,6 +203,91 @@ fn bad_requests() {
     let reply = party.infer(&[1]).reply(&mut stream).unwrap();
     reply.refused(400, "malformed", "breaks off");
     assert_eq!(server.send(&party.infer(&[2])).status, 200);
+}
+
+/// The answer to a head alone, of a caller that sends the body only when it is asked for.
+fn expecting(server: &Running, call: &Call) -> Reply {
+    let mut stream = connect(server.address).unwrap();
+    let call = call.clone().with("expect", "100-continue");
+    stream.write_all(call.head().as_bytes()).unwrap();
+    call.reply(&mut stream).unwrap()
+}
+
+#[test]
+fn who_can_be_refused_by_the_head_need_not_send_the_body() {
+    let [party, second, _] = &world().parties;
+    let (put, infer) = (second.put(), party.infer(&[1]));
+    let server = Running::knowing(
+        party,
+        Limits {
+            keys: 1,
+            receiving_bytes: 1 << 10,
+            ..limits()
+        },
+    );
+    expecting(&server, &put).refused(507, "storage_full", "1 keys, limit 1");
+    let nowhere = Call::put("/v1/keys/x", put.body.clone());
+    expecting(&server, &nowhere).refused(400, "malformed", "hexadecimal");
+    let none = Call::post(&format!("/v1/models/{}/infer", "0".repeat(64)), vec![0; 10]);
+    expecting(&server, &none).refused(404, "unknown_model", "");
+    for call in [&put, &infer] {
+        let long = call.clone().with("content-length", "1099511627776");
+        expecting(&server, &long).refused(413, "too_large", "limit");
+        let packed = call.clone().with("content-encoding", "gzip");
+        expecting(&server, &packed).refused(415, "unsupported_encoding", "");
+    }
+    let mut slow = connect(server.address).unwrap();
+    slow.write_all(infer.head().as_bytes()).unwrap();
+    slow.write_all(&infer.body[..60]).unwrap();
+    // It has all of the room, or will have it soon.
+    while server.send(&infer).status == 200 {}
+    expecting(&server, &infer).refused(429, "busy", "KiB");
+    drop(slow);
+
+    for limits in [
+        Limits {
+            waiting: 0,
+            ..limits()
+        },
+        Limits {
+            caller_jobs: 0,
+            ..limits()
+        },
+        Limits {
+            caller_keys: 1,
+            ..limits()
+        },
+    ] {
+        let server = Running::knowing(party, limits.clone());
+        if limits.waiting == 0 {
+            expecting(&server, &infer).refused(429, "queue_full", "0 jobs wait");
+        } else if limits.caller_jobs == 0 {
+            expecting(&server, &infer).refused(429, "caller_limit", "0 jobs, limit 0");
+        } else {
+            expecting(&server, &put).refused(403, "key_limit", "1 keys, limit 1");
+        }
+    }
+
+    let data = tempfile::tempdir().unwrap();
+    let config = Config {
+        tokens: Tokens::parse("the-token-of-one-caller").unwrap(),
+        ..config(data.path(), limits())
+    };
+    let server = Running::on(data, config, None);
+    for call in [&put, &infer] {
+        expecting(&server, call).refused(401, "unauthorized", "is needed");
+    }
+
+    // Who is not refused is asked for it.
+    let server = Running::start();
+    let call = put.with("expect", "100-continue");
+    let mut stream = connect(server.address).unwrap();
+    stream.write_all(call.head().as_bytes()).unwrap();
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(&call.body).unwrap();
+    assert_eq!(call.reply(&mut stream).unwrap().status, 201);
 }
 
 #[test]

@@ -61,3 +61,31 @@ fn idle_servers_end_at_once_and_unfetched_answers_are_waited_for_a_while() {
     server.shut_down();
     server.join();
 }
+
+#[test]
+fn uploads_on_their_way_come_in() {
+    let [party, second, _] = &world().parties;
+    let mut server = Running::knowing(
+        party,
+        Limits {
+            linger: Duration::from_secs(60),
+            ..limits()
+        },
+    );
+    let put = second.put();
+    let mut upload = connect(server.address).unwrap();
+    let (first, rest) = put.body.split_at(put.body.len() / 2);
+    upload.write_all(put.head().as_bytes()).unwrap();
+    upload.write_all(first).unwrap();
+    let incoming = server.data.path().join("incoming");
+    while std::fs::read_dir(&incoming).unwrap().count() == 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    server.shut_down();
+    while server.send(&Call::get("/healthz")).status == 200 {}
+    upload.write_all(rest).unwrap();
+    assert_eq!(put.reply(&mut upload).unwrap().status, 201);
+    server.join();
+    let keys = std::fs::read_dir(server.data.path().join("keys")).unwrap();
+    assert_eq!(keys.count(), 2);
+}
