@@ -1,5 +1,7 @@
 //! Files of the first formats that were frozen, under `tests/fixtures/v1`: they are read for ever.
 //!
+//! Encrypted inputs are of version 2: those of version 1 could hold a part of their values in clear, and are refused.
+//!
 //! A change that fails here needs a reader for the old format, not new files. With `CML_FREEZE=FOLDER` the test
 //! writes a set of its own formats into an empty folder instead: for the next version.
 

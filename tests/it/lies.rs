@@ -5,6 +5,7 @@ use crate::networks::{conv_residual, lowered};
 use crate::random::fixed;
 use cml_ir::{Interval, Tensor, container};
 use cml_tfhe::artifact::{CIRCUIT, circuit_from_bytes};
+use cml_tfhe::circuit::{Encoding, Level, Rotation};
 use cml_tfhe::{Circuit, Noise, Parameters, Simulator};
 use proptest::prelude::*;
 use std::sync::OnceLock;
@@ -125,7 +126,7 @@ fn tables_that_cannot_be_read_are_refused() {
     });
     refused("does not fit in", |c| {
         let e = encoding(c);
-        c.encodings[e].half_period = 1 << 30;
+        c.encodings[e].half_period = 1 << 25;
     });
     for extension in [0, 65, u32::MAX] {
         refused("polynomials is not supported", |c| {
@@ -147,6 +148,51 @@ fn tables_that_cannot_be_read_are_refused() {
         let period = c.encodings[r.row.encoding as usize].half_period;
         r.scale = period / cml_tfhe::table::half_period(table) + 1;
     });
+}
+
+/// Small files that would take all memory, or forever.
+#[test]
+fn more_than_any_circuit_needs_is_refused() {
+    refused("encoding 0: number of values out of range", |c| {
+        c.encodings[0].half_period = (1 << 26) + 1
+    });
+    refused("with weight 2199023255552, limit 1099511627776", |c| {
+        c.levels[0].rotations[0].row.terms[0].1 = 1 << 41
+    });
+    // Inputs that are 0 can be read with any weight, and bring their noise.
+    refused("noise grows by 2^64 or more", |c| {
+        c.inputs[0].spec.range = Interval::point(0);
+        c.levels[0].rotations[0].row.terms[0].1 = 1 << 33;
+    });
+    // Polynomials of one table for each of many spacings.
+    refused("limit 2147483648", |c| {
+        let mut rotation = c.levels.last().unwrap().rotations[0].clone();
+        (rotation.row.terms, rotation.row.constant) = (Vec::new(), 0);
+        (rotation.extension, rotation.slack) = (64, 0);
+        for half_period in 30_000..30_003 {
+            rotation.row.encoding = c.encodings.len() as u32;
+            c.encodings.push(Encoding { half_period });
+            let spaced = |scale| Rotation {
+                scale,
+                ..rotation.clone()
+            };
+            let rotations = (2..1500).map(spaced).collect();
+            c.levels.push(Level { set: 0, rotations });
+        }
+    });
+    // A terminal would obey them.
+    for text in ["\u{1b}[2J", &"x".repeat(1025)] {
+        let says = if text.len() > 9 {
+            "limit 1024"
+        } else {
+            "control character"
+        };
+        refused(says, |c| c.name = text.to_owned());
+        refused(says, |c| c.layers[0] = text.to_owned());
+        refused(says, |c| c.inputs[0].name = text.to_owned());
+        refused(says, |c| c.outputs[0].name = text.to_owned());
+        refused(says, |c| c.outputs[0].spec.labels = vec![text.to_owned()]);
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use cml_ir::{IrError, Tensor};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Why the client cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +127,7 @@ impl Client {
     pub fn encrypt(&self, samples: &[Vec<Tensor>]) -> Result<Bound<Vec<SeededCiphertexts>>, ClientError> {
         let encrypt = |(sample, inputs): (usize, &Vec<Tensor>)| {
             let codes = self.spec.codes(inputs);
-            let codes = codes.map_err(|source| ClientError::Input { sample, source })?;
+            let codes = Zeroizing::new(codes.map_err(|source| ClientError::Input { sample, source })?);
             Ok(self.key.value.first().encrypt(self.spec.input_key(), &codes))
         };
         let value = samples

@@ -31,6 +31,14 @@ pub enum CircuitError {
         /// The limit.
         limit: u64,
     },
+    /// Rows whose noise takes too long to be counted.
+    #[error("circuit: the noise of all rows takes {has} steps to count, limit {limit}")]
+    Work {
+        /// Steps that it takes.
+        has: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Parameters that are insecure or too large.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
@@ -50,6 +58,8 @@ pub enum CircuitError {
 const LARGEST_WEIGHT: u64 = 1 << 40;
 /// Most bytes of all tables as polynomials, and of how they are read.
 const MOST_PREPARED: u64 = 2 << 30;
+/// Most steps of counting noise, some seconds.
+const MOST_STEPS: u64 = 1 << 28;
 
 /// What is asked of a table for every lookup.
 struct Table {
@@ -169,6 +179,10 @@ impl Circuit {
         let (has, limit) = (self.prepared_bytes(), MOST_PREPARED);
         if has > limit {
             return Err(CircuitError::Memory { has, limit });
+        }
+        let (has, limit) = (self.body.demand_steps(), MOST_STEPS);
+        if has > limit {
+            return Err(CircuitError::Work { has, limit });
         }
         self.check_budget()
     }

@@ -49,8 +49,8 @@ const TIME: &str = "One encrypted inference: the first, and the median of those 
     others rest. *Batch* is the time a sample in one `cml run` of several samples. Every decrypted result is compared \
     with the interpreter's; of an approximate circuit the classes are.";
 const KEYS: &str = "Keys are drawn by the client and uploaded with their seeds; the server expands them once. Inputs \
-    are one seed and 8 bytes a value; results are rounded to as few bytes a word as the failure budget allows. Memory \
-    is what `cml plan` says.";
+    are one seed and 4 bytes a value under the small key, 8 under the big one; results are rounded to as few bytes a \
+    word as the failure budget allows. Memory is what `cml plan` says.";
 const KERNELS: &str = "On one thread, by bits of the lookup's input, at most 2^-40 failures, norm 8 of the weights \
     before it, parameters as `cml` finds them. A batch has 8 lookups, times are for each. tfhe's own is \
     `batch_programmable_bootstrap_lwe_ciphertext_mem_optimized`, with a keyswitch for each, at its standard \

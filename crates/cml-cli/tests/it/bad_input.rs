@@ -120,10 +120,35 @@ fn usage() {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_a_failure_and_leaves_nothing() {
+fn places_that_hold_no_file_are_found_before_the_work() {
     let world = World::new();
-    let before = world.files();
-    let output = world.cml("quantize net.safetensors -o /dev/full/net.cmlg");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(world.files(), before);
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.json("compile net.cmlg -o net.cmlc");
+    std::fs::create_dir(world.path("folder")).unwrap();
+    for line in [
+        "import net.onnx -o",
+        "quantize net.safetensors -o",
+        "compile net.cmlg -o",
+        "export-client net.cmlc -o",
+        "keygen net.cmlc --client-key",
+        "keygen net.cmlc --force --server-key",
+        "encrypt net.cmlc --data points.csv -o",
+        "run net.cmlc in.ct -o",
+    ] {
+        world.refused(&format!("{line} missing/x"), &["folder missing does not exist"]);
+        world.refused(
+            &format!("{line} points.csv/x"),
+            &["folder points.csv does not exist"],
+        );
+        if !line.ends_with("client-key") {
+            world.refused(
+                &format!("{line} folder"),
+                &["folder: is there and is no regular file"],
+            );
+        }
+    }
+    world.refused(
+        "keygen net.cmlc --client-key k --server-key ./k",
+        &["k cannot hold both keys"],
+    );
 }

@@ -21,6 +21,38 @@ fn what_is_wrong_here_is_found_here() {
     );
     let both = world.cml("client --server http://127.0.0.1:1");
     assert_eq!(both.status.code(), Some(2));
+    world.refused(
+        "client predict points.csv --server fhe.example.org --keys k",
+        &["needs http:// or https://"],
+    );
+    assert!(!world.path("k").exists(), "a folder for keys of no server");
+    for timeout in ["0", "31536001", "9300000000000000000"] {
+        let line = format!("client models --server http://127.0.0.1:1 --timeout {timeout}");
+        let output = world.cml(&line);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("is not in 1..=31536000"), "{error}");
+    }
+}
+
+/// What lies in the environment may be a secret although it is no text.
+#[cfg(unix)]
+#[test]
+fn secrets_that_are_no_text_are_not_shown() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.json("compile net.cmlg -o net.cmlc");
+    let secret = std::ffi::OsStr::from_bytes(b"hunter2\xff");
+    for (variable, line) in [
+        ("CML_PASSPHRASE", "keygen net.cmlc"),
+        ("CML_TOKEN", "client models --server http://127.0.0.1:1"),
+    ] {
+        let output = world.cml_with(line, &[(variable, secret)]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert_eq!(error, format!("error: {variable} is not UTF-8\n"));
+    }
 }
 
 #[test]
@@ -116,6 +148,17 @@ fn a_server_predicts_what_it_cannot_read() {
         (&first["new_keys"], &first["samples"]),
         (&false.into(), &4.into())
     );
+    // All rows of a file, in their order; of some, their numbers.
+    let rows = (0..25).map(|i| format!("{},{},0\n", i as f32 / 12.5 - 1.0, 1.0 - i as f32 / 12.5));
+    world.write("rows.csv", &format!("x,y,label\n{}", rows.collect::<String>()));
+    let clear_rows = world.json("simulate net.cmlc --data rows.csv");
+    let all = world.json(&format!("client predict rows.csv {at}"));
+    assert_eq!(classes(&all), clear_rows["classes"]);
+    let some = world.json(&format!("client predict rows.csv --samples 5 {at}"));
+    for result in some["results"].as_array().unwrap() {
+        let number = result["sample"].as_u64().unwrap() as usize;
+        assert_eq!(result["class"], clear_rows["classes"][number]);
+    }
     let again = world.json(&format!("client predict points.csv {at} --model small"));
     assert_eq!(
         (classes(&again), &again["new_keys"]),
@@ -149,12 +192,12 @@ fn a_server_that_is_killed_loses_nothing() {
     let (world, _) = compiled();
     let rows = (0..100).map(|i| format!("{},{},0\n", (i % 10) as f32 / 5.0 - 1.0, i as f32 / 50.0 - 1.0));
     world.write("many.csv", &format!("x,y,label\n{}", rows.collect::<String>()));
-    let clear = world.json("simulate net.cmlc --data many.csv --samples 100");
+    let clear = world.json("simulate net.cmlc --data many.csv");
     let args = "--model net.cmlc --data server --wait 0";
     let server = Served::start(&world, args);
     let url = server.url.clone();
     let address = url.strip_prefix("http://").unwrap();
-    let line = format!("client predict many.csv --samples 100 --server {url} --keys mine");
+    let line = format!("client predict many.csv --server {url} --keys mine");
     let predicted = std::thread::scope(|scope| {
         let client = scope.spawn(|| world.json(&line));
         // Who asks for a job knows its id.
@@ -200,7 +243,7 @@ fn a_server_with_tokens_asks_for_one_and_keys_may_have_a_passphrase() {
     let line = format!("{line} --token 0123456789abcdef0123456789abcdef");
     let predicted = world.json(&format!("{line} --passphrase-file pass"));
     assert_eq!(classes(&predicted), clear);
-    world.refused(&line, &["client.key is under a passphrase"]);
+    world.refused(&line, &["client.key is under a passphrase: give --passphrase"]);
     world.refused(
         &format!("{line} --passphrase-file tokens"),
         &["the passphrase is wrong"],

@@ -42,6 +42,19 @@ fn wrong_usage() {
 }
 
 #[test]
+fn an_address_that_is_taken_is_no_fault_of_the_input() {
+    let world = compiled();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let output = world.cml(&format!(
+        "serve --model net.cmlc --data keys --listen {address} --log-level off"
+    ));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(&format!("cannot listen on {address}")), "{error}");
+}
+
+#[test]
 fn it_says_where_it_listens_and_ends_when_asked() {
     let world = compiled();
     let mut process = Command::new(env!("CARGO_BIN_EXE_cml"))
@@ -54,7 +67,9 @@ fn it_says_where_it_listens_and_ends_when_asked() {
     let mut out = BufReader::new(process.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("http://").unwrap();
+    let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(report["models"][0]["name"], "small");
+    let address = report["url"].as_str().unwrap().strip_prefix("http://").unwrap();
     assert!(!address.ends_with(":0"), "{line}");
     std::net::TcpStream::connect(address).unwrap();
     let id = process.id().to_string();
@@ -68,8 +83,7 @@ fn it_says_where_it_listens_and_ends_when_asked() {
     assert_eq!(process.wait().unwrap().code(), Some(0));
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
-    let report: serde_json::Value = serde_json::from_str(&rest).unwrap();
-    assert_eq!(report["models"][0]["name"], "small");
+    assert_eq!(rest, "", "one object is all");
     let mut log = String::new();
     process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);

@@ -2,6 +2,7 @@
 
 use cml_quant::{ActQuantizer, Linear, Network, Univariate, WeightQuantizer, write_network};
 use ndarray::Array2;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -43,11 +44,17 @@ impl World {
     }
 
     pub(crate) fn cml(&self, line: &str) -> Output {
+        self.cml_with(line, &[])
+    }
+
+    /// With variables of the environment.
+    pub(crate) fn cml_with(&self, line: &str, variables: &[(&str, &OsStr)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cml"));
         command
             .current_dir(self.folder.path())
             .env_remove("CML_PASSPHRASE")
             .env_remove("CML_TOKEN")
+            .envs(variables.iter().copied())
             .args(line.split_whitespace())
             .output()
             .unwrap()

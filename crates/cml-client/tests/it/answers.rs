@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Status, further headers, body.
+/// Status, further headers, body. Of status 0: goes away without a word.
 pub(crate) type Reply = (u16, &'static str, Vec<u8>);
 
 /// Answers requests in its own way, and notes what was asked.
@@ -49,7 +49,7 @@ fn answer(
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let asked = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    let mut length = 0;
+    let (mut length, mut continues) = (0, false);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -60,11 +60,18 @@ fn answer(
         if let Some(value) = line.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
         }
+        continues |= line == "expect: 100-continue";
+    }
+    if continues {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     note.lock().unwrap().push(asked.clone());
     let (status, headers, body) = reply(&asked, &body);
+    if status == 0 {
+        return Ok(());
+    }
     let length = body.len();
     write!(
         stream,

@@ -153,6 +153,63 @@ fn keys_are_sent_when_the_server_asks_and_not_forever() {
     assert_eq!(liar.count("PUT /v1/keys/"), 0);
 }
 
+/// A server, or a proxy in front of it, that is not there for a moment costs nothing but time.
+#[test]
+fn what_is_gone_for_a_moment_is_asked_again() {
+    let gone_then_failed = |first: fn() -> Reply| {
+        let asked = Mutex::new(0);
+        let (result, liar) = predict(move |_, _| {
+            *asked.lock().unwrap() += 1;
+            match *asked.lock().unwrap() {
+                1 => first(),
+                _ => json(410, r#"{"error":"it broke","code":"failed"}"#),
+            }
+        });
+        refused(result, "410 failed: it broke");
+        assert_eq!(liar.count("POST /v1/models/"), 2);
+    };
+    gone_then_failed(|| (0, "", Vec::new()));
+    gone_then_failed(|| json(502, "bad gateway"));
+    gone_then_failed(|| json(504, ""));
+    gone_then_failed(|| (503, "retry-after: 0\r\n", Vec::new()));
+    // Jobs are asked for again too, and not forever.
+    let (result, liar) = predict(|asked, _| match asked {
+        "GET /v1/jobs/a-1" => (0, "", Vec::new()),
+        _ => json(202, r#"{"job":"a-1"}"#),
+    });
+    refused(result, "GET http://127.0.0.1");
+    assert!((2..10).contains(&liar.count("GET /v1/jobs/a-1")));
+    let (result, _) = predict(|_, _| json(502, "bad gateway"));
+    refused(result, "the server answers 502");
+    // Nobody was there before.
+    let liar = Liar::start(|_, _| (0, "", Vec::new()));
+    Service::connect(&liar.url, options()).map(|_| ()).unwrap_err();
+    assert_eq!(liar.count("GET"), 1);
+}
+
+#[test]
+fn answers_that_stay_too_long_are_not_asked_for_again() {
+    let (result, liar) = predict(|asked, _| match asked {
+        "GET /v1/jobs/a-1" => (200, "", vec![0; 1 << 20]),
+        _ => json(202, r#"{"job":"a-1"}"#),
+    });
+    refused(result, "is longer than the limit of");
+    assert_eq!(liar.count("GET /v1/jobs/a-1"), 1);
+}
+
+/// A model that is called by the hash of another one is not that one.
+#[test]
+fn names_that_look_like_hashes() {
+    let (hash, other) = (hex(spec("honest").circuit()), hex(spec("other").circuit()));
+    let list = format!(r#"{{"models":[{{"hash":"{other}","name":"{hash}"}}]}}"#);
+    let liar = Liar::start(move |_, _| (200, "", list.clone().into_bytes()));
+    let service = Service::connect(&liar.url, options()).unwrap();
+    let refused = service.model(Some(&hash)).map(|_| ());
+    assert!(matches!(refused, Err(RemoteError::Model { .. })), "{refused:?}");
+    let entry = service.model(Some(&other.to_uppercase())).unwrap();
+    assert_eq!(hex(&entry.circuit), other);
+}
+
 #[test]
 fn jobs_with_names_that_are_paths() {
     let (result, _) = predict(|_, _| json(202, r#"{"job":"../../v1/keys/x"}"#));

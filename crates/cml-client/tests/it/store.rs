@@ -94,6 +94,34 @@ fn secret_keys_can_be_under_a_passphrase() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("the passphrase is wrong"), "{message}");
+    assert_eq!(open().is_locked(spec("net").circuit()).unwrap(), Some(true));
+    assert_eq!(open().is_locked(spec("other").circuit()).unwrap(), None);
+}
+
+#[test]
+fn a_passphrase_for_a_key_in_the_clear_is_no_guard() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || KeyStore::open(folder.path()).unwrap();
+    open().keys(spec("net"), &mut none).unwrap();
+    assert_eq!(open().is_locked(spec("net").circuit()).unwrap(), Some(false));
+    let store = open().with_passphrase("correct horse".to_owned().into());
+    let refused = store.keys(spec("net"), &mut none).map(|_| ());
+    assert!(
+        matches!(refused, Err(RemoteError::NoPassphrase { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn keys_of_two_pairs_are_found_before_anything_is_sent() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = KeyStore::open(one.path()).unwrap();
+    let mine = store.keys(spec("net"), &mut none).unwrap().server_key;
+    let theirs = KeyStore::open(two.path()).unwrap();
+    let theirs = theirs.keys(spec("net"), &mut none).unwrap().server_key;
+    std::fs::copy(theirs, mine).unwrap();
+    let refused = store.keys(spec("net"), &mut none).map(|_| ());
+    assert!(matches!(refused, Err(RemoteError::KeyPair { .. })), "{refused:?}");
 }
 
 const VARIABLE: &str = "CML_CLIENT_TEST_STORE";

@@ -13,7 +13,7 @@
 use super::{ArtifactError, Bound, LOCKED_CLIENT_KEY, key_error, prefix, split};
 use crate::interface::Interface;
 use crate::keys::{ClientKeys, KeyError};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use cml_ir::container::{self, Access};
@@ -225,10 +225,12 @@ impl Head {
             lanes,
         } = self.costs;
         let mut key = Zeroizing::new([0; 32]);
-        let params = Params::new(memory_kib, passes, lanes, Some(key.len()));
-        let argon2 = params.map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params));
+        let params = Params::new(memory_kib, passes, lanes, Some(key.len())).map_err(|e| e.to_string())?;
+        // The key follows from what it leaves in its memory.
+        let mut memory = Zeroizing::new(vec![Block::new(); params.block_count()]);
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         argon2
-            .and_then(|argon2| argon2.hash_password_into(passphrase, &self.salt, key.as_mut()))
+            .hash_password_into_with_memory(passphrase, &self.salt, key.as_mut(), &mut *memory)
             .map_err(|e| e.to_string())?;
         XChaCha20Poly1305::new_from_slice(key.as_ref()).map_err(|e| e.to_string())
     }

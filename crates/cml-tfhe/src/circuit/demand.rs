@@ -89,18 +89,37 @@ enum Origin<'a> {
     /// The rotation of its own table.
     Own,
     /// The rotation of that number and spacing, of which it reads the changes of a table.
-    Shared(usize, Spacing, &'a [i64]),
+    Shared(usize, Spacing, &'a [(u64, i64)]),
 }
 
 impl Body {
-    fn origins(&self) -> Vec<Origin<'_>> {
+    /// Of each table.
+    fn changes(&self) -> Vec<Vec<(u64, i64)>> {
+        self.tables.iter().map(|t| table::changes(t).collect()).collect()
+    }
+
+    /// Steps that [`Body::demands`] takes: the terms of all rows, with each change that one reads.
+    pub(crate) fn demand_steps(&self) -> u64 {
+        let changes = self.changes();
+        let origins = self.origins(&changes);
+        let steps = |&(wire, _): &(u32, i64)| match origins[wire as usize] {
+            Origin::Fresh | Origin::Own => 1,
+            Origin::Shared(_, _, changes) => 1 + changes.len() as u64,
+        };
+        let rows = self.levels.iter().flat_map(|l| &l.rotations).map(|r| &r.row);
+        let rows = rows.chain(self.outputs.iter().flat_map(|o| &o.rows));
+        rows.flat_map(|row| row.terms.iter().map(steps))
+            .fold(0, u64::saturating_add)
+    }
+
+    fn origins<'a>(&self, changes: &'a [Vec<(u64, i64)>]) -> Vec<Origin<'a>> {
         let inputs = self.inputs.iter().flat_map(|i| &i.encodings);
-        let mut origins: Vec<Origin<'_>> = inputs.map(|_| Origin::Fresh).collect();
+        let mut origins: Vec<Origin<'a>> = inputs.map(|_| Origin::Fresh).collect();
         for (number, rotation) in self.levels.iter().flat_map(|l| &l.rotations).enumerate() {
             for lookup in &rotation.lookups {
                 origins.push(if rotation.is_shared() {
                     let spacing = rotation.spacing(&self.encodings);
-                    Origin::Shared(number, spacing, &self.tables[lookup.table as usize])
+                    Origin::Shared(number, spacing, &changes[lookup.table as usize])
                 } else {
                     Origin::Own
                 });
@@ -119,7 +138,8 @@ impl Body {
 
     /// What the rows ask of the parameters, by kind, in order of execution.
     pub(crate) fn demands(&self) -> Vec<Demand> {
-        let origins = self.origins();
+        let changes = self.changes();
+        let origins = self.origins(&changes);
         let sets = self.wire_sets();
         let mut demands: Vec<Demand> = Vec::new();
         // Of one level: what is alike but for the growth of the noise.
@@ -199,9 +219,9 @@ fn growth(row: &Row, origins: &[Origin<'_>]) -> (u64, u64) {
     for &(wire, weight) in &row.terms {
         match origins[wire as usize] {
             Origin::Fresh | Origin::Own => own = own.saturating_add(square(weight)),
-            Origin::Shared(number, spacing, table) => {
+            Origin::Shared(number, spacing, read) => {
                 let changes = shared.entry((number, spacing)).or_default();
-                for (t, delta) in table::changes(table) {
+                for &(t, delta) in read {
                     let sum = changes.entry(t).or_default();
                     *sum = sum.saturating_add(weight.saturating_mul(delta));
                 }

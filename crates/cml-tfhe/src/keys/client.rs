@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use rand::TryRngCore;
+use rand::rngs::OsRng;
 use tfhe::core_crypto::commons::math::random::{Seeder, TUniform};
 use tfhe::core_crypto::prelude::{
-    DefaultRandomGenerator, GlweSecretKey, LweSecretKey, PlaintextList, SecretRandomGenerator,
-    SeededLweCiphertextList, decrypt_lwe_ciphertext, generate_binary_glwe_secret_key,
-    generate_binary_lwe_secret_key, new_seeder, par_encrypt_seeded_lwe_ciphertext_list,
+    GlweSecretKey, LweSecretKey, PlaintextList, SeededLweCiphertextList, decrypt_lwe_ciphertext, new_seeder,
+    par_encrypt_seeded_lwe_ciphertext_list,
 };
 use zeroize::Zeroizing;
 
@@ -27,38 +28,27 @@ pub struct ClientKey {
 }
 
 impl ClientKey {
-    /// Draws a key from the randomness of the hardware or the operating system.
+    /// Draws each bit of a key from the randomness of the operating system.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Parameters`] for parameters that [`Parameters::validate`] refuses.
-    ///
-    /// # Panics
-    ///
-    /// On a machine that offers no source of randomness.
+    /// [`KeyError::Parameters`] for parameters that [`Parameters::validate`] refuses,
+    /// [`KeyError::Randomness`] on a machine that offers none.
     pub fn generate(parameters: &Parameters) -> Result<Self, KeyError> {
-        Self::generate_from(parameters, new_seeder().as_mut())
+        parameters.validate()?;
+        let mut key = Self::zero(parameters);
+        draw_bits(&mut key.big)?;
+        draw_bits(&mut key.small)?;
+        Ok(key)
     }
 
-    pub(super) fn generate_from(parameters: &Parameters, seeder: &mut dyn Seeder) -> Result<Self, KeyError> {
-        parameters.validate()?;
+    fn zero(parameters: &Parameters) -> Self {
         let dimensions = Dimensions::of(parameters);
-        let mut generator = SecretRandomGenerator::<DefaultRandomGenerator>::new(seeder.seed());
-        let mut big = Zeroizing::new(vec![0_u64; dimensions.big.0]);
-        let mut small = Zeroizing::new(vec![0_u32; dimensions.lwe.0]);
-        generate_binary_glwe_secret_key(
-            &mut GlweSecretKey::from_container(big.as_mut_slice(), dimensions.polynomial),
-            &mut generator,
-        );
-        generate_binary_lwe_secret_key(
-            &mut LweSecretKey::from_container(small.as_mut_slice()),
-            &mut generator,
-        );
-        Ok(Self {
+        Self {
             parameters: *parameters,
-            big,
-            small,
-        })
+            big: Zeroizing::new(vec![0; dimensions.big.0]),
+            small: Zeroizing::new(vec![0; dimensions.lwe.0]),
+        }
     }
 
     /// A key of another set of the same ring, with the same big key and a small key of its own.
@@ -218,6 +208,17 @@ impl ClientKey {
     }
 }
 
+/// Random bits, each a word of 0 or 1.
+fn draw_bits<T: From<u8>>(bits: &mut [T]) -> Result<(), KeyError> {
+    let mut bytes = Zeroizing::new(vec![0_u8; bits.len().div_ceil(8)]);
+    let drawn = OsRng.try_fill_bytes(&mut bytes);
+    drawn.map_err(|e| KeyError::Randomness(e.to_string()))?;
+    for (index, bit) in bits.iter_mut().enumerate() {
+        *bit = T::from(bytes[index / 8] >> (index % 8) & 1);
+    }
+    Ok(())
+}
+
 /// Prints the parameters only.
 impl fmt::Debug for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -231,7 +232,20 @@ impl fmt::Debug for ClientKey {
 impl ClientKey {
     /// A key that anyone can draw again from the seed.
     pub(crate) fn insecure_from_seed(parameters: &Parameters, seed: u128) -> Self {
-        Self::generate_from(parameters, &mut super::tests::seeder(seed)).expect("valid parameters")
+        use tfhe::core_crypto::prelude::{
+            DefaultRandomGenerator, SecretRandomGenerator, generate_binary_glwe_secret_key,
+            generate_binary_lwe_secret_key,
+        };
+        parameters.validate().expect("valid parameters");
+        let mut key = Self::zero(parameters);
+        let seed = super::tests::seeder(seed).seed();
+        let mut generator = SecretRandomGenerator::<DefaultRandomGenerator>::new(seed);
+        let polynomial = Dimensions::of(parameters).polynomial;
+        let mut big = GlweSecretKey::from_container(key.big.as_mut_slice(), polynomial);
+        generate_binary_glwe_secret_key(&mut big, &mut generator);
+        let mut small = LweSecretKey::from_container(key.small.as_mut_slice());
+        generate_binary_lwe_secret_key(&mut small, &mut generator);
+        key
     }
 
     /// Ciphertexts that anyone can draw again from the seed.
