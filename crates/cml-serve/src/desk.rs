@@ -121,18 +121,19 @@ impl Desk {
     }
 
     /// Answers that were fetched make way for new ones: the caller's own, and those of others only where the
-    /// room of all is full.
+    /// room of all is full without them.
     fn making_way<T>(&self, caller: Caller, admit: impl Fn() -> Result<T, Problem>) -> Result<T, Problem> {
-        match admit() {
-            Err(problem) => {
-                let all = problem.code == Code::MemoryFull;
-                self.drop_answers(|ticket, _| {
-                    ticket.is_delivered() && (all || ticket.permit.caller == caller)
-                });
-                admit()
-            }
-            admitted => admitted,
+        let is_full = |result: &Result<T, Problem>| matches!(result, Err(p) if p.code == Code::MemoryFull);
+        let mut result = admit();
+        if result.is_err() {
+            self.drop_answers(|ticket, _| ticket.is_delivered() && ticket.permit.caller == caller);
+            result = admit();
         }
+        if is_full(&result) {
+            self.drop_answers(|ticket, _| ticket.is_delivered());
+            result = admit();
+        }
+        result
     }
 
     /// Bytes of the caller's jobs.
@@ -322,5 +323,27 @@ mod tests {
         desk.admit(caller(1), 50).unwrap();
         assert!(matches!(desk.find(&[1; 16], caller(1)), Found::Dropped));
         assert!(matches!(desk.find(&[2; 16], caller(1)), Found::Job(_)));
+    }
+
+    #[test]
+    fn answers_of_others_make_way_only_where_the_room_of_all_is_full() {
+        let desk = desk(Duration::from_secs(60));
+        let answer = |id: u8, of: Caller, bytes| {
+            let ticket = Arc::new(Ticket::new([id; 16], desk.admit(of, bytes).unwrap()));
+            desk.keep(&ticket, None);
+            ticket.finish(Outcome::Done(Bytes::new()));
+            ticket.deliver();
+        };
+        let is_there = |id: u8, of| matches!(desk.find(&[id; 16], of), Found::Job(_));
+        answer(1, caller(1), 100);
+        answer(2, caller(2), 90);
+        // The second is over its own limits.
+        answer(3, caller(2), 20);
+        assert!(is_there(1, caller(1)) && !is_there(2, caller(2)));
+        // There is no room for the third, but for what others have had.
+        let held: Vec<_> = (4..6).map(|c| desk.admit(caller(c), 100).unwrap()).collect();
+        answer(6, caller(3), 100);
+        assert!(!is_there(1, caller(1)) && is_there(6, caller(3)));
+        drop(held);
     }
 }

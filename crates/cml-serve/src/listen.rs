@@ -86,20 +86,21 @@ pub(crate) async fn accept(doors: Doors, listener: TcpListener, mut ending: Endi
     }
     drop(listener);
     // Answers that are on their way arrive; who does not take them is not waited for.
-    if !all_gone(&places, all, &doors.moved, doors.limits.send_time).await {
+    let moved = || doors.moved.load(Ordering::Relaxed);
+    if !all_gone(&places, all, moved, doors.limits.send_time).await {
         tracing::warn!("connections that would not end are cut");
     }
 }
 
 /// Waits until all places are free, as long as bytes move; whether they are.
-async fn all_gone(places: &Semaphore, all: u32, moved: &AtomicU64, silence: Duration) -> bool {
+async fn all_gone(places: &Semaphore, all: u32, mut moved: impl FnMut() -> u64, silence: Duration) -> bool {
     let start = Instant::now();
     loop {
-        let before = moved.load(Ordering::Relaxed);
+        let before = moved();
         if timeout(silence, places.acquire_many(all)).await.is_ok() {
             return true;
         }
-        let is_silent = moved.load(Ordering::Relaxed) == before;
+        let is_silent = moved() == before;
         if is_silent || start.elapsed() >= silence * LONGEST_END {
             return false;
         }
@@ -186,36 +187,33 @@ where
 mod tests {
     use super::*;
 
-    /// Bytes move for so many times the longest silence, and then the only connection ends.
-    fn gone(times: u32) -> bool {
-        let silence = Duration::from_millis(200);
+    const SILENCE: Duration = Duration::from_millis(200);
+
+    /// Of one connection, which ends after a time, and where so many bytes move each time somebody looks.
+    fn gone(end: Duration, bytes: u64) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap();
         runtime.block_on(async {
-            let (places, moved) = (Semaphore::new(1), AtomicU64::new(0));
-            let place = places.acquire().await.unwrap();
-            let moving = async {
-                let start = Instant::now();
-                while start.elapsed() < silence * times {
-                    moved.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(silence / 40).await;
-                }
-                let _held = (times == 0).then_some(place);
-                std::future::pending::<()>().await;
+            let (places, mut moved) = (Arc::new(Semaphore::new(1)), 0);
+            let place = Arc::clone(&places).acquire_owned().await.unwrap();
+            tokio::spawn(async move {
+                tokio::time::sleep(end).await;
+                drop(place);
+            });
+            let moved = || {
+                moved += bytes;
+                moved
             };
-            tokio::select! {
-                gone = all_gone(&places, 1, &moved, silence) => gone,
-                () = moving => false,
-            }
+            all_gone(&places, 1, moved, SILENCE).await
         })
     }
 
     #[test]
     fn who_moves_is_waited_for_but_not_for_ever() {
-        assert!(!gone(0));
-        assert!(gone(3));
-        assert!(!gone(2 * LONGEST_END));
+        assert!(gone(2 * SILENCE, 1));
+        assert!(!gone(100 * SILENCE, 0));
+        assert!(!gone(100 * SILENCE, 1));
     }
 }

@@ -357,7 +357,7 @@ fn an_answer_that_breaks_off_can_be_fetched_again() {
     assert_eq!(server.send(&with(b.put(), tokens[1])).status, 201);
     let first = |samples: &[u8]| server.send(&with(later(a, samples), tokens[0]));
     let second = || server.send(&with(later(b, &[1]), tokens[1]));
-    let samples = [3; 1000];
+    let samples = [3; 300];
     let job = first(&samples);
     assert_eq!(job.status, 202);
     until(&path, "out", 1);

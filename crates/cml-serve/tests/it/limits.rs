@@ -91,6 +91,7 @@ fn room_to_receive() {
         party,
         Limits {
             receiving_bytes: 4 << 10,
+            body_time: Duration::from_secs(60),
             ..limits()
         },
     );

@@ -5,6 +5,7 @@ use crate::world::{Running, config, hex, limits, world};
 use cml_serve::{Config, Limits, Tokens};
 use cml_tfhe::artifact;
 use std::io::{Read, Write};
+use std::time::Duration;
 
 /// A file of the right frame whose length says something else.
 fn lying(file: &[u8], length: u64) -> Vec<u8> {
@@ -222,6 +223,7 @@ fn who_can_be_refused_by_the_head_need_not_send_the_body() {
         Limits {
             keys: 1,
             receiving_bytes: 1 << 10,
+            body_time: Duration::from_secs(60),
             ..limits()
         },
     );

@@ -69,6 +69,7 @@ fn uploads_on_their_way_come_in() {
         party,
         Limits {
             linger: Duration::from_secs(60),
+            body_time: Duration::from_secs(60),
             ..limits()
         },
     );
