@@ -93,7 +93,7 @@ struct LimitArgs {
 }
 
 impl LimitArgs {
-    fn limits(&self) -> Limits {
+    fn limits(&self, behind_proxy: bool) -> Limits {
         let megabytes = |n: u64| n.saturating_mul(1_000_000);
         Limits {
             memory_bytes: megabytes(self.memory),
@@ -108,6 +108,7 @@ impl LimitArgs {
             wait: Duration::from_secs(self.wait),
             connections: self.connections.max(1),
             linger: Duration::from_secs(self.linger),
+            behind_proxy,
             ..Limits::default()
         }
     }
@@ -143,7 +144,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
         models,
         data: args.data.clone(),
         tokens,
-        limits: args.limits.limits(),
+        limits: args.limits.limits(args.open),
     });
     let service = match service {
         Err(error @ ServeError::Io { .. }) => return Err(error).or_failed(),

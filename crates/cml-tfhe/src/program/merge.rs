@@ -51,6 +51,14 @@ impl Shape {
     }
 }
 
+/// The first lookup of a shape: its wire, and the sign and offset of its table.
+#[derive(Clone, Copy)]
+struct First {
+    wire: u32,
+    sign: i64,
+    offset: i64,
+}
+
 /// Gives lookups whose rows are equal up to sign and offset the same row, and
 /// lets the readers of lookups that are then equal, up to sign and offset too, read the first of them.
 ///
@@ -60,8 +68,8 @@ pub(crate) fn merge(mut program: Program, _: &Settings<'_>) -> (Program, Counts)
     let inputs = program.input_count();
     let mut same: Vec<Multiple> = (0..inputs as u32).map(Multiple::itself).collect();
     let mut rows: BTreeMap<Terms, (Affine, bool)> = BTreeMap::new();
-    // Each with its wire, and with what makes the wire of its shape.
-    let mut known: BTreeMap<(Terms, i64, Vec<i64>), (u32, i64, i64)> = BTreeMap::new();
+    // Rows, where they begin, and shapes; each with its first lookup.
+    let mut known: BTreeMap<(Terms, i64, Vec<i64>), First> = BTreeMap::new();
     let (mut merged, mut aligned) = (0, 0);
     for (i, lookup) in program.lookups.iter_mut().enumerate() {
         lookup.row.substitute(&same);
@@ -74,15 +82,15 @@ pub(crate) fn merge(mut program: Program, _: &Settings<'_>) -> (Program, Counts)
         let wire = (inputs + i) as u32;
         let Shape { steps, sign, offset } = Shape::of(&lookup.values);
         let key = (terms, lookup.range.lo, steps);
-        let (first, first_sign, first_offset) = *known.entry(key).or_insert((wire, sign, offset));
-        let factor = sign * first_sign;
+        let first = *known.entry(key).or_insert(First { wire, sign, offset });
+        let factor = sign * first.sign;
         same.push(Multiple {
-            wire: first,
+            wire: first.wire,
             factor,
-            offset: offset - factor * first_offset,
+            offset: offset - factor * first.offset,
         });
-        merged += usize::from(first != wire);
-        aligned += usize::from(moved && first == wire);
+        merged += usize::from(first.wire != wire);
+        aligned += usize::from(moved && first.wire == wire);
     }
     for (row, _) in program.outputs.iter_mut().flat_map(|o| &mut o.rows) {
         row.substitute(&same);
