@@ -1,12 +1,12 @@
 //! Load on a real server over loopback, beside the executor alone on the same machine.
 //!
 //! ```text
-//! cargo run --release -p cml-serve --example load -- [CIRCUIT.cmlc] [--seconds N] [--json]
+//! cargo run --release -p cml-serve --example load -- [CIRCUIT.cmlc] [--seconds N] [--rounds N] [--json]
 //! ```
 //!
 //! Throughput at 1, 2, 8 and 64 clients, each with one sample a request and the next one as soon as the
 //! answer is there, against batches of the executor just before, in three rounds; latency of a lone
-//! request against a local run. All clients have one key. Encryption and decryption are not in the
+//! request against a local run. What was measured is told on standard error as it comes. All clients have one key. Encryption and decryption are not in the
 //! times; the first result is decrypted and compared with the local run's.
 
 use cml_bitwidth::analyze;
@@ -28,13 +28,12 @@ const CLIENTS: [usize; 4] = [1, 2, 8, 64];
 const LONE_RUNS: usize = 15;
 /// Samples of a batch of the executor.
 const BATCH: usize = 64;
-/// Each number of clients is measured so often, beside the executor each time: a machine that is
-/// slower for a while is so for both.
-const ROUNDS: usize = 3;
-
 struct Args {
     circuit: Option<PathBuf>,
     seconds: u64,
+    /// Each number of clients is measured so often, beside the executor each time: a machine that is
+    /// slower for a while is so for both.
+    rounds: usize,
     json: bool,
 }
 
@@ -42,6 +41,7 @@ fn args() -> Result<Args, Error> {
     let mut args = Args {
         circuit: None,
         seconds: 20,
+        rounds: 3,
         json: false,
     };
     let mut words = std::env::args().skip(1);
@@ -49,6 +49,7 @@ fn args() -> Result<Args, Error> {
         match word.as_str() {
             "--json" => args.json = true,
             "--seconds" => args.seconds = words.next().ok_or("--seconds needs a number")?.parse()?,
+            "--rounds" => args.rounds = words.next().ok_or("--rounds needs a number")?.parse()?,
             other if other.starts_with('-') => return Err(format!("no option {other}").into()),
             path => args.circuit = Some(path.into()),
         }
@@ -270,11 +271,12 @@ fn main() -> Result<(), Error> {
         there.push(start.elapsed().as_secs_f64());
     }
     let (here, there) = (median(&mut here), median(&mut there));
+    eprintln!("one sample: local run {here:.4} s, request {there:.4} s");
 
     let time = Duration::from_secs(args.seconds.max(1));
     let many = batch(&inputs, BATCH);
     let mut loads = CLIENTS.map(Load::new);
-    for _ in 0..ROUNDS {
+    for _ in 0..args.rounds.max(1) {
         for load in &mut loads {
             let (start, mut done) = (Instant::now(), 0);
             while done == 0 || start.elapsed() < time {
@@ -291,6 +293,10 @@ fn main() -> Result<(), Error> {
             load.rates.push(rate);
             load.shares.push(rate / alone);
             load.together.push((after.0 - before.0) / (after.1 - before.1));
+            eprintln!(
+                "{} clients: {rate:.2} samples a second, executor {alone:.2}",
+                load.clients
+            );
         }
     }
 
@@ -311,7 +317,7 @@ fn main() -> Result<(), Error> {
             "circuit": circuit.name(),
             "rotations": circuit.rotation_count(),
             "threads": std::thread::available_parallelism().map_or(1, usize::from),
-            "rounds": ROUNDS,
+            "rounds": args.rounds,
             "local_seconds": here,
             "request_seconds": there,
             "server": loads,
@@ -328,7 +334,8 @@ fn main() -> Result<(), Error> {
             100.0 * (there / here - 1.0)
         );
         println!(
-            "samples a second, medians of {ROUNDS} rounds; the executor alone in batches of {BATCH}, just before:"
+            "samples a second, medians of {} rounds; the executor alone in batches of {BATCH}, just before:",
+            args.rounds
         );
         for load in &mut loads {
             let (least, greatest) = bounds(&load.shares);
