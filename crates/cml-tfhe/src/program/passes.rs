@@ -43,9 +43,14 @@ pub(crate) const PASSES: &[Pass] = &[
         why_here: "once lookups are as few and as narrow as they get without it",
     },
     Pass {
+        name: "reach",
+        run: reach,
+        why_here: "again: fused lookups may be narrower, and equal then",
+    },
+    Pass {
         name: "merge",
         run: merge,
-        why_here: "again: fused lookups of different layers may be equal",
+        why_here: "once tables are as narrow as they get: no two rotations that are left have the same noise",
     },
     Pass {
         name: "reach",
