@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `CML_CACHE`, or `cml` in the user's cache folder.
 pub(crate) fn cache() -> Result<PathBuf> {
@@ -12,6 +12,14 @@ pub(crate) fn cache() -> Result<PathBuf> {
 /// `CML_DATA`, or `cml` in the user's data folder.
 pub(crate) fn data() -> Result<PathBuf> {
     folder("CML_DATA", "XDG_DATA_HOME", ".local/share")
+}
+
+/// A folder to be made or used is no file.
+pub(crate) fn check(folder: &Path) -> Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        bail!("{}: is not a folder", folder.display());
+    }
+    Ok(())
 }
 
 fn folder(own: &str, standard: &str, in_home: &str) -> Result<PathBuf> {

@@ -115,6 +115,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 Some(folder) => folder,
                 None => folders::data()?.join("keys"),
             };
+            folders::check(&folder)?;
             let store = KeyStore::open(&folder).map_err(marked)?;
             let service = Service::connect(url, options).map_err(marked)?;
             predict(&service, args.model.as_deref(), store, &args.passphrase, &samples)

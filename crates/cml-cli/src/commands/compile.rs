@@ -103,7 +103,7 @@ impl std::str::FromStr for Points {
 const SIMULATED: (usize, usize) = (10_000, 5000);
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    output::check(&args.output)?;
+    output::check(&args.output, &[&args.graph])?;
     let graph = cml_ir::read_graph(&args.graph)?;
     let budget_log2 = if args.strict { -128.0 } else { args.p_error };
     let widths = cml_bitwidth::analyze(&graph);

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    output::check(&args.output)?;
+    output::check(&args.output, &[&args.spec, &args.key, args.data.data.as_ref()])?;
     let spec = read_spec(&args.spec)?;
     let key = args.passphrase.read_key(&args.key, &spec)?;
     let samples = args.data.load_few()?;

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    output::check(&args.output)?;
+    output::check(&args.output, &[&args.circuit])?;
     let spec = ClientSpec::of(&artifact::read_circuit(&args.circuit)?)?;
     artifact::write_spec(&args.output, &spec).or_failed()?;
     let size = file_size(&args.output);

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     if !args.check {
-        output::check(&args.output)?;
+        output::check(&args.output, &[&args.onnx])?;
     }
     let result = match &args.name {
         Some(name) => cml_onnx::import_named(&args.onnx, name),

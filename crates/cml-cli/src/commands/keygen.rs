@@ -42,11 +42,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     for path in [&args.client_key, &args.server_key] {
         if path.exists() && !args.force {
             bail!(
-                "{} exists: a lost secret key cannot be replaced, --force overwrites it",
+                "{} exists: a lost key cannot be replaced, --force overwrites it",
                 path.display()
             );
         }
-        output::check(path)?;
+        output::check_place(path, &[&args.spec])?;
     }
     if output::is_same(&args.client_key, &args.server_key) {
         bail!("{} cannot hold both keys", args.client_key.display());

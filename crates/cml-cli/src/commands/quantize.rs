@@ -35,7 +35,7 @@ fn lookups(graph: &Graph) -> usize {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    output::check(&args.output)?;
+    output::check(&args.output, &[&args.network])?;
     let network = cml_quant::read_network(&args.network)?;
     let (network, ptq) = args.ptq.apply(&args.network, network)?;
     let mut graph = cml_quant::to_graph(&network)?;

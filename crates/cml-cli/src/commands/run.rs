@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    output::check(&args.output)?;
+    output::check(&args.output, &[&args.circuit, &args.input, &args.key])?;
     let circuit = artifact::read_circuit(&args.circuit)?;
     let inputs = artifact::read_inputs(&args.input, &circuit)?;
     let key = artifact::read_server_key(&args.key, &circuit)?;

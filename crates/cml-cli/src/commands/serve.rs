@@ -1,8 +1,10 @@
 //! `cml serve`: the server's part for many clients, over HTTP.
 
 use crate::exit::OrFailed;
+use crate::folders;
 use crate::show::{Report, print_line};
 use anyhow::{Context, bail};
+use clap::builder::RangedU64ValueParser;
 use cml_serve::{Config, Limits, Model, ServeError, Service, Tls, Tokens};
 use cml_tfhe::artifact;
 use serde_json::json;
@@ -58,22 +60,22 @@ struct LimitArgs {
     #[arg(long, default_value_t = 4096)]
     memory: u64,
     /// Disk for keys, in MB.
-    #[arg(long, default_value_t = 65_536)]
+    #[arg(long, default_value_t = 65_536, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     disk: u64,
     /// Keys on disk.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     keys: usize,
     /// Keys of one caller: of one token, or of one address if there are no tokens.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     caller_keys: usize,
     /// Jobs that wait.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 1024, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     queue: usize,
     /// Jobs of one caller, answers that are kept included.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     caller_jobs: usize,
     /// Samples of one request.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 1024, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     samples: u32,
     /// Memory for inputs that wait and for answers, and as much disk for jobs, in MB; one caller may have a quarter.
     #[arg(long, default_value_t = 1024)]
@@ -85,7 +87,7 @@ struct LimitArgs {
     #[arg(long, default_value_t = 10)]
     wait: u64,
     /// Connections at a time.
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     connections: usize,
     /// Seconds at the end for answers to be fetched and uploads to come in.
     #[arg(long, default_value_t = 10)]
@@ -106,7 +108,7 @@ impl LimitArgs {
             job_bytes: megabytes(self.job_memory),
             answer_time: Duration::from_secs(self.keep),
             wait: Duration::from_secs(self.wait),
-            connections: self.connections.max(1),
+            connections: self.connections,
             linger: Duration::from_secs(self.linger),
             behind_proxy,
             ..Limits::default()
@@ -131,6 +133,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
             args.listen
         );
     }
+    folders::check(&args.data)?;
     let mut models = Vec::with_capacity(args.models.len());
     for path in &args.models {
         models.push(Model::new(artifact::read_circuit(path)?)?);

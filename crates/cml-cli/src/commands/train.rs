@@ -56,7 +56,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    output::check(&args.output)?;
+    output::check(&args.output, &[])?;
     let config = configuration(&args)?;
     let split = load(&config.data, args.data_seed.unwrap_or(config.seed))?;
     let progress = bar(config.epochs as u64, "epochs");

@@ -147,6 +147,29 @@ fn places_that_hold_no_file_are_found_before_the_work() {
             );
         }
     }
+    // Nothing is written over what is read, nor over a secret key.
+    world.json("keygen net.cmlc");
+    world.json("encrypt net.cmlc --data points.csv");
+    for line in [
+        "quantize net.safetensors -o net.safetensors",
+        "compile net.cmlg -o ./net.cmlg",
+        "export-client net.cmlc -o net.cmlc",
+        "keygen net.cmlc --force --server-key net.cmlc",
+        "encrypt net.cmlc --data points.csv -o points.csv",
+        "encrypt net.cmlc --data points.csv -o client.key",
+        "run net.cmlc in.ct -o in.ct",
+        "run net.cmlc in.ct -o server.key",
+    ] {
+        world.refused(line, &["is read by this command, and cannot be written"]);
+    }
+    world.refused(
+        "run net.cmlc in.ct -o client.key",
+        &["client.key: holds a secret key"],
+    );
+    world.refused(
+        "client predict points.csv --server http://127.0.0.1:1 --keys net.cmlg",
+        &["net.cmlg: is not a folder"],
+    );
     world.refused(
         "keygen net.cmlc --client-key k --server-key ./k",
         &["k cannot hold both keys"],

@@ -59,7 +59,7 @@ fn obstacles_are_a_report_and_exit_code_2() {
     assert!(text.starts_with("1 obstacle\n"), "{text}");
     assert!(!world.files().contains(&"bad.safetensors".to_owned()));
     world.refused(
-        "import net.safetensors",
+        "import net.safetensors -o other.safetensors",
         &["net.safetensors", "not a complete ONNX file"],
     );
     world.refused("import none.onnx", &["none.onnx"]);

@@ -36,6 +36,22 @@ fn wrong_usage() {
     assert_eq!(output.status.code(), Some(2));
     let output = world.cml("serve --data keys");
     assert_eq!(output.status.code(), Some(2));
+    for limit in [
+        "queue",
+        "caller-jobs",
+        "samples",
+        "keys",
+        "caller-keys",
+        "disk",
+        "connections",
+    ] {
+        let output = world.cml(&format!("serve --model net.cmlc --data keys --{limit} 0"));
+        assert_eq!(output.status.code(), Some(2), "{limit}");
+    }
+    world.refused(
+        "serve --model net.cmlc --data net.cmlg --listen 127.0.0.1:0",
+        &["net.cmlg: is not a folder"],
+    );
     let twice = world.cml("serve --model net.cmlc --model net.cmlc --data keys --listen 127.0.0.1:0");
     assert_eq!(twice.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&twice.stderr).contains("is given twice"));
