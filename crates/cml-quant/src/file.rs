@@ -215,7 +215,7 @@ fn checksum<'a>(structure: &str, tensors: impl Iterator<Item = (&'a str, &'a [us
         part(format!("{shape:?}").as_bytes());
         part(data);
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    cml_ir::to_hex(&hash.finalize())
 }
 
 fn describe(network: &Network) -> Result<FileNetwork, QuantError> {

@@ -10,7 +10,7 @@
 //! times; the first result is decrypted and compared with the local run's.
 
 use cml_bitwidth::analyze;
-use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
+use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, to_hex};
 use cml_serve::{Config, Limits, Model, Service, Tokens};
 use cml_tfhe::keys::SeededCiphertexts;
 use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Options, Server, artifact, lower};
@@ -245,14 +245,13 @@ fn main() -> Result<(), Error> {
     let file = folder.path().join("server.key");
     artifact::write_server_key(&file, &key)?;
     let address = start(&circuit, folder.path().join("data"))?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let path = format!("/v1/keys/{}", hex(&key.binding.keys));
+    let path = format!("/v1/keys/{}", to_hex(&key.binding.keys));
     let (status, _) = Caller::new(address, "PUT", &path, &std::fs::read(&file)?)?.call()?;
     if status != 201 {
         return Err(format!("the key was refused with {status}").into());
     }
     drop(key);
-    let path = format!("/v1/models/{}/infer", hex(&inputs.binding.circuit));
+    let path = format!("/v1/models/{}/infer", to_hex(&inputs.binding.circuit));
     let body = artifact::inputs_to_bytes(&inputs);
 
     let mut lone = Caller::new(address, "POST", &path, &body)?;

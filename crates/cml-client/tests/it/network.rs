@@ -1,5 +1,6 @@
 //! A small circuit, its client spec, and another circuit with the same one.
 
+pub(crate) use cml_ir::to_hex as hex;
 use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_tfhe::{Circuit, ClientSpec, Options, lower};
 
@@ -21,8 +22,4 @@ pub(crate) fn circuit(name: &str) -> Circuit {
 
 pub(crate) fn spec(name: &str) -> ClientSpec {
     ClientSpec::of(&circuit(name)).unwrap()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

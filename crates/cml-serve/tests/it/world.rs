@@ -1,6 +1,7 @@
 //! One tiny circuit with real keys, drawn once for all tests, and servers on loopback.
 
 use cml_bitwidth::analyze;
+pub(crate) use cml_ir::to_hex as hex;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_serve::{Config, Limits, Model, Service, Tls, Tokens};
 use cml_tfhe::artifact::{self, Binding};
@@ -242,8 +243,4 @@ impl Drop for Running {
         self.shut_down();
         self.join();
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
