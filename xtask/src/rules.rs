@@ -31,6 +31,7 @@ pub(crate) const RULES: &[Rule] = &[
     nothing_is_left_undone,
     no_machine_paths,
     no_registries,
+    what_is_embedded_lies_inside,
     readme_names_the_commands,
     only_programs_print,
 ];
@@ -147,6 +148,33 @@ fn no_registries(files: &[Source]) -> Vec<Finding> {
         for (at, line) in file.text.lines().enumerate() {
             if line.starts_with("source = ") && line != DEFAULT_SOURCE {
                 findings.push(found(file, at + 1, "a source other than cargo's own".to_owned()));
+            }
+        }
+    }
+    findings
+}
+
+/// A package that is built from its own folder alone has everything that its library embeds.
+fn what_is_embedded_lies_inside(files: &[Source]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in files {
+        let Some(inside) = file
+            .path
+            .split_once("/src/")
+            .filter(|_| file.path.starts_with("crates/"))
+        else {
+            continue;
+        };
+        let depth = 1 + inside.1.matches('/').count();
+        for macro_name in ["include_str!(\"", "include_bytes!(\""] {
+            for (at, line) in file.text.lines().enumerate() {
+                let Some((_, path)) = line.split_once(macro_name) else {
+                    continue;
+                };
+                if path.split('/').take_while(|part| *part == "..").count() > depth {
+                    let message = "what it embeds lies outside of its package".to_owned();
+                    findings.push(found(file, at + 1, message));
+                }
             }
         }
     }
@@ -344,6 +372,25 @@ mod tests {
             no_registries,
             &[("Cargo.lock", other)],
             &["Cargo.lock:2: a source other than cargo's own"],
+        );
+    }
+
+    #[test]
+    fn embedded_files() {
+        let line = |path: &str| format!("const X: &str = include_str!(\"{path}\");");
+        let inside = line("../data/x.csv");
+        check(
+            what_is_embedded_lies_inside,
+            &[
+                ("crates/a/src/x.rs", &inside),
+                ("crates/a/src/b/x.rs", &line("../../x.csv")),
+            ],
+            &[],
+        );
+        check(
+            what_is_embedded_lies_inside,
+            &[("crates/a/src/x.rs", &line("../../x.csv"))],
+            &["crates/a/src/x.rs:1: what it embeds lies outside of its package"],
         );
     }
 
