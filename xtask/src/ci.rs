@@ -1,30 +1,25 @@
 //! `cargo xtask ci`: what has to hold before a change goes in.
 
-use crate::{args, setup, test, tidy, tools};
+use crate::{setup, test, tidy, tools};
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// Help text.
-pub(crate) const HELP: &str = "\
-setup, tidy, each side alone, test: what has to hold before a change goes in
-usage: cargo xtask ci
-
-Each side alone: cml-tfhe is checked without its features, as the client and as the server;
-then cml-client and cml-serve.
-
-Snapshots are compared, never written, when the variable CI is set.
-";
+/// Setup, tidy, each side alone, test: what has to hold before a change goes in.
+///
+/// Each side alone: cml-tfhe is checked without its features, as the client and as the server; then
+/// cml-client and cml-serve. Snapshots are compared, never written, when the variable CI is set.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
 
 /// Runs the command.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    args::parse(args, &[], false)?;
+pub(crate) fn run(Args {}: Args) -> Result<ExitCode> {
     if !tools::in_ci() {
         eprintln!("note: CI is not set, so snapshots that differ leave .snap.new files");
     }
-    setup::run(&[])?;
-    tidy::run(&[])?;
+    setup::run(setup::Args::default())?;
+    tidy::run(tidy::Args::default())?;
     sides()?;
-    test::run(&[])
+    test::run(test::Args::default())
 }
 
 /// What a client or a server builds must not need the other side: neither tests nor lints of the

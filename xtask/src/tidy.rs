@@ -1,26 +1,25 @@
 //! `cargo xtask tidy`: formatting, lints, and the rules of the house.
 
-use crate::{args, edges, libtorch, rules, source, tools};
+use crate::{edges, libtorch, rules, source, tools};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Help text.
-pub(crate) const HELP: &str = "\
-check formatting, lints and the rules of the house
-usage: cargo xtask tidy [--no-clippy]
-
-  --no-clippy  leave out the lints, which build the workspace
-
-Rules: dependency edges as in the architecture page; one file names petgraph, one
-per crate names bincode; tfhe stays inside cml-tfhe's noise, keys and exec; files
-under 500 lines; nothing left undone; no machine's paths, no registries; README
-names its two commands; only cml-cli and xtask print. Without libtorch the crates
-that need it are left out of the lints, except when CI is set.
-";
+/// Check formatting, lints and the rules of the house.
+///
+/// Rules: dependency edges as in the architecture page; one file names petgraph, one per crate names
+/// bincode; tfhe stays inside cml-tfhe's noise, keys and exec; files under 500 lines; nothing left
+/// undone; no machine's paths, no registries; what a crate embeds lies in its folder; README names
+/// its two commands; only cml-cli and xtask print. Without libtorch the crates that need it are left
+/// out of the lints, except when CI is set.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the lints, which build the workspace.
+    #[arg(long)]
+    no_clippy: bool,
+}
 
 /// Runs the command; every check runs, whatever the others say.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let args = args::parse(args, &["--no-clippy"], false)?;
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let mut broken = 0;
     let mut tell = |error: anyhow::Error| {
         eprintln!("error: {error:#}");
@@ -28,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     };
     house_rules().unwrap_or_else(&mut tell);
     format().unwrap_or_else(&mut tell);
-    if !args.has("--no-clippy") {
+    if !args.no_clippy {
         lints().unwrap_or_else(&mut tell);
     }
     if broken > 0 {
