@@ -57,6 +57,9 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
 /// What links libtorch, and so is no default member.
 const NEED_LIBTORCH: [&str; 2] = ["cml-nn", "cml-cli"];
 
+/// What every package is under, by choice of who takes it.
+const LICENSE: &str = "MIT OR Apache-2.0";
+
 /// Compares the manifests with the table.
 pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
     let mut command = tools::cargo(None)?;
@@ -75,6 +78,10 @@ fn findings(root: &Path, metadata: &Value) -> Vec<Finding> {
             findings.push(manifest.at(name, format!("`{name}` is not in xtask's table of crates")));
             continue;
         };
+        if package["license"] != LICENSE {
+            let message = format!("`{name}` is not under {LICENSE}: write `license.workspace = true`");
+            findings.push(manifest.at(name, message));
+        }
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let to = dependency["name"].as_str().unwrap_or_default();
             let for_tests = dependency["kind"] == "dev" && TEST_EDGES.contains(&(name, &[to]));
@@ -152,7 +159,8 @@ mod tests {
             .iter()
             .map(|(name, optional)| json!({ "name": name, "optional": optional }))
             .collect();
-        json!({ "name": name, "manifest_path": "none/Cargo.toml", "dependencies": dependencies })
+        let path = "none/Cargo.toml";
+        json!({ "name": name, "manifest_path": path, "license": LICENSE, "dependencies": dependencies })
     }
 
     fn check(packages: &[Value], defaults: &[&str], expected: &[&str]) {
@@ -181,6 +189,17 @@ mod tests {
             &[package("extra", &[])],
             &[],
             &["`extra` is not in xtask's table of crates"],
+        );
+    }
+
+    #[test]
+    fn every_package_has_the_licence() {
+        let mut ir = package("cml-ir", &[]);
+        ir["license"] = Value::Null;
+        check(
+            &[ir],
+            &[],
+            &["`cml-ir` is not under MIT OR Apache-2.0: write `license.workspace = true`"],
         );
     }
 
