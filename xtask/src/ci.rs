@@ -1,10 +1,10 @@
 //! `cargo xtask ci`: what has to hold before a change goes in.
 
-use crate::{setup, test, tidy, tools};
+use crate::{deny, setup, test, tidy, tools};
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// Setup, tidy, each side alone, test: what has to hold before a change goes in.
+/// Setup, tidy, deny, each side alone, test: what has to hold before a change goes in.
 ///
 /// Each side alone: cml-tfhe is checked without its features, as the client and as the server; then
 /// cml-client and cml-serve. Snapshots are compared, never written, when the variable CI is set.
@@ -18,6 +18,7 @@ pub(crate) fn run(Args {}: Args) -> Result<ExitCode> {
     }
     setup::run(setup::Args::default())?;
     tidy::run(tidy::Args::default())?;
+    deny::run(deny::Args::default())?;
     sides()?;
     test::run(test::Args::default())
 }

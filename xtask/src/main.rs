@@ -9,6 +9,7 @@ mod bless;
 mod cache;
 mod ci;
 mod demo;
+mod deny;
 mod edges;
 mod fuzz;
 mod libtorch;
@@ -44,6 +45,7 @@ enum Command {
     Bless(bless::Args),
     Fuzz(fuzz::Args),
     Tidy(tidy::Args),
+    Deny(deny::Args),
     Ci(ci::Args),
 }
 
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Bless(args) => bless::run(args),
         Command::Fuzz(args) => fuzz::run(args),
         Command::Tidy(args) => tidy::run(args),
+        Command::Deny(args) => deny::run(args),
         Command::Ci(args) => ci::run(args),
     };
     result.unwrap_or_else(|error| match error.downcast::<clap::Error>() {
