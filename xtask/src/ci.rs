@@ -1,13 +1,15 @@
 //! `cargo xtask ci`: what has to hold before a change goes in.
 
-use crate::{deny, setup, test, tidy, tools};
+use crate::{deny, record, setup, test, tidy, tools};
 use anyhow::Result;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-/// Setup, tidy, deny, each side alone, test: what has to hold before a change goes in.
+/// Setup, tidy, deny, each side alone, no libtorch, test: what has to hold before a change goes in.
 ///
 /// Each side alone: cml-tfhe is checked without its features, as the client and as the server; then
-/// cml-client and cml-serve. Snapshots are compared, never written, when the variable CI is set.
+/// cml-client and cml-serve. No libtorch: the default members are built where there is neither
+/// libtorch nor a C++ compiler, and tests without cryptography run in the development profile.
+/// Snapshots are compared, never written, when the variable CI is set.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -20,7 +22,25 @@ pub(crate) fn run(Args {}: Args) -> Result<ExitCode> {
     tidy::run(tidy::Args::default())?;
     deny::run(deny::Args::default())?;
     sides()?;
+    without_libtorch()?;
     test::run(test::Args::default())
+}
+
+/// Default members whose tests need no optimized cryptography.
+const LIGHT: [&str; 5] = ["cml-ir", "cml-data", "cml-quant", "cml-onnx", "cml-bitwidth"];
+
+/// A user without C++ and libtorch builds and tests the default members. All tests run optimized
+/// after this; here the light ones run with the checks of the development profile.
+fn without_libtorch() -> Result<()> {
+    let cargo = || -> Result<Command> {
+        let mut command = tools::cargo(None)?;
+        command.env("LIBTORCH", record::placeholder(&tools::root()?));
+        command.env("CXX", "no-c++-compiler");
+        Ok(command)
+    };
+    tools::run(cargo()?.args(["check", "--release", "--all-targets"]))?;
+    let packages = LIGHT.iter().flat_map(|package| ["--package", package]);
+    tools::run(cargo()?.arg("test").args(packages))
 }
 
 /// What a client or a server builds must not need the other side: neither tests nor lints of the
@@ -28,11 +48,17 @@ pub(crate) fn run(Args {}: Args) -> Result<ExitCode> {
 fn sides() -> Result<()> {
     for side in ["", "client", "server"] {
         let mut command = tools::cargo(None)?;
-        command.args(["check", "--package", "cml-tfhe", "--no-default-features"]);
+        command.args([
+            "check",
+            "--release",
+            "--package",
+            "cml-tfhe",
+            "--no-default-features",
+        ]);
         tools::run(command.args(["--features", side]))?;
     }
     for package in ["cml-client", "cml-serve"] {
-        tools::run(tools::cargo(None)?.args(["check", "--package", package]))?;
+        tools::run(tools::cargo(None)?.args(["check", "--release", "--package", package]))?;
     }
     Ok(())
 }

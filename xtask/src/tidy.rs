@@ -2,18 +2,19 @@
 
 use crate::{edges, libtorch, rules, source, tools};
 use anyhow::{Result, bail};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-/// Check formatting, lints and the rules of the house.
+/// Check formatting, lints, documentation and the rules of the house.
 ///
 /// Rules: dependency edges as in the architecture page; one file names petgraph, one per crate names
 /// bincode; tfhe stays inside cml-tfhe's noise, keys and exec; files under 500 lines; nothing left
 /// undone; no machine's paths, no registries; what a crate embeds lies in its folder; README names
-/// its two commands; only cml-cli and xtask print. Without libtorch the crates that need it are left
-/// out of the lints, except when CI is set.
+/// its two commands; only cml-cli and xtask print. Documentation must
+/// build without warnings. Without libtorch the crates that need it are left out of lints and
+/// documentation, except when CI is set.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the lints, which build the workspace.
+    /// Leave out the lints and the documentation, which build the workspace.
     #[arg(long)]
     no_clippy: bool,
 }
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     format().unwrap_or_else(&mut tell);
     if !args.no_clippy {
         lints().unwrap_or_else(&mut tell);
+        docs().unwrap_or_else(&mut tell);
     }
     if broken > 0 {
         bail!("tidy: {broken} of its checks failed");
@@ -60,13 +62,26 @@ fn format() -> Result<()> {
 }
 
 fn lints() -> Result<()> {
+    let mut command = over_all("clippy")?;
+    tools::run(command.args(["--all-targets", "--release", "--", "-D", "warnings"]))
+}
+
+/// In release mode, where the lints have read the dependencies already.
+fn docs() -> Result<()> {
+    let mut command = over_all("doc")?;
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    tools::run(command.args(["--no-deps", "--release"]))
+}
+
+/// A command of cargo for all crates that can be built here.
+fn over_all(name: &str) -> Result<Command> {
     let libtorch = libtorch::known();
     let mut command = tools::cargo(libtorch.as_ref())?;
-    command.arg("clippy");
+    command.arg(name);
     if libtorch.is_some() || tools::in_ci() {
         command.arg("--workspace");
     } else {
-        eprintln!("note: libtorch is not set up, so cml-nn and cml-cli are not linted");
+        eprintln!("note: libtorch is not set up: `cargo {name}` leaves out cml-nn and cml-cli");
     }
-    tools::run(command.args(["--all-targets", "--release", "--", "-D", "warnings"]))
+    Ok(command)
 }
