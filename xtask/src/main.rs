@@ -16,6 +16,7 @@ mod libtorch;
 mod pip;
 mod prose;
 mod provide;
+mod recipes;
 mod record;
 mod rules;
 mod seeds;

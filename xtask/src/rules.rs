@@ -1,5 +1,6 @@
 //! Rules of the house that are read off the text of the files.
 
+use crate::recipes::pages_name_what_is_there;
 use crate::source::Source;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +35,7 @@ pub(crate) const RULES: &[Rule] = &[
     what_is_embedded_lies_inside,
     readme_names_the_commands,
     only_programs_print,
+    pages_name_what_is_there,
 ];
 
 const MAX_LINES: usize = 500;
@@ -249,7 +251,8 @@ fn find<'a>(
     findings
 }
 
-fn found(file: &Source, line: usize, message: String) -> Finding {
+/// A finding in a file.
+pub(crate) fn found(file: &Source, line: usize, message: String) -> Finding {
     Finding {
         path: file.path.clone(),
         line,
@@ -259,7 +262,7 @@ fn found(file: &Source, line: usize, message: String) -> Finding {
 
 /// Numbers of the lines that hold `mark`; a mark that begins with a letter begins a word, and one
 /// that ends with a letter ends it.
-fn lines_with<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub(crate) fn lines_with<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let (first, last) = (word(mark.chars().next()), word(mark.chars().next_back()));
     let holds = move |line: &str| {

@@ -9,9 +9,11 @@ use std::process::{Command, ExitCode};
 /// Rules: dependency edges as in the architecture page; one file names petgraph, one per crate names
 /// bincode; tfhe stays inside cml-tfhe's noise, keys and exec; files under 500 lines; nothing left
 /// undone; no machine's paths, no registries; what a crate embeds lies in its folder; README names
-/// its two commands; only cml-cli and xtask print. Documentation must
-/// build without warnings. Without libtorch the crates that need it are left out of lints and
-/// documentation, except when CI is set.
+/// its two commands; only cml-cli and xtask print; paths that pages name are there, and so is what
+/// docs/extending.md names.
+///
+/// Documentation must build without warnings. Without libtorch the crates that need it are left out
+/// of lints and documentation, except when CI is set.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// Leave out the lints and the documentation, which build the workspace.
