@@ -1,4 +1,4 @@
-//! Pages name what is there: paths in every page, and in `docs/extending.md` functions and types too.
+//! Pages name what is there: paths and links in every page, and in `docs/extending.md` functions and types too.
 
 use crate::rules::{Finding, found, lines_with};
 use crate::source::Source;
@@ -15,7 +15,41 @@ pub(crate) fn pages_name_what_is_there(files: &[Source]) -> Vec<Finding> {
     let pages = files
         .iter()
         .filter(|file| file.path.ends_with(".md") && !file.path.contains("/tests/"));
-    pages.flat_map(|page| check_page(page, files)).collect()
+    pages
+        .flat_map(|page| [check_page(page, files), check_links(page, files)].concat())
+        .collect()
+}
+
+/// Every link to a file of the repository leads to one.
+fn check_links(page: &Source, files: &[Source]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (at, line) in page.text.lines().enumerate() {
+        let links = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links {
+            let path = link.split('#').next().unwrap_or_default();
+            if path.is_empty() || path.contains(':') {
+                continue;
+            }
+            if !resolve(&page.path, path).is_some_and(|path| find(&path, files).is_some()) {
+                findings.push(found(page, at + 1, format!("the link `{link}` leads nowhere")));
+            }
+        }
+    }
+    findings
+}
+
+/// A path beside a page, from the root; none if it leads out.
+fn resolve(page: &str, link: &str) -> Option<String> {
+    let mut parts: Vec<&str> = page.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        match part {
+            ".." => drop(parts.pop()?),
+            "." | "" => {}
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 fn check_page(page: &Source, files: &[Source]) -> Vec<Finding> {
@@ -84,13 +118,16 @@ fn is_path(span: &str) -> bool {
 /// The files at or below a path; a part in capitals (`NAME.rs`) or with a star stands for any name,
 /// so that the folder before it is looked for. None if there is nothing.
 fn find<'a>(span: &str, files: &'a [Source]) -> Option<Vec<&'a Source>> {
+    if let Some(file) = files.iter().find(|file| file.path == span) {
+        return Some(vec![file]);
+    }
     let open = |part: &str| part.contains('*') || part.split('.').next().is_some_and(is_placeholder);
     let fixed: Vec<&str> = span.split('/').take_while(|part| !open(part)).collect();
     let path = fixed.join("/");
     let below = format!("{}/", path.trim_end_matches('/'));
     let these: Vec<&Source> = files
         .iter()
-        .filter(|file| file.path == path || file.path.starts_with(&below))
+        .filter(|file| file.path.starts_with(&below))
         .collect();
     (!these.is_empty()).then_some(these)
 }
@@ -143,6 +180,23 @@ mod tests {
                 "docs/extending.md:1: `crates/a/src/ops.rs` is not there",
                 "docs/extending.md:2: `Op::sort` is in none of the files that are named with it",
                 "docs/extending.md:3: `fold` is in none of the files that are named with it",
+            ],
+        );
+    }
+
+    #[test]
+    fn links_lead_somewhere() {
+        check(
+            "docs/a.md",
+            "[op](../crates/a/src/op.rs#L2) [web](https://x.org) [here](#a)",
+            &[],
+        );
+        check(
+            "docs/a.md",
+            "a\n[b](b.md#c) [out](../../op.rs)",
+            &[
+                "docs/a.md:2: the link `b.md#c` leads nowhere",
+                "docs/a.md:2: the link `../../op.rs` leads nowhere",
             ],
         );
     }
