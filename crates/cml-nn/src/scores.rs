@@ -1,6 +1,6 @@
 //! The scores of any network on many rows, by libtorch.
 
-use cml_quant::{Layer, LayerNode, Network, PoolKind, QuantError, Univariate};
+use cml_quant::{Layer, LayerNode, Network, PoolKind, QuantError, Univariate, Weights};
 use ndarray::{Array, Array2, ArrayView2, Axis, Dimension};
 use tch::{Tensor, no_grad};
 
@@ -113,18 +113,15 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
             })
         }
         Layer::Linear(linear) => {
-            let codes = linear.codes().map(floats);
             let scale = linear.quantizer().map(|q| q.scale.as_slice());
-            let weights = rows_of(codes.as_ref().unwrap_or(linear.weights()))?;
+            let weights = factors(linear.weights())?;
             weighted(network, node, x, &weights, scale, linear.bias(), dense)
         }
         Layer::Conv2d(conv) => {
-            let codes = conv.codes().map(floats);
             let scale = conv.quantizer().map(|q| q.scale.as_slice());
-            let weights = rows_of(codes.as_ref().unwrap_or(conv.weights()))?;
-            let (_, _, height, width) = conv.weights().dim();
+            let weights = factors(conv.weights())?;
             let window = Window {
-                kernel: [height, width],
+                kernel: [2, 3].map(|axis| conv.weights().shape()[axis]),
                 stride: conv.stride(),
                 padding: conv.padding(),
                 groups: conv.groups(),
@@ -315,8 +312,12 @@ impl Value {
     }
 }
 
-fn floats<D: Dimension>(codes: Array<i64, D>) -> Array<f32, D> {
-    codes.mapv(|c| c as f32)
+/// What is multiplied with: integer weights, or floats, as a matrix `[out, fan_in]`.
+fn factors<D: Dimension>(weights: &Weights<D>) -> Result<Tensor, NnError> {
+    match weights {
+        Weights::Float(floats) => rows_of(floats),
+        Weights::Codes { codes, .. } => rows_of(&codes.mapv(|c| c as f32)),
+    }
 }
 
 /// Weights `[out, ..]` as a matrix `[out, fan_in]`.

@@ -4,7 +4,7 @@
 //! what the forward pass sees is at every step what would be exported.
 
 use cml_quant::{BatchNorm, Conv2d, Layer, Linear, QuantError, WeightQuantizer, fold_batch_norm};
-use ndarray::{Array2, ArrayView2, Ix2, Ix4, Zip};
+use ndarray::{Array2, ArrayD, Ix2, Ix4, Zip};
 use tch::{Tensor, no_grad};
 
 use crate::batch_norm::Norm;
@@ -200,26 +200,31 @@ impl Weights {
         let alive = self.alive(&self.weights()?);
         let bias = Vec::<f32>::try_from(&self.bias.f_detach()?)?;
         let norm = self.norm.as_ref().map(Norm::export).transpose()?;
-        let (weights, bias) = match &norm {
+        let (floats, bias) = match &norm {
             Some(norm) => fold_batch_norm(&alive, Some(&bias), norm)?,
             None => (alive, bias),
         };
-        match &self.quantized {
-            None => self.layer(weights, bias, None),
-            Some(q) => {
-                let (quantizer, codes) = q.folded(norm.as_ref(), weights.nrows())?;
-                let weights = matching(weights.view(), &codes, &quantizer);
-                self.layer(weights, bias, Some(quantizer))
+        let weights = match &self.quantized {
+            None => cml_quant::Weights::Float(self.shaped(floats)?),
+            Some(quantized) => {
+                let (quantizer, codes) = quantized.folded(norm.as_ref(), floats.nrows())?;
+                let codes = self.shaped(codes)?;
+                cml_quant::Weights::Codes { codes, quantizer }
             }
+        };
+        if self.plan.is_dense() {
+            let weights = weights.into_dimensionality::<Ix2>()?;
+            return Ok(Layer::Linear(Linear::from_weights(weights, Some(bias))?));
         }
+        let conv = Conv2d::from_weights(weights.into_dimensionality::<Ix4>()?, Some(bias))?
+            .with_stride(self.plan.stride)
+            .with_padding(self.plan.padding)
+            .with_groups(self.plan.groups);
+        Ok(Layer::Conv2d(conv))
     }
 
-    fn layer(
-        &self,
-        weights: Array2<f32>,
-        bias: Vec<f32>,
-        quantizer: Option<WeightQuantizer>,
-    ) -> Result<Layer, NnError> {
+    /// Rows `[out, fan_in]` in the shape of the layer's weights.
+    fn shaped<T>(&self, rows: Array2<T>) -> Result<ArrayD<T>, NnError> {
         let misfit = |e: ndarray::ShapeError| {
             NnError::Quant(QuantError::Shape {
                 layer: self.name.clone(),
@@ -228,19 +233,8 @@ impl Weights {
                 has: e.to_string(),
             })
         };
-        let weights = weights
-            .into_shape_with_order(self.plan.shape.clone())
-            .map_err(misfit)?;
-        if self.plan.is_dense() {
-            let weights = weights.into_dimensionality::<Ix2>().map_err(misfit)?;
-            return Ok(Layer::Linear(Linear::new(weights, Some(bias), quantizer)?));
-        }
-        let weights = weights.into_dimensionality::<Ix4>().map_err(misfit)?;
-        let conv = Conv2d::new(weights, Some(bias), quantizer)?
-            .with_stride(self.plan.stride)
-            .with_padding(self.plan.padding)
-            .with_groups(self.plan.groups);
-        Ok(Layer::Conv2d(conv))
+        rows.into_shape_with_order(self.plan.shape.clone())
+            .map_err(misfit)
     }
 
     fn alive(&self, weights: &Array2<f32>) -> Array2<f32> {
@@ -312,17 +306,4 @@ fn widen(quantizer: &mut WeightQuantizer, weights: &Array2<f32>, budget: u64) {
         }
         *scale = within;
     }
-}
-
-/// Weights that a quantizer gives some codes: as they are where it does, else the code times its
-/// scale (the budget has shrunk it, or folding has rounded).
-fn matching(weights: ArrayView2<'_, f32>, codes: &Array2<i64>, quantizer: &WeightQuantizer) -> Array2<f32> {
-    Array2::from_shape_fn(weights.dim(), |(o, i)| {
-        let (weight, code) = (weights[[o, i]], codes[[o, i]]);
-        if quantizer.quantize(o, weight) == code {
-            weight
-        } else {
-            code as f32 * quantizer.channel_scale(o)
-        }
-    })
 }

@@ -1,10 +1,10 @@
 //! What a quantized network needs, checked on the draft so that every obstacle is found at once.
 
 use crate::Obstacle;
-use crate::draft::{Draft, Id, Step, Weighted, Weights, Work, of, shown};
+use crate::draft::{Draft, Id, Step, Weighted, Work, of, shown};
 use crate::report::Problem;
 use crate::translate::obstacle;
-use cml_quant::{Layer, PoolKind};
+use cml_quant::{Layer, PoolKind, Weights};
 
 /// What the integers of a layer stand for, as far as it matters to its readers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,7 +187,7 @@ impl Checks<'_> {
 
     fn products(&mut self, step: &Step, weighted: &Weighted) -> State {
         let read = self.plain(step, 0);
-        let Weights::Codes { scale: scales, .. } = &weighted.weights else {
+        let Weights::Codes { quantizer, .. } = &weighted.weights else {
             self.refuse(
                 step,
                 "its weights have no quantizer, but other layers are quantized".to_owned(),
@@ -197,8 +197,8 @@ impl Checks<'_> {
             return State::Sums;
         };
         match read {
-            Some((scale, _)) if weighted.bias.is_none() && scales.len() == 1 => State::Plain {
-                scale: scale * of(scales, 0),
+            Some((scale, _)) if weighted.bias.is_none() && quantizer.scale.len() == 1 => State::Plain {
+                scale: scale * of(&quantizer.scale, 0),
                 zero_point: 0,
             },
             Some(_) => State::Sums,

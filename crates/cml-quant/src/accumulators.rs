@@ -182,7 +182,7 @@ pub(crate) fn relative(x: Reach, zero: i64, padded: bool) -> Reach {
 /// Sums of products with integer weights, output channels first.
 fn sums<D: RemoveAxis>(
     node: &LayerNode,
-    codes: Option<Array<i64, D>>,
+    codes: Option<&Array<i64, D>>,
     x: Reach,
 ) -> Result<Reach, QuantError> {
     let Some(codes) = codes else {

@@ -1,25 +1,25 @@
 //! Convolutions.
 
 use crate::error::misfit;
-use crate::weights::Weights;
 use crate::window::Window;
-use crate::{QuantError, WeightQuantizer};
+use crate::{QuantError, WeightQuantizer, Weights};
 use ndarray::{Array4, Ix4};
 
-/// 2-D cross-correlation on `[channels, height, width]` with a float bias; in
-/// a quantized network the weights have a quantizer, in a float one none. Padding stands for 0.0: in codes, the zero point of what
-/// the layer reads.
+/// 2-D cross-correlation on `[channels, height, width]` with a float bias. In a quantized network the
+/// weights are integer codes, in a float one floats. Padding stands for 0.0: in codes, the zero point of
+/// what the layer reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
-    pub(crate) weights: Weights<Ix4>,
+    weights: Weights<Ix4>,
+    bias: Option<Vec<f32>>,
     stride: [usize; 2],
     padding: [usize; 4],
     groups: usize,
 }
 
 impl Conv2d {
-    /// Layer from weights `[out, in / groups, kernel height, kernel width]` and
-    /// bias `[out]` and a quantizer or `None`; stride 1, no padding, one group.
+    /// Layer from float weights `[out, in / groups, kernel height, kernel width]`, bias `[out]`, and a quantizer,
+    /// which rounds the weights to codes, or `None`; stride 1, no padding, one group.
     ///
     /// # Errors
     /// If sizes do not fit or a number is not finite.
@@ -28,8 +28,19 @@ impl Conv2d {
         bias: Option<Vec<f32>>,
         quantizer: impl Into<Option<WeightQuantizer>>,
     ) -> Result<Self, QuantError> {
+        Self::from_weights(Weights::of_floats("conv2d", weights, quantizer.into())?, bias)
+    }
+
+    /// Layer from weights `[out, in / groups, kernel height, kernel width]` and bias `[out]`; stride 1, no
+    /// padding, one group.
+    ///
+    /// # Errors
+    /// If sizes do not fit, a number is not finite, or a code is none of the quantizer's.
+    pub fn from_weights(weights: Weights<Ix4>, bias: Option<Vec<f32>>) -> Result<Self, QuantError> {
+        weights.check("conv2d", bias.as_deref())?;
         Ok(Self {
-            weights: Weights::new("conv2d", weights, bias, quantizer.into())?,
+            weights,
+            bias,
             stride: [1, 1],
             padding: [0; 4],
             groups: 1,
@@ -56,24 +67,23 @@ impl Conv2d {
         Self { groups, ..self }
     }
 
-    /// Float weights, `[out, in / groups, kernel height, kernel width]`.
-    pub fn weights(&self) -> &Array4<f32> {
-        &self.weights.values
+    /// Weights, `[out, in / groups, kernel height, kernel width]`.
+    pub fn weights(&self) -> &Weights<Ix4> {
+        &self.weights
     }
 
     /// Float bias, `[out]`.
     pub fn bias(&self) -> Option<&[f32]> {
-        self.weights.bias.as_deref()
+        self.bias.as_deref()
     }
 
     /// Quantizer of the weights; `None` if they are float.
     pub fn quantizer(&self) -> Option<&WeightQuantizer> {
-        self.weights.quantizer.as_ref()
+        self.weights.quantizer()
     }
 
-    /// Integer weights, of the shape of the float ones; `None` without a
-    /// quantizer.
-    pub fn codes(&self) -> Option<Array4<i64>> {
+    /// Integer weights, of the shape of [`Conv2d::weights`]; `None` if they are float.
+    pub fn codes(&self) -> Option<&Array4<i64>> {
         self.weights.codes()
     }
 
@@ -93,9 +103,9 @@ impl Conv2d {
     }
 
     pub(crate) fn window(&self) -> Window {
-        let (_, _, height, width) = self.weights.values.dim();
+        let shape = self.weights.shape();
         Window {
-            kernel: [height, width],
+            kernel: [shape[2], shape[3]],
             stride: self.stride,
             padding: self.padding,
         }
@@ -103,7 +113,7 @@ impl Conv2d {
 
     /// Shape of the result for an input of a shape; `name` is the layer's.
     pub(crate) fn shape(&self, name: &str, input: &[usize]) -> Result<Vec<usize>, QuantError> {
-        let (out, per_group, ..) = self.weights.values.dim();
+        let (out, per_group) = (self.weights.shape()[0], self.weights.shape()[1]);
         if self.groups == 0 || out % self.groups != 0 {
             return Err(misfit(name, "groups", format!("a divisor of {out}"), self.groups));
         }

@@ -1,7 +1,10 @@
 //! Networks as safetensors files.
 //!
 //! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups,
-//! height, width]`) and `LAYER.bias` `[out]`, `F32`. The
+//! height, width]`) and `LAYER.bias` `[out]`, `F32`. Of integer weights the tensor holds what the codes stand
+//! for, `code * scale`, so that every program that reads safetensors finds the weights themselves; the layer's
+//! quantizer gives each its code back. (Files of older programs hold the floats that the codes were rounded
+//! from. They are read in the same way.) The
 //! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
 //! version, layers, quantizers (none in a float network). The digits are a SHA-256 of the JSON and every
 //! tensor, so damage is found. (One entry: the order of several is random.)
@@ -9,7 +12,7 @@
 use crate::error::misfit;
 use crate::{
     ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Normalize, Pool, QuantError,
-    Univariate, WeightQuantizer,
+    Univariate, WeightQuantizer, Weights,
 };
 use cml_ir::container::{self, Access, write_atomic};
 use ndarray::{Array, Dimension, Ix2, Ix4};
@@ -317,8 +320,8 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     Ok(network)
 }
 
-fn store<D: Dimension>(tensors: &mut Bytes, layer: &str, weights: &Array<f32, D>, bias: Option<&[f32]>) {
-    let bytes = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+fn store<D: Dimension>(tensors: &mut Bytes, layer: &str, weights: &Weights<D>, bias: Option<&[f32]>) {
+    let bytes = weights.floats().iter().flat_map(|w| w.to_le_bytes()).collect();
     tensors.insert(format!("{layer}.weight"), (weights.shape().to_vec(), bytes));
     if let Some(bias) = bias {
         let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();

@@ -91,7 +91,8 @@ fn products<'a>(bias: f32, terms: impl Iterator<Item = (&'a f32, &'a f32)>) -> f
 }
 
 fn dense(linear: &Linear, x: &[f32]) -> Vec<f32> {
-    let rows = linear.weights().rows().into_iter().enumerate();
+    let weights = linear.weights().floats();
+    let rows = weights.rows().into_iter().enumerate();
     let bias = |o: usize| linear.bias().map_or(0.0, |b| b[o]);
     rows.map(|(o, row)| products(bias(o), row.iter().zip(x)))
         .collect()
@@ -99,7 +100,7 @@ fn dense(linear: &Linear, x: &[f32]) -> Vec<f32> {
 
 /// Padding is 0.0 and adds nothing.
 fn convolution(conv: &Conv2d, x: &[f32], from: &[usize], to: &[usize]) -> Vec<f32> {
-    let (weights, window, size) = (conv.weights(), conv.window(), [from[1], from[2]]);
+    let (weights, window, size) = (conv.weights().floats(), conv.window(), [from[1], from[2]]);
     let (out, per_group, ..) = weights.dim();
     let mut sums = Vec::with_capacity(to.iter().product());
     for (o, kernel) in weights.outer_iter().enumerate() {

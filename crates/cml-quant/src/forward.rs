@@ -72,10 +72,10 @@ impl Network {
         let (codes, shape) = (&values[x.index()], &self.layer(x).shape);
         let relative = || codes.iter().map(|q| q - zero).collect::<Vec<i64>>();
         let sums: Vec<i128> = match &node.layer {
-            Layer::Linear(linear) => dense(&codes_of(node, linear.codes())?, &relative()),
+            Layer::Linear(linear) => dense(codes_of(node, linear.codes())?, &relative()),
             Layer::Conv2d(conv) => convolution(
                 conv,
-                &codes_of(node, conv.codes())?,
+                codes_of(node, conv.codes())?,
                 &relative(),
                 shape,
                 &node.shape,
@@ -116,7 +116,10 @@ fn products<'a>(terms: impl Iterator<Item = (&'a i64, &'a i64)>) -> i128 {
 }
 
 /// Integer weights of a layer.
-fn codes_of<D>(node: &LayerNode, codes: Option<Array<i64, D>>) -> Result<Array<i64, D>, QuantError> {
+fn codes_of<'a, D>(
+    node: &LayerNode,
+    codes: Option<&'a Array<i64, D>>,
+) -> Result<&'a Array<i64, D>, QuantError> {
     codes.ok_or_else(|| QuantError::FloatWeights(node.name.clone()))
 }
 

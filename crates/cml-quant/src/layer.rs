@@ -138,7 +138,7 @@ impl Layer {
                 Ok(read.to_vec())
             }
             Layer::Linear(linear) => {
-                let (out, fan_in) = linear.weights().dim();
+                let (out, fan_in) = (linear.weights().shape()[0], linear.weights().shape()[1]);
                 if *read != [fan_in] {
                     return Err(misfit(name, "input", format!("[{fan_in}]"), format!("{read:?}")));
                 }

@@ -72,3 +72,4 @@ pub use ptq::{PtqConfig, PtqMethod, quantize_network};
 pub use to_graph::to_graph;
 pub use univariate::Univariate;
 pub use weight_quantizer::WeightQuantizer;
+pub use weights::Weights;

@@ -1,19 +1,20 @@
 //! Dense layers.
 
-use crate::weights::Weights;
-use crate::{QuantError, WeightQuantizer};
+use crate::{QuantError, WeightQuantizer, Weights};
 use ndarray::{Array2, Ix2};
 
 /// Dense layer `y = W x + b` with a float bias, which goes into the next
-/// lookup table or the output's offset. In a quantized network the weights have
-/// a quantizer, in a float one none.
+/// lookup table or the output's offset. In a quantized network the weights are
+/// integer codes, in a float one floats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
-    pub(crate) weights: Weights<Ix2>,
+    weights: Weights<Ix2>,
+    bias: Option<Vec<f32>>,
 }
 
 impl Linear {
-    /// Layer from weights `[out, in]`, bias `[out]`, and a quantizer or `None`.
+    /// Layer from float weights `[out, in]`, bias `[out]`, and a quantizer, which rounds the weights to codes,
+    /// or `None`.
     ///
     /// # Errors
     /// If sizes do not fit or a number is not finite.
@@ -22,27 +23,35 @@ impl Linear {
         bias: Option<Vec<f32>>,
         quantizer: impl Into<Option<WeightQuantizer>>,
     ) -> Result<Self, QuantError> {
-        let weights = Weights::new("linear", weights, bias, quantizer.into())?;
-        Ok(Self { weights })
+        Self::from_weights(Weights::of_floats("linear", weights, quantizer.into())?, bias)
     }
 
-    /// Float weights, `[out, in]`.
-    pub fn weights(&self) -> &Array2<f32> {
-        &self.weights.values
+    /// Layer from weights `[out, in]` and bias `[out]`.
+    ///
+    /// # Errors
+    /// If sizes do not fit, a number is not finite, or a code is none of the quantizer's.
+    pub fn from_weights(weights: Weights<Ix2>, bias: Option<Vec<f32>>) -> Result<Self, QuantError> {
+        weights.check("linear", bias.as_deref())?;
+        Ok(Self { weights, bias })
+    }
+
+    /// Weights, `[out, in]`.
+    pub fn weights(&self) -> &Weights<Ix2> {
+        &self.weights
     }
 
     /// Float bias, `[out]`.
     pub fn bias(&self) -> Option<&[f32]> {
-        self.weights.bias.as_deref()
+        self.bias.as_deref()
     }
 
     /// Quantizer of the weights; `None` if they are float.
     pub fn quantizer(&self) -> Option<&WeightQuantizer> {
-        self.weights.quantizer.as_ref()
+        self.weights.quantizer()
     }
 
-    /// Integer weights, `[out, in]`; `None` without a quantizer.
-    pub fn codes(&self) -> Option<Array2<i64>> {
+    /// Integer weights, `[out, in]`; `None` if they are float.
+    pub fn codes(&self) -> Option<&Array2<i64>> {
         self.weights.codes()
     }
 }

@@ -3,10 +3,11 @@
 
 use crate::dequantizer::NotFinite;
 use crate::error::misfit;
-use crate::weights::Weights;
-use crate::{ActQuantizer, Dequantizer, Layer, LayerId, LayerNode, Network, Pool, PoolKind, QuantError};
+use crate::{
+    ActQuantizer, Dequantizer, Layer, LayerId, LayerNode, Network, Pool, PoolKind, QuantError,
+    WeightQuantizer,
+};
 use cml_ir::{IrError, LIMIT, channel_len, channels};
-use ndarray::Dimension;
 
 impl Network {
     /// What the integers of each layer stand for, by layer; `None` for the raw
@@ -52,8 +53,8 @@ impl Network {
         match &node.layer {
             Layer::Input | Layer::Normalize(_) => Err(self.not_quantized(node, 0)),
             Layer::Quantize(q) => Ok(of_codes(q)),
-            Layer::Linear(l) => of_products(node, plain(0)?, &l.weights),
-            Layer::Conv2d(c) => of_products(node, plain(0)?, &c.weights),
+            Layer::Linear(l) => of_products(node, plain(0)?, l.quantizer(), l.bias()),
+            Layer::Conv2d(c) => of_products(node, plain(0)?, c.quantizer(), c.bias()),
             Layer::Pool(pool) if pool.is_max() => plain(0).map(|_| x.clone()),
             // A border of 0.0 is a code only where there is no bias.
             Layer::Pool(pool) if x.functions.is_empty() && !(pool.is_padded() && x.bias.is_some()) => {
@@ -165,18 +166,19 @@ fn of_codes(q: &ActQuantizer) -> Dequantizer {
 }
 
 /// Sums of products of weights and codes, each less its zero point.
-fn of_products<D: Dimension>(
+fn of_products(
     node: &LayerNode,
     scale: f32,
-    weights: &Weights<D>,
+    quantizer: Option<&WeightQuantizer>,
+    bias: Option<&[f32]>,
 ) -> Result<Dequantizer, QuantError> {
-    let Some(quantizer) = &weights.quantizer else {
+    let Some(quantizer) = quantizer else {
         return Err(QuantError::FloatWeights(node.name.clone()));
     };
     Ok(Dequantizer {
         zero_point: 0,
         scale: quantizer.scale.iter().map(|w| scale * w).collect(),
-        bias: weights.bias.clone(),
+        bias: bias.map(<[f32]>::to_vec),
         functions: Vec::new(),
     })
 }

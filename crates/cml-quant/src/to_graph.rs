@@ -263,7 +263,7 @@ pub(crate) fn frame([top, left, bottom, right]: [usize; 4], value: i64) -> Pad {
 /// point off its inputs.
 fn weights<D: RemoveAxis>(
     node: &LayerNode,
-    codes: Option<Array<i64, D>>,
+    codes: Option<&Array<i64, D>>,
     zero_point: i64,
 ) -> Result<(Tensor, Vec<i64>), QuantError> {
     let codes = codes.ok_or_else(|| QuantError::FloatWeights(node.name.clone()))?;

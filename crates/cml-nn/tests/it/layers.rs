@@ -209,8 +209,15 @@ fn a_layer_may_have_its_own_rules() {
         panic!("fc2 is not dense");
     };
     assert!(linear.codes().unwrap().iter().all(|c| c.abs() <= 1));
-    let inputs = |row: ndarray::ArrayView1<'_, f32>| row.iter().filter(|w| **w != 0.0).count();
-    assert!(linear.weights().rows().into_iter().all(|row| inputs(row) <= 3));
+    let inputs = |row: ndarray::ArrayView1<'_, i64>| row.iter().filter(|c| **c != 0).count();
+    assert!(
+        linear
+            .codes()
+            .unwrap()
+            .rows()
+            .into_iter()
+            .all(|row| inputs(row) <= 3)
+    );
 }
 
 #[test]

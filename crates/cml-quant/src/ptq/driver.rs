@@ -148,7 +148,7 @@ impl<'a> Driver<'a> {
         let mut layer = node.layer.clone();
         if let Some(products) = &self.float.products[i] {
             let found = self.weights(i, node, products, operands[0])?;
-            layer = replaced(&node.layer, found.weights, found.bias, found.quantizer)?;
+            layer = replaced(&node.layer, found.codes, found.bias, found.quantizer)?;
             self.products[i] = Products::of(&layer);
         }
         self.plain.push(self.network.push(&node.name, layer, &operands)?);

@@ -17,3 +17,4 @@ mod random;
 mod refusals;
 mod regressions;
 mod univariate;
+mod weights;
