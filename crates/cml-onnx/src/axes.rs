@@ -1,15 +1,15 @@
 //! Axes, shapes and slices, as attributes or operands, over the operator sets.
 
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
-use crate::translate::constant;
+use crate::report::{Problem, Translated};
+use crate::translation::constant;
 use crate::value::Value;
 
 /// An axis that may count from the end.
 ///
 /// # Errors
 /// If it is not one of so many.
-pub(crate) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
+pub(crate) fn axis(axis: i64, rank: usize) -> Translated<usize> {
     let from_start = if axis < 0 {
         axis.saturating_add(rank as i64)
     } else {
@@ -29,7 +29,7 @@ pub(crate) fn list(
     name: &str,
     operands: &[Option<Value>],
     slot: usize,
-) -> Outcome<Option<Vec<i64>>> {
+) -> Translated<Option<Vec<i64>>> {
     if opset < since {
         return node.ints(name);
     }
@@ -37,8 +37,11 @@ pub(crate) fn list(
 }
 
 /// Axes without doubles, sorted.
-pub(crate) fn sorted(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
-    let mut all = axes.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+pub(crate) fn sorted(axes: &[i64], rank: usize) -> Translated<Vec<usize>> {
+    let mut all = axes
+        .iter()
+        .map(|&a| axis(a, rank))
+        .collect::<Translated<Vec<_>>>()?;
     all.sort_unstable();
     let count = all.len();
     all.dedup();
@@ -49,7 +52,7 @@ pub(crate) fn sorted(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
 }
 
 /// Order of the axes of a transposition.
-pub(crate) fn permutation(node: &Node, rank: usize) -> Outcome<Vec<usize>> {
+pub(crate) fn permutation(node: &Node, rank: usize) -> Translated<Vec<usize>> {
     let Some(perm) = node.ints("perm")? else {
         return Ok((0..rank).rev().collect());
     };
@@ -59,66 +62,79 @@ pub(crate) fn permutation(node: &Node, rank: usize) -> Outcome<Vec<usize>> {
     perm.iter().map(|&a| axis(a, rank)).collect()
 }
 
-/// Shape after a Reshape, Flatten, Squeeze or Unsqueeze of a full shape.
-pub(crate) fn reshaped(
+/// Shape after a Flatten of a full shape.
+pub(crate) fn flattened(_: i64, node: &Node, _: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
+    let (wanted, rank) = (node.int_or("axis", 1)?, from.len());
+    let at = if wanted == rank as i64 {
+        rank
+    } else {
+        axis(wanted, rank)?
+    };
+    Ok(vec![from[..at].iter().product(), from[at..].iter().product()])
+}
+
+/// Shape after a Squeeze of a full shape.
+pub(crate) fn squeezed(
     opset: i64,
     node: &Node,
     operands: &[Option<Value>],
     from: &[usize],
-) -> Outcome<Vec<usize>> {
+) -> Translated<Vec<usize>> {
     let rank = from.len();
-    match node.op.as_str() {
-        "Flatten" => {
-            let wanted = node.int_or("axis", 1)?;
-            let at = if wanted == rank as i64 {
-                rank
-            } else {
-                axis(wanted, rank)?
-            };
-            Ok(vec![from[..at].iter().product(), from[at..].iter().product()])
-        }
-        "Squeeze" => {
-            let axes = match list(opset, 13, node, "axes", operands, 1)? {
-                Some(axes) => sorted(&axes, rank)?,
-                // Never the batch, which may be 1 by chance.
-                None => (1..rank).filter(|&a| from[a] == 1).collect(),
-            };
-            if let Some(&bad) = axes.iter().find(|&&a| from[a] != 1) {
-                return Err(Problem::malformed(format!(
-                    "axis {bad} has size {}, needs 1",
-                    from[bad]
-                )));
-            }
-            Ok((0..rank).filter(|a| !axes.contains(a)).map(|a| from[a]).collect())
-        }
-        "Unsqueeze" => {
-            let axes = list(opset, 13, node, "axes", operands, 1)?
-                .ok_or_else(|| Problem::malformed("it has no axes"))?;
-            if axes.len() > 8 {
-                return Err(Problem::malformed(format!("{} new axes", axes.len())));
-            }
-            let axes = sorted(&axes, rank + axes.len())?;
-            let mut rest = from.iter().copied();
-            let size = |a| {
-                if axes.contains(&a) {
-                    1
-                } else {
-                    rest.next().unwrap_or(1)
-                }
-            };
-            Ok((0..rank + axes.len()).map(size).collect())
-        }
-        _ => {
-            let wanted = constant(operands, 1)?
-                .ok_or_else(|| Problem::malformed("it has no shape"))?
-                .to_ints()?;
-            resolved(&wanted, from, node.int_or("allowzero", 0)? != 0)
-        }
+    let axes = match list(opset, 13, node, "axes", operands, 1)? {
+        Some(axes) => sorted(&axes, rank)?,
+        // Never the batch, which may be 1 by chance.
+        None => (1..rank).filter(|&a| from[a] == 1).collect(),
+    };
+    if let Some(&bad) = axes.iter().find(|&&a| from[a] != 1) {
+        return Err(Problem::malformed(format!(
+            "axis {bad} has size {}, needs 1",
+            from[bad]
+        )));
     }
+    Ok((0..rank).filter(|a| !axes.contains(a)).map(|a| from[a]).collect())
+}
+
+/// Shape after an Unsqueeze of a full shape.
+pub(crate) fn unsqueezed(
+    opset: i64,
+    node: &Node,
+    operands: &[Option<Value>],
+    from: &[usize],
+) -> Translated<Vec<usize>> {
+    let rank = from.len();
+    let axes =
+        list(opset, 13, node, "axes", operands, 1)?.ok_or_else(|| Problem::malformed("it has no axes"))?;
+    if axes.len() > 8 {
+        return Err(Problem::malformed(format!("{} new axes", axes.len())));
+    }
+    let axes = sorted(&axes, rank + axes.len())?;
+    let mut rest = from.iter().copied();
+    let size = |a| {
+        if axes.contains(&a) {
+            1
+        } else {
+            rest.next().unwrap_or(1)
+        }
+    };
+    Ok((0..rank + axes.len()).map(size).collect())
+}
+
+/// Shape after a Reshape of a full shape.
+pub(crate) fn reshaped(
+    _: i64,
+    node: &Node,
+    operands: &[Option<Value>],
+    from: &[usize],
+) -> Translated<Vec<usize>> {
+    let wanted = constant(operands, 1)?
+        .ok_or_else(|| Problem::malformed("it has no shape"))?
+        .to_ints()?;
+    resolved(&wanted, from, node.int_or("allowzero", 0)? != 0)
 }
 
 /// A wanted shape with its 0 (as before) and -1 (the rest) filled in.
-fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Outcome<Vec<usize>> {
+fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Translated<Vec<usize>> {
     let fail = || Problem::malformed(format!("a value of shape {from:?} as {wanted:?}"));
     let count: usize = from.iter().product();
     let mut shape = Vec::with_capacity(wanted.len());
@@ -170,7 +186,7 @@ pub(crate) fn slice(
     node: &Node,
     operands: &[Option<Value>],
     from: &[usize],
-) -> Outcome<Vec<Range>> {
+) -> Translated<Vec<Range>> {
     let get = |name: &str, slot| list(opset, 10, node, name, operands, slot);
     let missing = || Problem::malformed("it has no starts or ends");
     let starts = get("starts", 1)?.ok_or_else(missing)?;

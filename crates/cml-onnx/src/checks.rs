@@ -3,7 +3,6 @@
 use crate::Obstacle;
 use crate::draft::{Draft, Id, Step, Weighted, Work, of, shown};
 use crate::report::Problem;
-use crate::translate::obstacle;
 use cml_quant::{Layer, PoolKind, Weights};
 
 /// What the integers of a layer stand for, as far as it matters to its readers.
@@ -99,7 +98,7 @@ fn grows(draft: &Draft, mut id: Id) -> bool {
 }
 
 fn refused(step: &Step, problem: Problem) -> Obstacle {
-    obstacle(&step.name, &step.operator, shown(&step.shape), problem)
+    Obstacle::new(&step.name, &step.operator, shown(&step.shape), problem)
 }
 
 struct Checks<'a> {

@@ -1,6 +1,6 @@
 //! The network while it is being translated: layers whose weights can still change.
 
-use crate::report::{Outcome, Problem};
+use crate::report::{Problem, Translated};
 use cml_quant::{ActQuantizer, Layer, Univariate, WeightQuantizer, Weights};
 use ndarray::IxDyn;
 
@@ -126,7 +126,7 @@ impl Weighted {
     ///
     /// # Errors
     /// If a number leaves the range of `f32`, or codes that of 16 bits.
-    pub(crate) fn absorb(&mut self, affine: &Affine) -> Outcome<()> {
+    pub(crate) fn absorb(&mut self, affine: &Affine) -> Translated<()> {
         let out = self.outputs();
         match &mut self.weights {
             Weights::Float(floats) => {
@@ -174,7 +174,7 @@ pub(crate) fn fitting(
     bits: u32,
     narrow: bool,
     scale: Vec<f32>,
-) -> Outcome<WeightQuantizer> {
+) -> Translated<WeightQuantizer> {
     const MOST: u32 = 16;
     let quantizer = |bits, narrow| WeightQuantizer { bits, narrow, scale };
     let (lo, hi) = codes.clone().fold((0, 0), |(lo, hi), c| (c.min(lo), c.max(hi)));

@@ -2,7 +2,6 @@
 
 use crate::draft::{Affine, Draft, Id, Kind, Step, Weighted, Work, of};
 use crate::report::Problem;
-use crate::translate::obstacle;
 use crate::{Obstacle, OnnxError, draft};
 use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError};
 use std::collections::BTreeSet;
@@ -30,7 +29,7 @@ pub(crate) fn emit(
             Ok(pushed) => ids[id] = Some(pushed),
             Err(error) => {
                 let problem = Problem::new(error.to_string(), "sizes and numbers that fit");
-                obstacles.push(obstacle(
+                obstacles.push(Obstacle::new(
                     &step.name,
                     &step.operator,
                     draft::shown(&step.shape),

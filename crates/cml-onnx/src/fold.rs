@@ -1,8 +1,7 @@
 //! Factors and offsets go into the layer before them, or the one after, where integers stay as they are.
 
 use crate::draft::{Affine, Draft, Id, Work};
-use crate::report::Outcome;
-use crate::translate::obstacle;
+use crate::report::Translated;
 use crate::{Obstacle, draft};
 use cml_quant::Layer;
 
@@ -28,7 +27,7 @@ pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obsta
             Err(problem) => {
                 let step = &draft.layers[id];
                 let shape = draft::shown(&step.shape);
-                obstacles.push(obstacle(&step.name, &step.operator, shape, problem));
+                obstacles.push(Obstacle::new(&step.name, &step.operator, shape, problem));
             }
         }
     }
@@ -36,7 +35,7 @@ pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obsta
 }
 
 /// Puts an affine function into what it reads; whether that could be done.
-fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Outcome<bool> {
+fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Translated<bool> {
     let mut at = draft.layers[id].operands[0];
     loop {
         if readers[at] != 1 {

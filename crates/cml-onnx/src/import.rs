@@ -1,6 +1,6 @@
 //! The whole way from a file to a network.
 
-use crate::translate::{Translated, translate};
+use crate::translate::{Drafted, translate};
 use crate::{Note, OnnxError, Report, checks, emit, fold, hoist, parse};
 use cml_quant::{Network, to_graph};
 use std::fs::File;
@@ -89,7 +89,7 @@ fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, 
         }
     });
     let model = parse::parse(bytes, folder)?;
-    let Translated {
+    let Drafted {
         mut draft,
         output,
         mut report,

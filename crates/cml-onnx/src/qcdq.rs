@@ -3,13 +3,15 @@
 use crate::model::Node;
 use crate::quantizers::{
     MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of, whole,
+    whole_axes,
 };
-use crate::report::{Outcome, Problem};
+use crate::report::{Problem, Translated};
 use crate::tensor::{Data, Dtype, Tensor};
-use crate::translate::{Translation, constant, live};
+use crate::translation::{Translation, constant, live};
 use crate::value::{Levels, Value, broadcast, broadcasts_to};
 
-pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn quantize(_: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    whole_axes(node)?;
     let scale = required(operands, 1, "scale")?;
     let zero = constant(operands, 2)?;
     let stated = Dtype::from_onnx(node.int_or("output_dtype", 0)?);
@@ -57,7 +59,7 @@ pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value
 }
 
 /// A list for an axis, as a tensor that broadcasts to a shape.
-fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Outcome<Tensor> {
+fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Translated<Tensor> {
     if list.len() == 1 {
         return Ok(Tensor {
             shape: Vec::new(),
@@ -82,7 +84,8 @@ fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Outcome<Tensor> {
     })
 }
 
-pub(crate) fn dequantize(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn dequantize(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    whole_axes(node)?;
     let scale = required(operands, 1, "scale")?;
     let zero = constant(operands, 2)?.unwrap_or_else(|| Tensor::ints(vec![], vec![0]));
     match operands.first().and_then(Option::as_ref) {
@@ -125,7 +128,7 @@ pub(crate) fn dequantize(t: &mut Translation<'_>, node: &Node, operands: &[Optio
 }
 
 /// Integers of a constant with bounds put on them: the type gets the width of the bounds.
-pub(crate) fn clipped(x: &Tensor, lo: f32, hi: f32) -> Outcome<Tensor> {
+pub(crate) fn clipped(x: &Tensor, lo: f32, hi: f32) -> Translated<Tensor> {
     let Some((least, most)) = x.dtype.range() else {
         return Err(Problem::malformed("a clip of integers"));
     };

@@ -2,11 +2,10 @@
 
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
+use crate::report::{Problem, Translated};
 use crate::tensor::Tensor;
-use crate::translate::{Translation, constant};
+use crate::translation::{Translation, constant};
 use crate::value::{Coded, Levels, Value, broadcast, broadcasts_to};
-use crate::{qcdq, qonnx};
 use cml_quant::{ActQuantizer, Univariate};
 
 /// Most bits of a quantizer of activations.
@@ -14,29 +13,15 @@ pub(crate) const MOST_BITS: u32 = 16;
 /// Most bits of a quantized constant: integers that `f64` holds, with room.
 pub(crate) const MOST_CONSTANT_BITS: u32 = 32;
 
-/// Whether a node is one, whatever domain its exporter gave it.
-pub(crate) fn is_quantizer(node: &Node) -> bool {
-    if node.standard {
-        matches!(node.op.as_str(), "QuantizeLinear" | "DequantizeLinear")
-    } else {
-        matches!(node.op.as_str(), "Quant" | "IntQuant" | "BipolarQuant" | "Trunc")
+/// Refuses scales for blocks of a tensor.
+pub(crate) fn whole_axes(node: &Node) -> Translated<()> {
+    if node.int_or("block_size", 0)? == 0 {
+        return Ok(());
     }
-}
-
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
-    if node.int_or("block_size", 0)? != 0 {
-        return Err(Problem::new(
-            "scales for blocks",
-            "one scale, or one for each channel",
-        ));
-    }
-    match node.op.as_str() {
-        "QuantizeLinear" => qcdq::quantize(node, operands),
-        "DequantizeLinear" => qcdq::dequantize(t, node, operands),
-        "BipolarQuant" => qonnx::bipolar(t, node, operands),
-        "Trunc" => qonnx::trunc(t, node, operands).map(Value::Live),
-        _ => qonnx::quant(t, node, operands),
-    }
+    Err(Problem::new(
+        "scales for blocks",
+        "one scale, or one for each channel",
+    ))
 }
 
 /// What a quantizer of a constant (of weights, mostly) reads.
@@ -44,12 +29,12 @@ pub(crate) fn constant_operand(operands: &[Option<Value>]) -> Option<Tensor> {
     operands.first()?.as_ref()?.constant()
 }
 
-pub(crate) fn required(operands: &[Option<Value>], slot: usize, what: &str) -> Outcome<Tensor> {
+pub(crate) fn required(operands: &[Option<Value>], slot: usize, what: &str) -> Translated<Tensor> {
     constant(operands, slot)?.ok_or_else(|| Problem::malformed(format!("it has no {what}")))
 }
 
 /// The one scale of a quantizer of activations.
-pub(crate) fn scale_of(tensor: &Tensor) -> Outcome<f32> {
+pub(crate) fn scale_of(tensor: &Tensor) -> Translated<f32> {
     let scale = tensor.scalar().ok_or_else(|| {
         Problem::new(
             format!("activation scales of shape {:?} that differ", tensor.shape),
@@ -62,7 +47,7 @@ pub(crate) fn scale_of(tensor: &Tensor) -> Outcome<f32> {
     Err(Problem::malformed(format!("a scale of {scale}")))
 }
 
-pub(crate) fn whole(tensor: &Tensor, what: &str) -> Outcome<i64> {
+pub(crate) fn whole(tensor: &Tensor, what: &str) -> Translated<i64> {
     let value = tensor.scalar().filter(|v| v.fract() == 0.0 && v.abs() < 1e9);
     value.map(|v| v as i64).ok_or_else(|| {
         Problem::new(
@@ -72,7 +57,7 @@ pub(crate) fn whole(tensor: &Tensor, what: &str) -> Outcome<i64> {
     })
 }
 
-pub(crate) fn width(tensor: &Tensor, what: &str, most: u32) -> Outcome<u32> {
+pub(crate) fn width(tensor: &Tensor, what: &str, most: u32) -> Translated<u32> {
     let bits = whole(tensor, what)?;
     u32::try_from(bits)
         .ok()
@@ -99,7 +84,7 @@ pub(crate) fn codes(
     scale: &Tensor,
     zero: &Tensor,
     round: impl Fn(f32) -> i64,
-) -> Outcome<Tensor> {
+) -> Translated<Tensor> {
     for (what, tensor) in [("scale", scale), ("zero point", zero)] {
         if !broadcasts_to(&tensor.shape, &x.shape) && tensor.len() != 1 {
             let why = format!(
@@ -128,7 +113,7 @@ pub(crate) fn codes(
 }
 
 /// A quantized constant from its codes, of which the zero point is taken off.
-pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero: i64) -> Outcome<Coded> {
+pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero: i64) -> Translated<Coded> {
     if scale.to_floats().iter().any(|s| !(s.is_finite() && *s > 0.0)) {
         return Err(Problem::malformed("a scale that is not finite and positive"));
     }
@@ -159,7 +144,7 @@ pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero
 }
 
 /// A quantizer of a value of the sample.
-pub(crate) fn activation(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels) -> Outcome<Id> {
+pub(crate) fn activation(t: &mut Translation, node: &Node, x: Id, levels: Levels) -> Translated<Id> {
     let Levels {
         scale,
         zero_point,

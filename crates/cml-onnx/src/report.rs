@@ -36,6 +36,18 @@ pub struct Report {
     pub notes: Vec<Note>,
 }
 
+impl Obstacle {
+    pub(crate) fn new(node: &str, operator: &str, shape: String, problem: Problem) -> Self {
+        Self {
+            node: node.to_owned(),
+            operator: operator.to_owned(),
+            shape,
+            why: problem.why,
+            instead: problem.instead,
+        }
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}", self.node, self.operator)?;
@@ -100,4 +112,4 @@ fn shortened(why: String) -> String {
 }
 
 /// What translating a node gives.
-pub(crate) type Outcome<T> = Result<T, Problem>;
+pub(crate) type Translated<T> = Result<T, Problem>;

@@ -2,9 +2,9 @@
 
 use crate::draft::{Affine, Id, Kind, Weighted, Work, fitting};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
+use crate::report::{Problem, Translated};
 use crate::tensor::Tensor;
-use crate::translate::{Translation, constant, live};
+use crate::translation::{Translation, constant, live};
 use crate::value::{Value, broadcast, broadcasts_to};
 use crate::window;
 use cml_quant::Weights;
@@ -13,17 +13,8 @@ use ndarray::{ArrayD, Axis, IxDyn, Slice};
 /// Most weights of a kernel into which a dilation puts zeros.
 const MAX_DILATED: usize = 1 << 22;
 
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
-    match node.op.as_str() {
-        "Gemm" => gemm(t, node, operands),
-        "MatMul" => matmul(t, node, operands),
-        _ => conv(t, node, operands),
-    }
-    .map(Value::Live)
-}
-
-/// The constant that is multiplied with, and its shape.
-fn weight_of(operands: &[Option<Value>]) -> Outcome<&Value> {
+/// The constant that is multiplied with.
+fn weight_of(operands: &[Option<Value>]) -> Translated<&Value> {
     match operands.get(1) {
         Some(Some(value)) if value.is_constant() => Ok(value),
         Some(Some(_)) => Err(Problem::new(
@@ -34,7 +25,7 @@ fn weight_of(operands: &[Option<Value>]) -> Outcome<&Value> {
     }
 }
 
-fn gemm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn gemm(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
     if node.int_or("transA", 0)? != 0 {
@@ -53,13 +44,13 @@ fn gemm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
     if alpha != 1.0 {
         layer.absorb(&Affine::scaled(vec![f64::from(alpha)]))?;
     }
-    push_dense(t, node, x, Weighted { bias, ..layer })
+    push_dense(t, node, x, Weighted { bias, ..layer }).map(Value::Live)
 }
 
-fn matmul(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn matmul(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
-    push_dense(t, node, x, dense(matrix(weight, false)?))
+    push_dense(t, node, x, dense(matrix(weight, false)?)).map(Value::Live)
 }
 
 fn dense(weights: Weights<IxDyn>) -> Weighted {
@@ -70,7 +61,7 @@ fn dense(weights: Weights<IxDyn>) -> Weighted {
     }
 }
 
-fn push_dense(t: &mut Translation<'_>, node: &Node, x: Id, layer: Weighted) -> Outcome<Id> {
+fn push_dense(t: &mut Translation, node: &Node, x: Id, layer: Weighted) -> Translated<Id> {
     let (out, fan_in) = (layer.weights.shape()[0], layer.weights.shape()[1]);
     if t.shape(x) != [fan_in] {
         return Err(Problem::new(
@@ -85,7 +76,7 @@ fn push_dense(t: &mut Translation<'_>, node: &Node, x: Id, layer: Weighted) -> O
 }
 
 /// Weights `[out, in]` of a matrix `[in, out]`, or of `[out, in]` if `transposed`.
-fn matrix(value: &Value, transposed: bool) -> Outcome<Weights<IxDyn>> {
+fn matrix(value: &Value, transposed: bool) -> Translated<Weights<IxDyn>> {
     let weights = extract(value, usize::from(!transposed))?;
     if weights.shape().len() != 2 {
         return Err(Problem::malformed(format!(
@@ -104,7 +95,7 @@ fn matrix(value: &Value, transposed: bool) -> Outcome<Weights<IxDyn>> {
 }
 
 /// Weights of a constant whose axis `out` is that of the output channels.
-fn extract(value: &Value, out: usize) -> Outcome<Weights<IxDyn>> {
+fn extract(value: &Value, out: usize) -> Translated<Weights<IxDyn>> {
     let empty = |shape: &[usize]| shape.contains(&0) || shape.len() <= out;
     match value {
         Value::Constant(tensor) => {
@@ -152,13 +143,13 @@ fn extract(value: &Value, out: usize) -> Outcome<Weights<IxDyn>> {
     }
 }
 
-fn array<T>(shape: &[usize], values: Vec<T>) -> Outcome<ArrayD<T>> {
+fn array<T>(shape: &[usize], values: Vec<T>) -> Translated<ArrayD<T>> {
     ArrayD::from_shape_vec(shape, values)
         .map_err(|e| Problem::malformed(format!("weights of shape {shape:?}: {e}")))
 }
 
 /// A bias that broadcasts to `[1, out]`, times `beta`.
-fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Outcome<Vec<f32>> {
+fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Translated<Vec<f32>> {
     let full = [1, out];
     if !broadcasts_to(&bias.shape, &full) {
         return Err(Problem::malformed(format!(
@@ -177,7 +168,7 @@ fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Outcome<Vec<f32>> {
     Ok(all)
 }
 
-fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
     let weights = extract(weight, 0)?;
@@ -229,16 +220,16 @@ fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
     };
     let x = t.reshape(node, x, vec![input[0], plane[0], plane[1]]);
     let y = t.push(node, Work::Weighted(layer), &[x], result.clone());
-    Ok(if axes == 1 {
+    Ok(Value::Live(if axes == 1 {
         t.reshape(node, y, vec![result[0], result[2]])
     } else {
         y
-    })
+    }))
 }
 
 /// Kernels of a convolution in 1 or 2 dimensions as those of one in 2, with zeros between their elements where
 /// they are dilated.
-fn kernels<T: Clone + Default>(weights: ArrayD<T>, by: [usize; 2]) -> Outcome<ArrayD<T>> {
+fn kernels<T: Clone + Default>(weights: ArrayD<T>, by: [usize; 2]) -> Translated<ArrayD<T>> {
     let weights = if weights.ndim() == 3 {
         weights.insert_axis(Axis(2))
     } else {

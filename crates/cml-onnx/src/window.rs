@@ -1,7 +1,7 @@
 //! Kernels, strides and padding of convolutions and pools.
 
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
+use crate::report::{Problem, Translated};
 
 /// Largest stride, padding or dilation.
 const MOST: i64 = 1 << 20;
@@ -26,7 +26,7 @@ pub(crate) fn plane(shape: &[usize]) -> [usize; 2] {
 }
 
 /// Two numbers, or one in one dimension; 1 if they are left out.
-pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Outcome<[usize; 2]> {
+pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Translated<[usize; 2]> {
     let Some(list) = node.ints(name)?.filter(|l| !l.is_empty()) else {
         return Ok([1, 1]);
     };
@@ -48,7 +48,7 @@ pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Outcome<[usize; 2]> 
 ///
 /// # Errors
 /// If they do not fit, or the result depends on `ceil_mode`.
-pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usize) -> Outcome<Window> {
+pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usize) -> Translated<Window> {
     let stride = pair(node, "strides", axes)?;
     let mut padding = [0; 4];
     let auto = node.text_or("auto_pad", "NOTSET")?;
