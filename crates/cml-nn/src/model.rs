@@ -1,6 +1,6 @@
 //! The network under training.
 
-use cml_quant::{ActQuantizer, Layer, LayerId, Network, Normalize, PoolKind, Univariate};
+use cml_quant::{ActQuantizer, Concat, Layer, LayerId, Network, Normalize, PoolKind, Reshape, Univariate};
 use ndarray::Array2;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -179,10 +179,10 @@ impl Model {
             Op::Weighted(weights) => weights.export()?,
             Op::Other(PlanOp::Pool(pool)) => Layer::Pool(*pool),
             Op::Other(PlanOp::Add) => Layer::Add,
-            Op::Other(PlanOp::Concat) => Layer::Concat { axis: 0 },
-            Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => Layer::Reshape {
+            Op::Other(PlanOp::Concat) => Layer::Concat(Concat { axis: 0 }),
+            Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => Layer::Reshape(Reshape {
                 shape: node.shape.clone(),
-            },
+            }),
         };
         let name = &node.name;
         let mut x = network.push(name, layer, &operands)?;

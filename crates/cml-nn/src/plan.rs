@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use cml_quant::budget::l1_budget;
 use cml_quant::{
-    ActQuantizer, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, QuantError, WeightQuantizer,
+    ActQuantizer, Concat, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, QuantError, Reshape,
+    WeightQuantizer,
 };
 use ndarray::{Array2, Array4};
 
@@ -228,14 +229,14 @@ impl Builder<'_> {
             }
             OpConfig::Flatten => {
                 let count = self.shape(operands[0]).iter().product();
-                let shape = self.probe(&name, Layer::Reshape { shape: vec![count] }, &operands)?;
+                let shape = self.probe(&name, Layer::Reshape(Reshape { shape: vec![count] }), &operands)?;
                 (PlanOp::Flatten, shape, Some(self.codes[operands[0]]))
             }
             OpConfig::Add | OpConfig::Concat => {
                 self.join(&name, &operands)?;
                 let (kind, op) = match layer.op {
                     OpConfig::Add => (Layer::Add, PlanOp::Add),
-                    _ => (Layer::Concat { axis: 0 }, PlanOp::Concat),
+                    _ => (Layer::Concat(Concat { axis: 0 }), PlanOp::Concat),
                 };
                 let codes = match op {
                     PlanOp::Concat => Some(self.hull(&operands)),
@@ -289,7 +290,7 @@ impl Builder<'_> {
     fn flatten(&mut self, value: usize) -> Result<usize, NnError> {
         let name = self.numbered("flatten");
         let count = self.shape(value).iter().product();
-        let shape = self.probe(&name, Layer::Reshape { shape: vec![count] }, &[value])?;
+        let shape = self.probe(&name, Layer::Reshape(Reshape { shape: vec![count] }), &[value])?;
         let codes = self.codes[value];
         self.push(PlanNode {
             name,
@@ -436,7 +437,11 @@ impl Builder<'_> {
         let (fits, needs) = match layer.op {
             OpConfig::Add => (operands.len() == 2, "2 layers"),
             OpConfig::Concat => (!operands.is_empty(), "1 or more layers"),
-            _ => (operands.len() == 1, "1 layer"),
+            OpConfig::Linear { .. }
+            | OpConfig::Conv2d { .. }
+            | OpConfig::AveragePool { .. }
+            | OpConfig::SumPool { .. }
+            | OpConfig::Flatten => (operands.len() == 1, "1 layer"),
         };
         check(
             "from",

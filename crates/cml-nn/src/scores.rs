@@ -1,6 +1,6 @@
 //! The scores of any network on many rows, by libtorch.
 
-use cml_quant::{Layer, LayerNode, Network, PoolKind, QuantError, Univariate, Weights};
+use cml_quant::{Concat, Layer, LayerNode, Network, PoolKind, QuantError, Reshape, Univariate, Weights};
 use ndarray::{Array, Array2, ArrayView2, Axis, Dimension};
 use tch::{Tensor, no_grad};
 
@@ -166,7 +166,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 relu: false,
             })
         }
-        Layer::Reshape { shape } => {
+        Layer::Reshape(Reshape { shape }) => {
             let mut all = vec![-1];
             all.extend(shape.iter().map(|&n| n as i64));
             let reshaped = |x: &Tensor| x.f_reshape(all.as_slice());
@@ -186,7 +186,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 }
             }
         }
-        Layer::Add | Layer::Sub | Layer::Concat { .. } => {
+        Layer::Add | Layer::Sub | Layer::Concat(_) => {
             let mut parts = Vec::new();
             let mut common = None;
             for (slot, value) in read.iter().enumerate() {
@@ -208,7 +208,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 Layer::Add => parts[0].f_add(&parts[1])?,
                 Layer::Sub => parts[0].f_sub(&parts[1])?,
                 // Axis 0 of the network is that of the rows.
-                Layer::Concat { axis } => Tensor::f_cat(&parts, axis as i64 + 1)?,
+                Layer::Concat(Concat { axis }) => Tensor::f_cat(&parts, axis as i64 + 1)?,
                 _ => return Err(unsupported(node, node.layer.mnemonic())),
             };
             Ok(match common {
@@ -221,7 +221,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 },
             })
         }
-        Layer::Function(_) | Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } => {
+        Layer::Function(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_) => {
             Err(unsupported(node, node.layer.mnemonic()))
         }
         Layer::Input | Layer::Normalize(_) => Err(not_quantized(network, node, 0)),

@@ -89,9 +89,23 @@ fn grows(draft: &Draft, mut id: Id) -> bool {
         let step = &draft.layers[id];
         match &step.work {
             Work::Affine(a) if a.scale.iter().all(|&s| s > 0.0) => {}
-            Work::Plain(Layer::Reshape { .. }) => {}
+            Work::Plain(Layer::Reshape(_)) => {}
             Work::Affine(_) | Work::Plain(Layer::Function(_)) => return false,
-            _ => return true,
+            Work::Input | Work::Quantize(_) | Work::Weighted(_) => return true,
+            Work::Plain(
+                Layer::Input
+                | Layer::Normalize(_)
+                | Layer::Quantize(_)
+                | Layer::Linear(_)
+                | Layer::Conv2d(_)
+                | Layer::Pool(_)
+                | Layer::Add
+                | Layer::Sub
+                | Layer::Transpose(_)
+                | Layer::Slice(_)
+                | Layer::Pad(_)
+                | Layer::Concat(_),
+            ) => return true,
         }
         id = step.operands[0];
     }
@@ -177,7 +191,7 @@ impl Checks<'_> {
                 Work::Input => return function,
                 Work::Plain(Layer::Function(_)) => function = true,
                 Work::Affine(_) => {}
-                Work::Plain(Layer::Reshape { .. } | Layer::Transpose { .. } | Layer::Slice { .. }) => {}
+                Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_)) => {}
                 _ => return false,
             }
             id = step.operands[0];
@@ -230,43 +244,46 @@ impl Checks<'_> {
                 },
                 (state, _) => state,
             },
-            Layer::Add | Layer::Sub | Layer::Concat { .. } => self.common(step, layer),
-            Layer::Pad { .. } => match self.plain(step, 0) {
+            Layer::Add => self.common(step, |a, b| Some(a.saturating_add(b))),
+            Layer::Sub => self.common(step, |a, b| Some(a.saturating_sub(b))),
+            Layer::Concat(_) => self.common(step, |a, b| (a == b).then_some(a)),
+            Layer::Pad(_) => match self.plain(step, 0) {
                 Some((scale, zero_point)) => State::Plain { scale, zero_point },
                 None => State::Unknown,
             },
-            _ => before,
+            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) => before,
+            // These are other works than plain layers.
+            Layer::Input | Layer::Normalize(_) | Layer::Quantize(_) | Layer::Linear(_) | Layer::Conv2d(_) => {
+                before
+            }
         }
     }
 
-    /// Values that are added or joined need one scale, and joined ones one zero point.
-    fn common(&mut self, step: &Step, layer: &Layer) -> State {
-        let joined = matches!(layer, Layer::Concat { .. });
+    /// Values that are added or joined need one scale. `zero` gives the zero point of two of them, if they have one.
+    fn common(&mut self, step: &Step, zero: impl Fn(i64, i64) -> Option<i64>) -> State {
         let read: Vec<Option<(f32, i64)>> = (0..step.operands.len())
             .map(|slot| self.plain(step, slot))
             .collect();
         let Some(known) = read.into_iter().collect::<Option<Vec<_>>>() else {
             return State::Unknown;
         };
-        let (scale, mut zero_point) = known[0];
-        for (slot, &(other, zero)) in known.iter().enumerate().skip(1) {
-            if other != scale || (joined && zero != zero_point) {
-                let edge = |slot: usize| &self.draft.layers[step.operands[slot]].edge;
-                let (a, b) = (edge(0).clone(), edge(slot).clone());
-                return self.refuse(
-                    step,
-                    format!(
-                        "{a:?} has scale {scale} and {b:?} has scale {other} (zero points {}, {zero})",
-                        known[0].1
-                    ),
-                    format!("one QuantIdentity, shared by both, on {a:?} and {b:?}"),
-                );
+        let (scale, first) = known[0];
+        let mut zero_point = first;
+        for (slot, &(other, next)) in known.iter().enumerate().skip(1) {
+            match zero(zero_point, next).filter(|_| other == scale) {
+                Some(found) => zero_point = found,
+                None => {
+                    let edge = |slot: usize| &self.draft.layers[step.operands[slot]].edge;
+                    let (a, b) = (edge(0).clone(), edge(slot).clone());
+                    return self.refuse(
+                        step,
+                        format!(
+                            "{a:?} has scale {scale} and {b:?} has scale {other} (zero points {first}, {next})"
+                        ),
+                        format!("one QuantIdentity, shared by both, on {a:?} and {b:?}"),
+                    );
+                }
             }
-            zero_point = match layer {
-                Layer::Add => zero_point.saturating_add(zero),
-                Layer::Sub => zero_point.saturating_sub(zero),
-                _ => zero_point,
-            };
         }
         State::Plain { scale, zero_point }
     }

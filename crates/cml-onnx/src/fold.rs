@@ -46,7 +46,7 @@ fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Tran
         match (&step.work, before) {
             (Work::Weighted(_), _) => break,
             (Work::Affine(_), _) => break,
-            (Work::Plain(Layer::Reshape { .. }), Some(before))
+            (Work::Plain(Layer::Reshape(_)), Some(before))
                 if affine.len() == 1 || draft.layers[before].shape.first() == step.shape.first() =>
             {
                 at = before;

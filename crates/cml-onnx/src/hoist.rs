@@ -61,9 +61,7 @@ fn swap(draft: &mut Draft, output: Id) -> bool {
 fn moves(work: &Work) -> bool {
     matches!(
         work,
-        Work::Plain(
-            Layer::Reshape { .. } | Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. }
-        )
+        Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_))
     )
 }
 

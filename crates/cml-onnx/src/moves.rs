@@ -6,7 +6,7 @@ use crate::model::Node;
 use crate::report::{Problem, Translated};
 use crate::translation::{Translation, constant, live};
 use crate::value::Value;
-use cml_quant::Layer;
+use cml_quant::{Concat, Layer, Pad, Slice, Transpose};
 
 /// The shape that a node gives the elements of a value of a full shape, batch axis included.
 pub(crate) type NewShape = fn(i64, &Node, &[Option<Value>], &[usize]) -> Translated<Vec<usize>>;
@@ -48,7 +48,12 @@ pub(crate) fn transpose(t: &mut Translation, node: &Node, operands: &[Option<Val
         return Ok(Value::Live(x));
     }
     let shape = perm.iter().map(|&a| full[a + 1]).collect();
-    let y = t.push(node, Work::Plain(Layer::Transpose { perm }), &[x], shape);
+    let y = t.push(
+        node,
+        Work::Plain(Layer::Transpose(Transpose { perm })),
+        &[x],
+        shape,
+    );
     Ok(Value::Live(y))
 }
 
@@ -68,11 +73,11 @@ pub(crate) fn slice(t: &mut Translation, node: &Node, operands: &[Option<Value>]
         ));
     }
     let sample = &ranges[1..];
-    let layer = Layer::Slice {
+    let layer = Layer::Slice(Slice {
         starts: sample.iter().map(|r| r.start).collect(),
         ends: sample.iter().map(|r| r.at(r.count - 1) + 1).collect(),
         steps: sample.iter().map(|r| r.step as usize).collect(),
-    };
+    });
     let shape = sample.iter().map(|r| r.count).collect();
     let y = t.push(node, Work::Plain(layer), &[x], shape);
     Ok(Value::Live(y))
@@ -127,7 +132,7 @@ pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
     }
     let sizes = full[1..].iter().zip(&padding);
     let shape = sizes.map(|(d, p)| d.saturating_add(p[0] + p[1])).collect();
-    let y = t.push(node, Work::Plain(Layer::Pad { padding }), &[x], shape);
+    let y = t.push(node, Work::Plain(Layer::Pad(Pad { padding })), &[x], shape);
     Ok(Value::Live(y))
 }
 
@@ -161,6 +166,6 @@ pub(crate) fn concat(t: &mut Translation, node: &Node, operands: &[Option<Value>
     if let [only] = parts[..] {
         return Ok(Value::Live(only));
     }
-    let y = t.push(node, Work::Plain(Layer::Concat { axis }), &parts, shape);
+    let y = t.push(node, Work::Plain(Layer::Concat(Concat { axis })), &parts, shape);
     Ok(Value::Live(y))
 }

@@ -5,7 +5,7 @@ use crate::model::Node;
 use crate::report::{Note, Problem, Translated};
 use crate::tensor::Tensor;
 use crate::value::Value;
-use cml_quant::{Layer, Univariate};
+use cml_quant::{Layer, Reshape, Univariate};
 
 /// The draft so far, and what was left out of it.
 pub(crate) struct Translation {
@@ -46,7 +46,7 @@ impl Translation {
         if self.shape(x) == shape {
             return x;
         }
-        let layer = Layer::Reshape { shape: shape.clone() };
+        let layer = Layer::Reshape(Reshape { shape: shape.clone() });
         self.push(node, Work::Plain(layer), &[x], shape)
     }
 

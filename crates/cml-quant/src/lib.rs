@@ -29,47 +29,32 @@
 //! ```
 
 mod accumulators;
-mod activation;
 mod batch_norm;
 pub mod budget;
-mod conv2d;
 mod dequantizer;
 mod error;
 mod file;
 mod float_forward;
 mod forward;
 mod input;
-mod layer;
-mod linear;
-mod max_pool;
+mod layers;
 mod meaning;
-mod moves;
 mod network;
-mod normalize;
-mod pool;
 mod ptq;
+mod tensors;
 mod to_graph;
-mod univariate;
-mod weight_quantizer;
-mod weights;
-mod window;
 
 pub use accumulators::{Accumulator, accumulators};
-pub use activation::ActQuantizer;
 pub use batch_norm::{BatchNorm, fold_batch_norm};
 /// How the scores that [`Network::forward`] gives become a class.
 pub use cml_ir::argmax;
-pub use conv2d::Conv2d;
 pub use dequantizer::Dequantizer;
 pub use error::QuantError;
 pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
-pub use layer::{Layer, LayerNode};
-pub use linear::Linear;
+pub use layers::{
+    ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pad, Pool, PoolKind, Reshape, Slice,
+    Transpose, Univariate, WeightQuantizer, Weights,
+};
 pub use network::{LayerId, Network};
-pub use normalize::Normalize;
-pub use pool::{Pool, PoolKind};
 pub use ptq::{PtqConfig, PtqMethod, quantize_network};
 pub use to_graph::to_graph;
-pub use univariate::Univariate;
-pub use weight_quantizer::WeightQuantizer;
-pub use weights::Weights;

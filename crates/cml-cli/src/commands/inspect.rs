@@ -4,7 +4,7 @@ use crate::show::{Report, bytes, file_size};
 use anyhow::bail;
 use cml_ir::container::{describe, peek_tag};
 use cml_ir::to_hex;
-use cml_quant::{Layer, Network, WeightQuantizer};
+use cml_quant::{Concat, Layer, Network, Pad, Slice, Transpose, WeightQuantizer};
 use cml_tfhe::artifact;
 use serde_json::json;
 use std::path::PathBuf;
@@ -121,13 +121,13 @@ fn network(network: &Network) -> String {
                 let kind = format!("{:?}", p.kind).to_lowercase();
                 format!("{kind} pool {:?}, stride {:?}{padding}", p.kernel, p.stride)
             }
-            Layer::Transpose { perm } => format!("transpose {perm:?}"),
-            Layer::Slice { starts, ends, steps } => {
+            Layer::Transpose(Transpose { perm }) => format!("transpose {perm:?}"),
+            Layer::Slice(Slice { starts, ends, steps }) => {
                 format!("slice {starts:?} to {ends:?}, steps {steps:?}")
             }
-            Layer::Pad { padding } => format!("pad {padding:?}"),
-            Layer::Concat { axis } if *axis > 0 => format!("concat, axis {axis}"),
-            Layer::Function(_) | Layer::Reshape { .. } | Layer::Add | Layer::Sub | Layer::Concat { .. } => {
+            Layer::Pad(Pad { padding }) => format!("pad {padding:?}"),
+            Layer::Concat(Concat { axis }) if *axis > 0 => format!("concat, axis {axis}"),
+            Layer::Function(_) | Layer::Reshape(_) | Layer::Add | Layer::Sub | Layer::Concat(_) => {
                 node.layer.mnemonic().to_owned()
             }
         };

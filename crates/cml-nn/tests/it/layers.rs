@@ -153,7 +153,7 @@ fn pools_and_concatenations() {
             LayerConfig::linear(12),
         ]));
         assert_eq!(
-            count(&network, |l| matches!(l, Layer::Concat { .. } | Layer::Pool(_))),
+            count(&network, |l| matches!(l, Layer::Concat(_) | Layer::Pool(_))),
             2
         );
     }

@@ -4,8 +4,8 @@
 //! Sums are in a fixed order: results do not depend on the machine.
 
 use crate::error::misfit;
-use crate::forward::positions;
-use crate::moves::origins;
+use crate::layers::moves::{Move, origins};
+use crate::layers::window::positions;
 use crate::{
     ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network, PoolKind, QuantError, WeightQuantizer, Weights,
 };
@@ -31,13 +31,13 @@ impl Products {
             | Layer::Quantize(_)
             | Layer::Pool(_)
             | Layer::Function(_)
-            | Layer::Reshape { .. }
+            | Layer::Reshape(_)
             | Layer::Add
             | Layer::Sub
-            | Layer::Transpose { .. }
-            | Layer::Slice { .. }
-            | Layer::Pad { .. }
-            | Layer::Concat { .. } => return None,
+            | Layer::Transpose(_)
+            | Layer::Slice(_)
+            | Layer::Pad(_)
+            | Layer::Concat(_) => return None,
         };
         let out = values.shape()[0];
         let values: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
@@ -131,7 +131,7 @@ pub(super) fn value(
     let width = node.channel_len();
     let rounded = |x: f64| f64::from(x as f32);
     match &node.layer {
-        Layer::Input | Layer::Quantize(_) | Layer::Reshape { .. } => x.to_owned(),
+        Layer::Input | Layer::Quantize(_) | Layer::Reshape(_) => x.to_owned(),
         Layer::Normalize(n) => {
             let mut y = x.to_owned();
             for mut row in y.rows_mut() {
@@ -179,14 +179,26 @@ pub(super) fn value(
             y.zip_mut_with(other, |a, &b| *a = rounded(*a - b));
             y
         }
-        Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } | Layer::Concat { .. } => {
-            let shapes = node.operands.iter().map(|&o| network.layer(o).shape.as_slice());
-            let from = origins(&node.layer, &shapes.collect::<Vec<_>>(), &node.shape);
-            Array2::from_shape_fn((x.nrows(), from.len()), |(row, i)| {
-                from[i].map_or(0.0, |(operand, k)| operands[operand][[row, k]])
-            })
-        }
+        Layer::Transpose(layer) => moved(layer, network, node, operands),
+        Layer::Slice(layer) => moved(layer, network, node, operands),
+        Layer::Pad(layer) => moved(layer, network, node, operands),
+        Layer::Concat(layer) => moved(layer, network, node, operands),
     }
+}
+
+/// Values of a layer that moves elements.
+fn moved(
+    layer: &impl Move,
+    network: &Network,
+    node: &LayerNode,
+    operands: &[ArrayView2<'_, f64>],
+) -> Array2<f64> {
+    let shapes = node.operands.iter().map(|&o| network.layer(o).shape.as_slice());
+    let from = origins(layer, &shapes.collect::<Vec<_>>(), &node.shape);
+    let rows = operands.first().map_or(0, ArrayView2::nrows);
+    Array2::from_shape_fn((rows, from.len()), |(row, i)| {
+        from[i].map_or(0.0, |(operand, k)| operands[operand][[row, k]])
+    })
 }
 
 /// Values as their codes stand for them.
@@ -224,6 +236,17 @@ pub(super) fn replaced(
                     .with_groups(c.groups()),
             )
         }
-        other => other.clone(),
+        Layer::Input
+        | Layer::Normalize(_)
+        | Layer::Quantize(_)
+        | Layer::Pool(_)
+        | Layer::Function(_)
+        | Layer::Reshape(_)
+        | Layer::Add
+        | Layer::Sub
+        | Layer::Transpose(_)
+        | Layer::Slice(_)
+        | Layer::Pad(_)
+        | Layer::Concat(_) => layer.clone(),
     })
 }

@@ -5,7 +5,7 @@ use super::batch::{Products, between, fake_quantized, inputs_of, replaced, value
 use super::calibration::Calibration;
 use super::plan::Plan;
 use super::{PtqConfig, PtqMethod, weights};
-use crate::accumulators::{reaches, relative};
+use crate::accumulators::reaches;
 use crate::{ActQuantizer, Layer, LayerId, LayerNode, Network, QuantError, accumulators, budget};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
@@ -28,7 +28,7 @@ pub fn quantize_network(
     config: &PtqConfig,
 ) -> Result<Network, QuantError> {
     config.validate()?;
-    if let Some(node) = network.layers().iter().find(|n| is_quantized(&n.layer)) {
+    if let Some(node) = network.layers().iter().find(|n| !n.layer.kind().is_float()) {
         return Err(QuantError::NotFloat(node.name.clone()));
     }
     let calibration = Calibration::new(network, samples)?;
@@ -40,15 +40,6 @@ pub fn quantize_network(
     let Ok(min_max) = min_max else { return Ok(adaptive) };
     let worse = calibration.exact_loss(&adaptive)? > calibration.exact_loss(&min_max)?;
     Ok(if worse { min_max } else { adaptive })
-}
-
-fn is_quantized(layer: &Layer) -> bool {
-    match layer {
-        Layer::Quantize(_) => true,
-        Layer::Linear(l) => l.quantizer().is_some(),
-        Layer::Conv2d(c) => c.quantizer().is_some(),
-        _ => false,
-    }
 }
 
 /// A network under quantization.
@@ -174,8 +165,8 @@ impl<'a> Driver<'a> {
             let zero = self.network.meanings()?[x.index()]
                 .as_ref()
                 .map_or(0, |m| m.zero_point);
-            let padded = matches!(&node.layer, Layer::Conv2d(c) if crate::accumulators::is_padded(c));
-            let span = reach.map_or(0, |r| relative(r, zero, padded).span);
+            let padded = matches!(&node.layer, Layer::Conv2d(conv) if conv.is_padded());
+            let span = reach.map_or(0, |r| r.relative(zero, padded).span);
             most = budget::l1_budget(values, span.saturating_mul(added));
             if most == 0 {
                 return Err(QuantError::Unbounded {

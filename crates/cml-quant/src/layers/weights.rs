@@ -1,8 +1,13 @@
 //! What dense layers and convolutions multiply with.
 
+use super::kind::{Place, Reaches};
+use crate::accumulators::{Reach, checked};
+use crate::budget::largest_sum;
 use crate::error::{check_number, misfit};
-use crate::{QuantError, WeightQuantizer};
-use ndarray::{Array, CowArray, Dimension};
+use crate::meaning::bounded;
+use crate::{Dequantizer, QuantError, WeightQuantizer};
+use cml_ir::{Interval, Tensor};
+use ndarray::{Array, ArrayView, CowArray, Dimension, RemoveAxis};
 
 /// Weights of any shape, output channels first (axis 0).
 ///
@@ -145,6 +150,68 @@ impl<D: Dimension> Weights<D> {
             .flatten()
             .try_for_each(|&b| check_number("bias", b))
     }
+}
+
+/// What dense layers and convolutions do alike.
+impl<D: RemoveAxis> Weights<D> {
+    /// The integers; of floats an error that names the layer.
+    pub(crate) fn integers(&self, layer: &str) -> Result<&Array<i64, D>, QuantError> {
+        let codes = self.codes();
+        codes.ok_or_else(|| QuantError::FloatWeights(layer.to_owned()))
+    }
+
+    /// What sums of products of the integers and codes, each less its zero point, stand for.
+    pub(crate) fn meaning(
+        &self,
+        at: &Place<'_, Option<Dequantizer>>,
+        bias: Option<&[f32]>,
+    ) -> Result<Option<Dequantizer>, QuantError> {
+        let scale = at.plain(0)?;
+        let Some(quantizer) = self.quantizer() else {
+            return Err(QuantError::FloatWeights(at.node.name.clone()));
+        };
+        Ok(Some(Dequantizer {
+            zero_point: 0,
+            scale: quantizer.scale.iter().map(|w| scale * w).collect(),
+            bias: bias.map(<[f32]>::to_vec),
+            functions: Vec::new(),
+        }))
+    }
+
+    /// The integers for a graph, and the bias of each output channel that takes the zero point off its inputs.
+    pub(crate) fn lowered(&self, layer: &str, zero_point: i64) -> Result<(Tensor, Vec<i64>), QuantError> {
+        let codes = self.integers(layer)?;
+        let correction = |channel: ArrayView<'_, i64, D::Smaller>| {
+            let sum: i64 = channel.iter().sum();
+            bounded(layer, -i128::from(zero_point) * i128::from(sum))
+        };
+        let bias = codes.outer_iter().map(correction).collect::<Result<_, _>>()?;
+        let tensor = Tensor::new(codes.shape().to_vec(), codes.iter().copied().collect())?;
+        Ok((tensor, bias))
+    }
+
+    /// What sums of products can be, with 0.0 among the inputs if they are `padded`.
+    pub(crate) fn reach(&self, at: &Reaches<'_>, padded: bool) -> Result<Option<Reach>, QuantError> {
+        let layer = &at.place.node.name;
+        let Some(x) = at.first() else { return Ok(None) };
+        let x = x.relative(at.zero(), padded);
+        let sum = largest_sum(self.integers(layer)?.view());
+        let magnitude = x.hull.magnitude().saturating_mul(sum);
+        let bound = i64::try_from(magnitude).unwrap_or(i64::MAX);
+        checked(layer, Interval::new(-bound, bound), x.span.saturating_mul(sum)).map(Some)
+    }
+}
+
+/// Sum of products of integers. Those of a network are below `LIMIT`, 2^40, and weights below 2^16: a product
+/// fits, a sum of many may not.
+pub(crate) fn integer_products<'a>(terms: impl Iterator<Item = (&'a i64, &'a i64)>) -> i128 {
+    terms.map(|(w, x)| i128::from(w * x)).sum()
+}
+
+/// Sum of products of floats and bias, rounded once.
+pub(crate) fn float_products<'a>(bias: f32, terms: impl Iterator<Item = (&'a f32, &'a f32)>) -> f32 {
+    let sum: f64 = terms.map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+    (sum + f64::from(bias)) as f32
 }
 
 fn check_shape(kind: &str, shape: &[usize]) -> Result<(), QuantError> {

@@ -1,7 +1,7 @@
 //! Weight quantizers.
 
+use super::quantizer::check_bits;
 use crate::QuantError;
-use crate::activation::check_bits;
 use crate::error::check_number;
 use cml_ir::Interval;
 use ndarray::{ArrayView, Dimension, RemoveAxis};
