@@ -37,6 +37,9 @@ use crate::{LayerId, QuantError};
 use kind::{Kind, Operands};
 
 /// What a layer does.
+///
+/// A layer is a description. What is wrong in it by itself, or does not fit what it reads, is refused when it
+/// is added to a [`crate::Network`], and so when it is read from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// The float input; always layer 0.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// Ranges as in Brevitas: unsigned `0 ..= 2^b - 1`, signed `-2^(b-1) ..=
 /// 2^(b-1) - 1`, narrow signed without the smallest value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct ActQuantizer {
     /// Width of the codes in bits, 1 to 16.
     pub bits: u32,
@@ -26,6 +26,32 @@ pub struct ActQuantizer {
     pub scale: f32,
     /// Code of 0.0.
     pub zero_point: i64,
+}
+
+/// The fields of a quantizer in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    bits: u32,
+    signed: bool,
+    narrow: bool,
+    scale: f32,
+    zero_point: i64,
+}
+
+impl TryFrom<Unchecked> for ActQuantizer {
+    type Error = QuantError;
+
+    fn try_from(found: Unchecked) -> Result<Self, QuantError> {
+        let Unchecked {
+            bits,
+            signed,
+            narrow,
+            scale,
+            zero_point,
+        } = found;
+        Self::new(bits, signed, narrow, scale, zero_point)
+    }
 }
 
 impl ActQuantizer {

@@ -14,12 +14,31 @@ use serde::{Deserialize, Serialize};
 /// In a quantized network the input's quantizer follows, and both together are
 /// one [`cml_ir::InputSpec`]: see [`crate::Network::input_spec`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct Normalize {
     /// Taken off the input.
     pub offset: Vec<f32>,
     /// Multiplied with the difference; positive.
     pub factor: Vec<f32>,
+}
+
+/// The fields of a normalization in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    offset: Vec<f32>,
+    factor: Vec<f32>,
+}
+
+impl TryFrom<Unchecked> for Normalize {
+    type Error = QuantError;
+
+    fn try_from(found: Unchecked) -> Result<Self, QuantError> {
+        let Unchecked { offset, factor } = found;
+        let normalize = Self { offset, factor };
+        normalize.check_numbers("normalization")?;
+        Ok(normalize)
+    }
 }
 
 impl Normalize {
@@ -34,6 +53,11 @@ impl Normalize {
                 return Err(misfit(name, what, format!("1 or {channels}"), list.len()));
             }
         }
+        self.check_numbers(name)
+    }
+
+    /// Refuses offsets that are not finite, and factors that are not finite and positive.
+    fn check_numbers(&self, name: &str) -> Result<(), QuantError> {
         self.offset
             .iter()
             .try_for_each(|&o| check_number("input offset", o))?;

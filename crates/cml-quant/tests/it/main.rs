@@ -2,6 +2,7 @@
 
 mod accumulators;
 mod batch_norm;
+mod decoding;
 mod exact;
 mod files;
 mod float;
