@@ -5,7 +5,7 @@ use ndarray::{Array, Array2, ArrayView2, Axis, Dimension};
 use tch::{Tensor, no_grad};
 
 use crate::fake_quant::activation;
-use crate::linear_ops::{Window, by_channel, convolution, dense, window_sums};
+use crate::linear_ops::{ConvWindow, by_channel, convolution, dense, window_sums};
 use crate::normalize;
 use crate::{NnError, accumulators};
 
@@ -120,7 +120,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
         Layer::Conv2d(conv) => {
             let scale = conv.quantizer().map(|q| q.scale.as_slice());
             let weights = factors(conv.weights())?;
-            let window = Window {
+            let window = ConvWindow {
                 kernel: [2, 3].map(|axis| conv.weights().shape()[axis]),
                 stride: conv.stride(),
                 padding: conv.padding(),

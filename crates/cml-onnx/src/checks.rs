@@ -1,8 +1,8 @@
 //! What a quantized network needs, checked on the draft so that every obstacle is found at once.
 
 use crate::Obstacle;
-use crate::draft::{Draft, Id, Step, Weighted, Work, of, shown};
-use crate::report::Problem;
+use crate::draft::{Id, NetworkDraft, Step, Weighted, Work, of, shown};
+use crate::report::NodeProblem;
 use cml_quant::{Layer, PoolKind, Weights};
 
 /// What the integers of a layer stand for, as far as it matters to its readers.
@@ -21,7 +21,7 @@ enum State {
 }
 
 /// Whether any layer works on integers.
-pub(crate) fn is_quantized(draft: &Draft, output: Id) -> bool {
+pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
     draft
         .needed(output)
         .into_iter()
@@ -33,7 +33,7 @@ pub(crate) fn is_quantized(draft: &Draft, output: Id) -> bool {
 }
 
 /// Every obstacle of a network of integers.
-pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
+pub(crate) fn check(draft: &NetworkDraft, output: Id) -> Vec<Obstacle> {
     let mut checks = Checks {
         draft,
         states: vec![State::Unknown; draft.layers.len()],
@@ -44,11 +44,14 @@ pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
     }
     let last = &draft.layers[output];
     let problem = match checks.states[output] {
-        State::Function if !grows(draft, output) => Some(Problem::new(
+        State::Function if !grows(draft, output) => Some(NodeProblem::new(
             format!("the output {} ends with a function", last.edge),
             "a QuantIdentity after it, or the function left to the client",
         )),
-        State::Raw => Some(Problem::new("the output is the input", "a network with a layer")),
+        State::Raw => Some(NodeProblem::new(
+            "the output is the input",
+            "a network with a layer",
+        )),
         _ => None,
     };
     checks.found.extend(problem.map(|p| refused(last, p)));
@@ -57,7 +60,7 @@ pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
 }
 
 /// The obstacle of an input that several layers read; normalized, it is still the input.
-fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
+fn several_readers(draft: &NetworkDraft, output: Id) -> Option<Obstacle> {
     let mut raw = 0;
     loop {
         let needed = draft.needed(output).into_iter();
@@ -69,7 +72,7 @@ fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
             [] | [_] => return None,
             [..] => {
                 let names: Vec<&str> = readers.iter().map(|&id| draft.layers[id].name.as_str()).collect();
-                let problem = Problem::new(
+                let problem = NodeProblem::new(
                     format!(
                         "{} layers read the raw input: {}",
                         readers.len(),
@@ -84,7 +87,7 @@ fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
 }
 
 /// Whether the functions at the end are factors above 0 and offsets, which become the output's scale.
-fn grows(draft: &Draft, mut id: Id) -> bool {
+fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
     loop {
         let step = &draft.layers[id];
         match &step.work {
@@ -111,19 +114,19 @@ fn grows(draft: &Draft, mut id: Id) -> bool {
     }
 }
 
-fn refused(step: &Step, problem: Problem) -> Obstacle {
+fn refused(step: &Step, problem: NodeProblem) -> Obstacle {
     Obstacle::new(&step.name, &step.operator, shown(&step.shape), problem)
 }
 
 struct Checks<'a> {
-    draft: &'a Draft,
+    draft: &'a NetworkDraft,
     states: Vec<State>,
     found: Vec<Obstacle>,
 }
 
 impl Checks<'_> {
     fn refuse(&mut self, step: &Step, why: String, instead: String) -> State {
-        self.found.push(refused(step, Problem::new(why, instead)));
+        self.found.push(refused(step, NodeProblem::new(why, instead)));
         State::Unknown
     }
 

@@ -1,9 +1,9 @@
 //! Nodes whose operands are constants, and shapes.
 
-use crate::functions::{MakeFunction, Parameters};
+use crate::functions::{FunctionArguments, MakeFunction};
 use crate::model::{Attribute, Node};
 use crate::moves::NewShape;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::{Data, Dtype, Tensor};
 use crate::translation::{Translation, constant};
 use crate::value::{Coded, Value, broadcast, common, ints, is_float};
@@ -26,12 +26,12 @@ pub(crate) fn literal(_: &mut Translation, node: &Node, _: &[Option<Value>]) -> 
             _ => None,
         });
     let value = value.map(Value::Constant);
-    value.ok_or_else(|| Problem::new("a constant that is no dense tensor", "a dense tensor"))
+    value.ok_or_else(|| NodeProblem::new("a constant that is no dense tensor", "a dense tensor"))
 }
 
 /// A constant operand, dequantized.
 fn tensor(operands: &[Option<Value>], slot: usize) -> Translated<Tensor> {
-    constant(operands, slot)?.ok_or_else(|| Problem::malformed(format!("operand {slot} is missing")))
+    constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed(format!("operand {slot} is missing")))
 }
 
 /// A function of one variable.
@@ -43,7 +43,7 @@ pub(crate) fn function(
 ) -> Translated<Value> {
     let x = tensor(operands, 0)?;
     let sample = x.shape.get(1..).unwrap_or_default();
-    let function = make(&Parameters {
+    let function = make(&FunctionArguments {
         node,
         operands,
         sample,
@@ -105,7 +105,7 @@ pub(crate) fn shape(t: &mut Translation, node: &Node, operands: &[Option<Value>]
     let shape = match operands.first().and_then(Option::as_ref) {
         Some(Value::Live(id) | Value::Integers(id, _)) => [&[1], t.shape(*id)].concat(),
         Some(value) => value.constant().map(|c| c.shape).unwrap_or_default(),
-        None => return Err(Problem::malformed("operand 0 is missing")),
+        None => return Err(NodeProblem::malformed("operand 0 is missing")),
     };
     let rank = shape.len() as i64;
     let bound = |i: i64| if i < 0 { i.saturating_add(rank) } else { i }.clamp(0, rank) as usize;
@@ -178,7 +178,7 @@ pub(crate) fn cast(_: &Translation, node: &Node, operands: &[Option<Value>]) -> 
     let x = tensor(operands, 0)?;
     let to = node.int_or("to", 0)?;
     let dtype = Dtype::from_onnx(to).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("a cast to type {to}"),
             "a cast to float or an integer type",
         )
@@ -194,7 +194,7 @@ pub(crate) fn cast(_: &Translation, node: &Node, operands: &[Option<Value>]) -> 
     if let Data::Int(values) = &data
         && let Some(bad) = values.iter().find(|v| !(lo..=hi).contains(v))
     {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "a cast of {bad} to a type of {lo} to {hi}"
         )));
     }
@@ -207,7 +207,7 @@ pub(crate) fn cast(_: &Translation, node: &Node, operands: &[Option<Value>]) -> 
 
 /// One value in every element.
 pub(crate) fn filled(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    let size = |d: i64| usize::try_from(d).map_err(|_| Problem::malformed(format!("a size of {d}")));
+    let size = |d: i64| usize::try_from(d).map_err(|_| NodeProblem::malformed(format!("a size of {d}")));
     let shape = tensor(operands, 0)?
         .to_ints()?
         .into_iter()
@@ -217,7 +217,7 @@ pub(crate) fn filled(_: &Translation, node: &Node, operands: &[Option<Value>]) -
     let value = match node.attributes.get("value") {
         None => Tensor::floats(vec![1], vec![0.0]),
         Some(Attribute::Tensor(t)) if t.len() == 1 => t.clone(),
-        Some(_) => return Err(Problem::malformed("attribute value is not one number")),
+        Some(_) => return Err(NodeProblem::malformed("attribute value is not one number")),
     };
     let count: usize = shape.iter().product();
     Ok(Value::Constant(value.pick(shape, std::iter::repeat_n(0, count))))
@@ -234,7 +234,7 @@ pub(crate) fn gather(_: &Translation, node: &Node, operands: &[Option<Value>]) -
         .map(|i| usize::try_from(if i < 0 { i.saturating_add(size) } else { i }).ok())
         .map(|i| i.filter(|&i| i < x.shape[axis]))
         .collect::<Option<_>>()
-        .ok_or_else(|| Problem::malformed(format!("an index outside axis {axis} of size {size}")))?;
+        .ok_or_else(|| NodeProblem::malformed(format!("an index outside axis {axis} of size {size}")))?;
     let outer: usize = x.shape[..axis].iter().product();
     let inner: usize = x.shape[axis + 1..].iter().product();
     let shape = [&x.shape[..axis], &wanted.shape, &x.shape[axis + 1..]].concat();
@@ -252,7 +252,7 @@ pub(crate) fn gather(_: &Translation, node: &Node, operands: &[Option<Value>]) -
 pub(crate) fn concat(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let tensors: Vec<Tensor> = operands.iter().flatten().filter_map(Value::constant).collect();
     let Some(first) = tensors.first() else {
-        return Err(Problem::malformed("it joins nothing"));
+        return Err(NodeProblem::malformed("it joins nothing"));
     };
     let axis = axes::axis(node.int_or("axis", 0)?, first.shape.len())?;
     let mut shape = first.shape.clone();
@@ -265,7 +265,7 @@ pub(crate) fn concat(_: &Translation, node: &Node, operands: &[Option<Value>]) -
             .enumerate()
             .all(|(a, (x, y))| a == axis || x == y);
         if tensor.shape.len() != shape.len() || !same || is_float(tensor) != is_float(first) {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "{:?} and {:?} do not join",
                 first.shape, tensor.shape
             )));
@@ -302,7 +302,7 @@ fn limit(shape: &[usize]) -> Translated<()> {
     if count <= MAX_COMPUTED {
         return Ok(());
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         format!("a computed constant of {count} elements, limit {MAX_COMPUTED}"),
         "a smaller constant",
     ))
@@ -322,7 +322,7 @@ pub(crate) fn binary(
         .zip(broadcast(&shape, &b.shape));
     if let (Data::Int(x), Data::Int(y)) = (&a.data, &b.data) {
         let values: Option<Vec<i64>> = pairs.map(|(i, j)| integers(x[i], y[j])).collect();
-        let values = values.ok_or_else(|| Problem::malformed("an integer overflows"))?;
+        let values = values.ok_or_else(|| NodeProblem::malformed("an integer overflows"))?;
         return Ok(Value::Constant(Tensor {
             shape,
             dtype: a.dtype,

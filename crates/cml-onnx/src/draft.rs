@@ -1,6 +1,6 @@
 //! The network while it is being translated: layers whose weights can still change.
 
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use cml_quant::{ActQuantizer, Layer, Univariate, WeightQuantizer, Weights};
 use ndarray::IxDyn;
 
@@ -9,7 +9,7 @@ pub(crate) type Id = usize;
 
 /// Layers in order, each reading layers before it; the first is the input.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct NetworkDraft {
     pub(crate) layers: Vec<Step>,
 }
 
@@ -43,14 +43,14 @@ pub(crate) enum Work {
 /// A dense layer or a convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighted {
-    pub(crate) kind: Kind,
+    pub(crate) kind: WeightedKind,
     pub(crate) weights: Weights<IxDyn>,
     pub(crate) bias: Option<Vec<f32>>,
 }
 
 /// What is multiplied.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum WeightedKind {
     Dense,
     Conv {
         stride: [usize; 2],
@@ -149,7 +149,7 @@ impl Weighted {
                 let scale: Vec<f32> = (0..if one { 1 } else { out }).map(scale).collect();
                 *quantizer = fitting(codes.iter().copied(), quantizer.bits, quantizer.narrow, scale)?;
                 if let Some(bad) = quantizer.scale.iter().find(|s| !(s.is_normal() && **s > 0.0)) {
-                    return Err(Problem::new(
+                    return Err(NodeProblem::new(
                         format!("its factors make a weight scale of {bad}"),
                         "factors nearer to 1",
                     ));
@@ -189,7 +189,7 @@ pub(crate) fn fitting(
         return Ok(quantizer(1, false));
     }
     let least = (2..=MOST).find(|&b| fits(b, false)).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("its integer weights reach from {lo} to {hi}, limit {MOST} bits"),
             "weights of at most 16 bits",
         )
@@ -197,7 +197,7 @@ pub(crate) fn fitting(
     Ok(quantizer(least, fits(least, true)))
 }
 
-impl Draft {
+impl NetworkDraft {
     pub(crate) fn push(&mut self, step: Step) -> Id {
         self.layers.push(step);
         self.layers.len() - 1

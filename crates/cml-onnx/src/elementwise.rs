@@ -2,7 +2,7 @@
 
 use crate::draft::{Affine, Id, Work};
 use crate::model::Node;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, constant, live};
 use crate::value::{Value, per_channel};
 use cml_quant::{Layer, Univariate};
@@ -24,7 +24,7 @@ fn pair(t: &Translation, operands: &[Option<Value>]) -> Translated<Pair> {
     let slot = match operands {
         [Some(a), Some(b)] => [a, b].iter().position(|v| v.is_constant()),
         _ => {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "{} operands, needs 2",
                 operands.len()
             )));
@@ -34,13 +34,13 @@ fn pair(t: &Translation, operands: &[Option<Value>]) -> Translated<Pair> {
         return Ok(Pair::Values(live(operands, 0)?, live(operands, 1)?));
     };
     let x = live(operands, 1 - slot)?;
-    let tensor = constant(operands, slot)?.ok_or_else(|| Problem::malformed("a missing constant"))?;
+    let tensor = constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed("a missing constant"))?;
     let numbers: Vec<f64> = per_channel(&tensor, t.shape(x))?
         .into_iter()
         .map(f64::from)
         .collect();
     if numbers.is_empty() || numbers.iter().any(|v| !v.is_finite()) {
-        return Err(Problem::malformed("a constant that is empty or not finite"));
+        return Err(NodeProblem::malformed("a constant that is empty or not finite"));
     }
     Ok(Pair::Constant { x, numbers, slot })
 }
@@ -84,7 +84,7 @@ pub(crate) fn mul(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
 pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     Ok(Value::Live(match pair(t, operands)? {
         Pair::Constant { numbers, slot: 1, .. } if numbers.contains(&0.0) => {
-            return Err(Problem::malformed("a division by 0"));
+            return Err(NodeProblem::malformed("a division by 0"));
         }
         Pair::Constant { x, numbers, slot: 1 } => {
             let factors = numbers.iter().map(|v| v.recip()).collect();
@@ -95,7 +95,7 @@ pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
             t.affine(node, inverse, Affine::scaled(numbers))
         }
         Pair::Values(..) => {
-            return Err(Problem::new(
+            return Err(NodeProblem::new(
                 "it divides one value of the sample by another",
                 "a constant divisor",
             ));
@@ -107,7 +107,7 @@ pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
 pub(crate) fn batch_norm(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let x = live(operands, 0)?;
     if node.int_or("training_mode", 0)? != 0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "it is in training mode",
             "an export after model.eval()",
         ));
@@ -115,21 +115,21 @@ pub(crate) fn batch_norm(t: &mut Translation, node: &Node, operands: &[Option<Va
     let channels = t.shape(x).first().copied().unwrap_or(0);
     let list = |slot: usize| -> Translated<Vec<f64>> {
         let tensor = constant(operands, slot)?
-            .ok_or_else(|| Problem::malformed(format!("operand {slot} is missing")))?;
+            .ok_or_else(|| NodeProblem::malformed(format!("operand {slot} is missing")))?;
         let values: Vec<f64> = tensor.to_floats().into_iter().map(f64::from).collect();
         if tensor.shape != [channels] || values.iter().any(|v| !v.is_finite()) {
             let why = format!(
                 "operand {slot} has shape {:?}, needs [{channels}] finite numbers",
                 tensor.shape
             );
-            return Err(Problem::malformed(why));
+            return Err(NodeProblem::malformed(why));
         }
         Ok(values)
     };
     let (gamma, beta, mean, var) = (list(1)?, list(2)?, list(3)?, list(4)?);
     let eps = f64::from(node.float_or("epsilon", 1e-5)?);
     if channels == 0 || var.iter().any(|v| v + eps <= 0.0) {
-        return Err(Problem::malformed("a variance that is not positive"));
+        return Err(NodeProblem::malformed("a variance that is not positive"));
     }
     let scale: Vec<f64> = gamma
         .iter()
@@ -144,7 +144,7 @@ pub(crate) fn batch_norm(t: &mut Translation, node: &Node, operands: &[Option<Va
 fn both(t: &mut Translation, node: &Node, layer: Layer, a: Id, b: Id) -> Translated<Id> {
     let (left, right) = (t.shape(a).to_vec(), t.shape(b));
     if left != right {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("values of shapes {left:?} and {right:?}"),
             "values of the same shape",
         ));
@@ -163,7 +163,7 @@ fn gated(t: &mut Translation, node: &Node, a: Id, b: Id) -> Translated<Id> {
             }
         }
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         "it multiplies two values of the sample",
         "a constant factor, Gelu or HardSwish",
     ))

@@ -1,7 +1,7 @@
 //! From a draft to a network.
 
-use crate::draft::{Affine, Draft, Id, Kind, Step, Weighted, Work, of};
-use crate::report::Problem;
+use crate::draft::{Affine, Id, NetworkDraft, Step, Weighted, WeightedKind, Work, of};
+use crate::report::NodeProblem;
 use crate::{Obstacle, OnnxError, draft};
 use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError};
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// # Errors
 /// If a layer does not fit the network, which no check before has found.
 pub(crate) fn emit(
-    draft: &Draft,
+    draft: &NetworkDraft,
     output: Id,
     name: &str,
     obstacles: &mut Vec<Obstacle>,
@@ -28,7 +28,7 @@ pub(crate) fn emit(
         match pushed {
             Ok(pushed) => ids[id] = Some(pushed),
             Err(error) => {
-                let problem = Problem::new(error.to_string(), "sizes and numbers that fit");
+                let problem = NodeProblem::new(error.to_string(), "sizes and numbers that fit");
                 obstacles.push(Obstacle::new(
                     &step.name,
                     &step.operator,
@@ -58,7 +58,7 @@ fn unique(names: &mut BTreeSet<String>, name: &str) -> String {
     unique
 }
 
-fn layer(draft: &Draft, step: &Step) -> Result<Layer, OnnxError> {
+fn layer(draft: &NetworkDraft, step: &Step) -> Result<Layer, OnnxError> {
     Ok(match &step.work {
         Work::Input => Layer::Input,
         Work::Quantize(q) => Layer::Quantize(*q),
@@ -94,8 +94,8 @@ fn normalization(affine: &Affine) -> Option<Normalize> {
 fn weighted(layer: &Weighted) -> Result<Layer, QuantError> {
     let (weights, bias) = (layer.weights.clone(), layer.bias.clone());
     Ok(match layer.kind {
-        Kind::Dense => Layer::Linear(Linear::from_weights(weights.into_dimensionality()?, bias)?),
-        Kind::Conv {
+        WeightedKind::Dense => Layer::Linear(Linear::from_weights(weights.into_dimensionality()?, bias)?),
+        WeightedKind::Conv {
             stride,
             padding,
             groups,

@@ -1,13 +1,13 @@
 //! Factors and offsets go into the layer before them, or the one after, where integers stay as they are.
 
-use crate::draft::{Affine, Draft, Id, Work};
+use crate::draft::{Affine, Id, NetworkDraft, Work};
 use crate::report::Translated;
 use crate::{Obstacle, draft};
 use cml_quant::Layer;
 
 /// Joins every [`Work::Affine`] with a layer that has weights, another one, or the input's
 /// normalization, where its operand has no other reader. What stays becomes a function.
-pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obstacle>) {
+pub(crate) fn fold(draft: &mut NetworkDraft, output: &mut Id, obstacles: &mut Vec<Obstacle>) {
     for id in 0..draft.layers.len() {
         let Work::Affine(affine) = draft.layers[id].work.clone() else {
             continue;
@@ -35,7 +35,7 @@ pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obsta
 }
 
 /// Puts an affine function into what it reads; whether that could be done.
-fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Translated<bool> {
+fn absorb(draft: &mut NetworkDraft, readers: &[usize], id: Id, affine: &Affine) -> Translated<bool> {
     let mut at = draft.layers[id].operands[0];
     loop {
         if readers[at] != 1 {
@@ -63,7 +63,7 @@ fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Tran
 }
 
 /// Everything that reads `from` reads `to`.
-pub(crate) fn redirect(draft: &mut Draft, output: &mut Id, from: Id, to: Id) {
+pub(crate) fn redirect(draft: &mut NetworkDraft, output: &mut Id, from: Id, to: Id) {
     for step in &mut draft.layers {
         for operand in &mut step.operands {
             if *operand == from {
@@ -77,7 +77,7 @@ pub(crate) fn redirect(draft: &mut Draft, output: &mut Id, from: Id, to: Id) {
 }
 
 /// Puts a positive factor on codes into the weights that are the only ones to read it.
-fn forward(draft: &mut Draft, output: Id) {
+fn forward(draft: &mut NetworkDraft, output: Id) {
     let readers = draft.readers(output);
     for id in 0..draft.layers.len() {
         if !matches!(draft.layers[id].work, Work::Weighted(_)) {

@@ -1,14 +1,14 @@
 //! Functions of one variable.
 
 use crate::model::Node;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Dtype;
 use crate::translation::{Translation, constant, live};
 use crate::value::{Value, per_channel};
 use cml_quant::Univariate as U;
 
 /// What a function of one variable is made from.
-pub(crate) struct Parameters<'a> {
+pub(crate) struct FunctionArguments<'a> {
     pub(crate) node: &'a Node,
     pub(crate) operands: &'a [Option<Value>],
     /// Of what it is applied to, without the batch axis.
@@ -16,7 +16,7 @@ pub(crate) struct Parameters<'a> {
 }
 
 /// The function that a node is.
-pub(crate) type MakeFunction = fn(&Parameters<'_>) -> Translated<U>;
+pub(crate) type MakeFunction = fn(&FunctionArguments<'_>) -> Translated<U>;
 
 /// A function of a value of the sample.
 pub(crate) fn apply(
@@ -26,7 +26,7 @@ pub(crate) fn apply(
     make: MakeFunction,
 ) -> Translated<Value> {
     let x = live(operands, 0)?;
-    let function = make(&Parameters {
+    let function = make(&FunctionArguments {
         node,
         operands,
         sample: t.shape(x),
@@ -34,37 +34,37 @@ pub(crate) fn apply(
     Ok(Value::Live(t.function(node, x, function)))
 }
 
-pub(crate) fn leaky_relu(p: &Parameters<'_>) -> Translated<U> {
+pub(crate) fn leaky_relu(p: &FunctionArguments<'_>) -> Translated<U> {
     let alpha = p.node.float_or("alpha", 0.01)?;
     Ok(U::LeakyRelu { alpha })
 }
 
-pub(crate) fn prelu(p: &Parameters<'_>) -> Translated<U> {
-    let slope = constant(p.operands, 1)?.ok_or_else(|| Problem::malformed("it has no slope"))?;
+pub(crate) fn prelu(p: &FunctionArguments<'_>) -> Translated<U> {
+    let slope = constant(p.operands, 1)?.ok_or_else(|| NodeProblem::malformed("it has no slope"))?;
     Ok(U::PRelu {
         slope: per_channel(&slope, p.sample)?,
     })
 }
 
-pub(crate) fn hard_sigmoid(p: &Parameters<'_>) -> Translated<U> {
+pub(crate) fn hard_sigmoid(p: &FunctionArguments<'_>) -> Translated<U> {
     Ok(U::HardSigmoid {
         alpha: p.node.float_or("alpha", 0.2)?,
         beta: p.node.float_or("beta", 0.5)?,
     })
 }
 
-pub(crate) fn gelu(p: &Parameters<'_>) -> Translated<U> {
+pub(crate) fn gelu(p: &FunctionArguments<'_>) -> Translated<U> {
     Ok(U::Gelu {
         tanh: p.node.text_or("approximate", "none")? == "tanh",
     })
 }
 
-pub(crate) fn elu(p: &Parameters<'_>) -> Translated<U> {
+pub(crate) fn elu(p: &FunctionArguments<'_>) -> Translated<U> {
     let alpha = p.node.float_or("alpha", 1.0)?;
     Ok(U::Elu { alpha })
 }
 
-pub(crate) fn selu(p: &Parameters<'_>) -> Translated<U> {
+pub(crate) fn selu(p: &FunctionArguments<'_>) -> Translated<U> {
     Ok(U::Selu {
         alpha: p.node.float_or("alpha", 1.673_263_2)?,
         gamma: p.node.float_or("gamma", 1.050_701)?,
@@ -74,11 +74,12 @@ pub(crate) fn selu(p: &Parameters<'_>) -> Translated<U> {
 /// A power with a constant exponent.
 pub(crate) fn pow(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     apply(t, node, operands, |p| {
-        let exponent = constant(p.operands, 1)?.ok_or_else(|| Problem::malformed("it has no exponent"))?;
+        let exponent =
+            constant(p.operands, 1)?.ok_or_else(|| NodeProblem::malformed("it has no exponent"))?;
         let exponent = exponent
             .scalar()
             .filter(|e| e.is_finite())
-            .ok_or_else(|| Problem::new("exponents that differ", "one exponent"))?;
+            .ok_or_else(|| NodeProblem::new("exponents that differ", "one exponent"))?;
         Ok(U::Pow { exponent })
     })
 }
@@ -92,7 +93,7 @@ pub(crate) fn clip(t: &mut Translation, node: &Node, operands: &[Option<Value>])
         levels.lo = levels.lo.max(lo.ceil() as i64);
         levels.hi = levels.hi.min(hi.floor() as i64);
         if levels.lo > levels.hi {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "a clip to {lo} to {hi} leaves no level"
             )));
         }
@@ -105,7 +106,7 @@ pub(crate) fn clip(t: &mut Translation, node: &Node, operands: &[Option<Value>])
 /// The function that puts bounds on floats.
 pub(crate) fn clipped(lo: f32, hi: f32) -> Translated<U> {
     if lo > hi {
-        return Err(Problem::malformed(format!("a clip to {lo} to {hi}")));
+        return Err(NodeProblem::malformed(format!("a clip to {lo} to {hi}")));
     }
     Ok(U::Clip { lo, hi })
 }
@@ -115,7 +116,7 @@ pub(crate) fn cast(_: &mut Translation, node: &Node, operands: &[Option<Value>])
     let x = live(operands, 0)?;
     match Dtype::from_onnx(node.int_or("to", 0)?) {
         Some(Dtype::Float) => Ok(Value::Live(x)),
-        _ => Err(Problem::new(
+        _ => Err(NodeProblem::new(
             "a cast of a value to integers",
             "Floor, Round, or a quantizer",
         )),
@@ -134,7 +135,7 @@ pub(crate) fn bounds(opset: i64, node: &Node, operands: &[Option<Value>]) -> Tra
                 .scalar()
                 .filter(|b| !b.is_nan())
                 .map(|b| b.clamp(f32::MIN, f32::MAX))
-                .ok_or_else(|| Problem::malformed(format!("operand {slot} is not one number"))),
+                .ok_or_else(|| NodeProblem::malformed(format!("operand {slot} is not one number"))),
         }
     };
     Ok((bound("min", 1, f32::MIN)?, bound("max", 2, f32::MAX)?))

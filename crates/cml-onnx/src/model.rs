@@ -1,6 +1,6 @@
 //! The graph of a file, decoded: nodes in the order of execution, constants, interface.
 
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) struct Node {
 
 impl Node {
     fn wrong<T>(&self, name: &str, needs: &str) -> Translated<T> {
-        Err(Problem::malformed(format!("attribute {name} is no {needs}")))
+        Err(NodeProblem::malformed(format!("attribute {name} is no {needs}")))
     }
 
     pub(crate) fn int(&self, name: &str) -> Translated<Option<i64>> {

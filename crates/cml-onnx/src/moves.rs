@@ -3,7 +3,7 @@
 use crate::axes;
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, constant, live};
 use crate::value::Value;
 use cml_quant::{Concat, Layer, Pad, Slice, Transpose};
@@ -27,7 +27,7 @@ pub(crate) fn reshape(
     let shape = shape(t.opset, node, operands, &full)?;
     match shape.split_first() {
         Some((1, sample)) if !sample.is_empty() => Ok(Value::Live(t.reshape(node, x, sample.to_vec()))),
-        _ => Err(Problem::new(
+        _ => Err(NodeProblem::new(
             format!("from {full:?} to {shape:?}, which has no batch axis"),
             "a shape whose first axis is the batch",
         )),
@@ -38,7 +38,7 @@ pub(crate) fn transpose(t: &mut Translation, node: &Node, operands: &[Option<Val
     let (x, full) = value(t, operands)?;
     let perm = axes::permutation(node, full.len())?;
     if perm.first() != Some(&0) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("perm {perm:?} moves the batch axis"),
             "an order of axes that starts with 0",
         ));
@@ -61,13 +61,13 @@ pub(crate) fn slice(t: &mut Translation, node: &Node, operands: &[Option<Value>]
     let (x, full) = value(t, operands)?;
     let ranges = axes::slice(t.opset, node, operands, &full)?;
     if let Some(bad) = ranges.iter().find(|r| r.step < 0) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("a step of {}", bad.step),
             "a step of at least 1",
         ));
     }
     if let Some(axis) = ranges.iter().position(|r| r.count == 0) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("nothing is left of axis {axis}"),
             "a slice with elements",
         ));
@@ -95,13 +95,13 @@ pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
             .unwrap_or(f32::NAN)
     };
     if mode != "constant" || value != 0.0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("padding in mode {mode} with {value}"),
             "constant padding with 0",
         ));
     }
     let pads = axes::list(t.opset, 11, node, "pads", operands, 1)?
-        .ok_or_else(|| Problem::malformed("it has no pads"))?;
+        .ok_or_else(|| NodeProblem::malformed("it has no pads"))?;
     let padded = match constant(operands, 3)? {
         Some(axes) => axes
             .to_ints()?
@@ -111,7 +111,7 @@ pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
         None => (0..full.len()).collect(),
     };
     if pads.len() != 2 * padded.len() || pads.iter().any(|p| !(0..=MOST).contains(p)) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("pads {pads:?} of {full:?}"),
             "one pad of at least 0 for each start, then one for each end",
         ));
@@ -121,7 +121,7 @@ pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
         padding[axis] = [pads[i] as usize, pads[i + padded.len()] as usize];
     }
     if padding[0] != [0, 0] {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "it pads the batch axis",
             "padding of the other axes",
         ));
@@ -141,12 +141,12 @@ pub(crate) fn concat(t: &mut Translation, node: &Node, operands: &[Option<Value>
         .map(|slot| live(operands, slot))
         .collect::<Translated<Vec<Id>>>()?;
     let Some(&first) = parts.first() else {
-        return Err(Problem::malformed("it joins nothing"));
+        return Err(NodeProblem::malformed("it joins nothing"));
     };
     let mut shape = t.shape(first).to_vec();
     let axis = axes::axis(node.int_or("axis", 0)?, shape.len() + 1)?;
     let Some(axis) = axis.checked_sub(1) else {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "it joins samples along the batch axis",
             "axis 1 or more",
         ));
@@ -156,7 +156,7 @@ pub(crate) fn concat(t: &mut Translation, node: &Node, operands: &[Option<Value>
         let other = t.shape(part);
         let same = |(a, (x, y)): (usize, (&usize, &usize))| a == axis || x == y;
         if other.len() != shape.len() || !other.iter().zip(&shape).enumerate().all(same) {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "a value of shape {other:?} joined along axis {}",
                 axis + 1
             )));

@@ -6,7 +6,7 @@
 use crate::functions::{self, MakeFunction};
 use crate::model::Node;
 use crate::moves::{self, NewShape};
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, first};
 use crate::value::Value;
 use crate::{axes, constants, elementwise, pools, qcdq, qonnx, weighted};
@@ -269,5 +269,5 @@ pub(crate) fn supported(node: &Node) -> Translated<&'static Operator> {
             "a neural network of ONNX's own operators",
         ),
     };
-    Err(Problem::new(why, instead))
+    Err(NodeProblem::new(why, instead))
 }

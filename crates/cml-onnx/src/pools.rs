@@ -3,7 +3,7 @@
 use crate::axes;
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, live};
 use crate::value::Value;
 use crate::window;
@@ -55,7 +55,7 @@ fn windows(
     let shape = t.shape(x).to_vec();
     let axes = shape.len().saturating_sub(1);
     if !(1..=2).contains(&axes) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("a pool of a value of shape {shape:?}"),
             "a pool in 1 or 2 dimensions",
         ));
@@ -80,15 +80,15 @@ fn global(kind: PoolKind, plane: [usize; 2]) -> Placed {
 
 fn windowed(node: &Node, kind: PoolKind, plane: [usize; 2], axes: usize) -> Translated<Placed> {
     if node.ints("kernel_shape")?.is_none() {
-        return Err(Problem::malformed("it has no kernel_shape"));
+        return Err(NodeProblem::malformed("it has no kernel_shape"));
     }
     let kernel = window::pair(node, "kernel_shape", axes)?;
     if window::pair(node, "dilations", axes)? != [1, 1] {
-        return Err(Problem::new("a pool with dilations", "dilation 1"));
+        return Err(NodeProblem::new("a pool with dilations", "dilation 1"));
     }
     let window = window::read(node, kernel, plane, axes)?;
     if kind == PoolKind::Average && window.padding != [0; 4] && node.int_or("count_include_pad", 0)? == 0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "padding that an average does not count: windows of different sizes",
             "count_include_pad=True, or no padding",
         ));
@@ -130,7 +130,7 @@ fn reduce(
     // The batch is one sample: its axis says nothing, but must stay.
     let first = axes.iter().copied().find(|&a| a > 0).unwrap_or(rank);
     if axes.first() == Some(&0) || !axes.iter().copied().eq(first..rank) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("it reduces axes {axes:?} of {full:?}"),
             "the last axes only, without the batch (axis 0)",
         ));
@@ -142,7 +142,7 @@ fn reduce(
         result.resize(rank - 1, 1);
     }
     if result.is_empty() {
-        return Err(Problem::new("nothing is left but the batch", "keepdims=True"));
+        return Err(NodeProblem::new("nothing is left but the batch", "keepdims=True"));
     }
     let (channels, rows) = match kept {
         [] => (1, 1),

@@ -6,7 +6,7 @@ use crate::quantizers::{
     MOST_BITS, MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of,
     whole, width,
 };
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use crate::translation::{Translation, live};
 use crate::value::{Levels, Value};
@@ -27,8 +27,8 @@ fn mode_of(node: &Node, default: &str) -> Translated<String> {
     Ok(node.text_or("rounding_mode", default)?.to_uppercase())
 }
 
-fn unknown_mode(mode: &str) -> Problem {
-    Problem::new(format!("rounding mode {mode}"), "rounding mode ROUND")
+fn unknown_mode(mode: &str) -> NodeProblem {
+    NodeProblem::new(format!("rounding mode {mode}"), "rounding mode ROUND")
 }
 
 pub(crate) fn quant(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
@@ -110,7 +110,7 @@ fn rounded(t: &mut Translation, node: &Node, x: Id, levels: Levels, mode: &str) 
     };
     // Only then is a product with the inverse what a division gives.
     if levels.scale.to_bits() & 0x7f_ffff != 0 || !levels.scale.is_normal() {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!(
                 "rounding mode {mode} with scale {}, which is no power of two",
                 levels.scale
@@ -158,7 +158,7 @@ pub(crate) fn bipolar(t: &mut Translation, node: &Node, operands: &[Option<Value
 /// Drops the lowest bits of codes: `(round_mode(q / 2^(in - out)) - zero) * scale`.
 pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     if operands.len() != 5 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("Trunc with {} operands, needs 5", operands.len()),
             "Trunc of version 1, or Quant",
         ));
@@ -173,14 +173,14 @@ pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]
         MOST_BITS - 1,
     )?;
     if zero != 0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("Trunc with zero point {zero}"),
             "zero point 0",
         ));
     }
     let shift = bits
         .checked_sub(kept)
-        .ok_or_else(|| Problem::malformed(format!("Trunc from {bits} to {kept} bits")))?;
+        .ok_or_else(|| NodeProblem::malformed(format!("Trunc from {bits} to {kept} bits")))?;
     let mode = mode_of(node, "FLOOR")?;
     let function = match mode.as_str() {
         "FLOOR" => Univariate::Floor,

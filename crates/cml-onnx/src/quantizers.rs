@@ -2,7 +2,7 @@
 
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use crate::translation::{Translation, constant};
 use crate::value::{Coded, Levels, Value, broadcast, broadcasts_to};
@@ -18,7 +18,7 @@ pub(crate) fn whole_axes(node: &Node) -> Translated<()> {
     if node.int_or("block_size", 0)? == 0 {
         return Ok(());
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         "scales for blocks",
         "one scale, or one for each channel",
     ))
@@ -30,13 +30,13 @@ pub(crate) fn constant_operand(operands: &[Option<Value>]) -> Option<Tensor> {
 }
 
 pub(crate) fn required(operands: &[Option<Value>], slot: usize, what: &str) -> Translated<Tensor> {
-    constant(operands, slot)?.ok_or_else(|| Problem::malformed(format!("it has no {what}")))
+    constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed(format!("it has no {what}")))
 }
 
 /// The one scale of a quantizer of activations.
 pub(crate) fn scale_of(tensor: &Tensor) -> Translated<f32> {
     let scale = tensor.scalar().ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("activation scales of shape {:?} that differ", tensor.shape),
             "one scale for the whole tensor",
         )
@@ -44,13 +44,13 @@ pub(crate) fn scale_of(tensor: &Tensor) -> Translated<f32> {
     if scale.is_finite() && scale > 0.0 {
         return Ok(scale);
     }
-    Err(Problem::malformed(format!("a scale of {scale}")))
+    Err(NodeProblem::malformed(format!("a scale of {scale}")))
 }
 
 pub(crate) fn whole(tensor: &Tensor, what: &str) -> Translated<i64> {
     let value = tensor.scalar().filter(|v| v.fract() == 0.0 && v.abs() < 1e9);
     value.map(|v| v as i64).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("a {what} that is not one integer"),
             format!("one {what} for the whole tensor"),
         )
@@ -63,7 +63,7 @@ pub(crate) fn width(tensor: &Tensor, what: &str, most: u32) -> Translated<u32> {
         .ok()
         .filter(|b| (1..=most).contains(b))
         .ok_or_else(|| {
-            Problem::new(
+            NodeProblem::new(
                 format!("a {what} of {bits} bits, needs 1 to {most}"),
                 format!("a {what} of at most {most} bits"),
             )
@@ -91,7 +91,7 @@ pub(crate) fn codes(
                 "a {what} of shape {:?} with a constant of {:?}",
                 tensor.shape, x.shape
             );
-            return Err(Problem::malformed(why));
+            return Err(NodeProblem::malformed(why));
         }
     }
     let at = |tensor: &Tensor| {
@@ -115,7 +115,7 @@ pub(crate) fn codes(
 /// A quantized constant from its codes, of which the zero point is taken off.
 pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero: i64) -> Translated<Coded> {
     if scale.to_floats().iter().any(|s| !(s.is_finite() && *s > 0.0)) {
-        return Err(Problem::malformed("a scale that is not finite and positive"));
+        return Err(NodeProblem::malformed("a scale that is not finite and positive"));
     }
     let values = codes
         .to_ints()?
@@ -167,13 +167,13 @@ pub(crate) fn activation(t: &mut Translation, node: &Node, x: Id, levels: Levels
         })
     };
     let (bits, signed, narrow) = exact.or_else(covering).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("a quantizer with levels {lo} to {hi}"),
             format!("one of at most {MOST_BITS} bits"),
         )
     })?;
     let quantizer = ActQuantizer::new(bits, signed, narrow, scale, zero_point)
-        .map_err(|e| Problem::new(e.to_string(), "a zero point among the levels"))?;
+        .map_err(|e| NodeProblem::new(e.to_string(), "a zero point among the levels"))?;
     let mut x = x;
     if exact.is_none() {
         let bound = |level: i64| (level - zero_point) as f32 * scale;

@@ -1,6 +1,6 @@
 //! Constant tensors.
 
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::{OnnxError, external};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 use std::path::Path;
@@ -117,7 +117,7 @@ impl Tensor {
                 v.iter()
                     .map(whole)
                     .collect::<Option<_>>()
-                    .ok_or_else(|| Problem::malformed("needs integers, has floats"))
+                    .ok_or_else(|| NodeProblem::malformed("needs integers, has floats"))
             }
         }
     }

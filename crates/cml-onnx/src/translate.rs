@@ -1,9 +1,9 @@
-//! Node by node from a [`Model`] to a [`Draft`], going on after every obstacle.
+//! Node by node from a [`Model`] to a [`NetworkDraft`], going on after every obstacle.
 
-use crate::draft::{Draft, Id, Step, Work, shown};
+use crate::draft::{Id, NetworkDraft, Step, Work, shown};
 use crate::model::{Model, Node};
 use crate::operators::{self, Handler};
-use crate::report::{Obstacle, Problem, Report, Translated};
+use crate::report::{ImportReport, NodeProblem, Obstacle, Translated};
 use crate::translation::{Translation, first};
 use crate::value::Value;
 use crate::{constants, functions, moves};
@@ -19,10 +19,10 @@ const MAX_FOLDED: usize = 1 << 26;
 
 /// A whole file, translated.
 pub(crate) struct Drafted {
-    pub(crate) draft: Draft,
+    pub(crate) draft: NetworkDraft,
     /// `None` if an obstacle hides it.
     pub(crate) output: Option<Id>,
-    pub(crate) report: Report,
+    pub(crate) report: ImportReport,
 }
 
 /// Translates every node.
@@ -32,7 +32,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
         model,
         state: Translation {
             opset: model.opset,
-            draft: Draft { layers: Vec::new() },
+            draft: NetworkDraft { layers: Vec::new() },
             notes: Vec::new(),
         },
         values: constants
@@ -50,7 +50,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
     Drafted {
         draft: driver.state.draft,
         output,
-        report: Report {
+        report: ImportReport {
             obstacles: driver.obstacles,
             notes: driver.state.notes,
         },
@@ -93,7 +93,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn refuse(&mut self, name: &str, operator: &str, shape: String, problem: Problem) {
+    fn refuse(&mut self, name: &str, operator: &str, shape: String, problem: NodeProblem) {
         self.obstacles.push(Obstacle::new(name, operator, shape, problem));
     }
 
@@ -107,7 +107,7 @@ impl Driver<'_> {
                 OPSETS.start(),
                 OPSETS.end()
             );
-            let problem = Problem::new(why, "an export with opset_version=17");
+            let problem = NodeProblem::new(why, "an export with opset_version=17");
             self.refuse("model", "opset", String::new(), problem);
         }
         let shape = match self.input_shape() {
@@ -135,7 +135,7 @@ impl Driver<'_> {
 
     fn input_shape(&self) -> Translated<Vec<usize>> {
         let [input] = &self.model.inputs[..] else {
-            return Err(Problem::new(
+            return Err(NodeProblem::new(
                 format!("{} inputs, needs 1", self.model.inputs.len()),
                 "one input tensor, joined outside the network",
             ));
@@ -143,11 +143,11 @@ impl Driver<'_> {
         let shape = input
             .shape
             .as_ref()
-            .ok_or_else(|| Problem::new("an input of unknown shape", "an export with a fixed shape"))?;
+            .ok_or_else(|| NodeProblem::new("an input of unknown shape", "an export with a fixed shape"))?;
         let known = |d: &Option<usize>| d.map_or("?".to_owned(), |d| d.to_string());
         let text = || shape.iter().map(known).collect::<Vec<_>>().join(", ");
         let Some((None | Some(1), sample)) = shape.split_first().filter(|(_, s)| !s.is_empty()) else {
-            return Err(Problem::new(
+            return Err(NodeProblem::new(
                 format!(
                     "input of shape [{}], needs a first axis (the batch) of 1 or symbolic",
                     text()
@@ -160,7 +160,7 @@ impl Driver<'_> {
         sample
             .filter(|s| (1..=MAX_LIVE).contains(&count(s)))
             .ok_or_else(|| {
-                Problem::new(
+                NodeProblem::new(
                     format!(
                         "input of shape [{}], needs known sizes of 1 to {MAX_LIVE} elements",
                         text()
@@ -183,7 +183,7 @@ impl Driver<'_> {
                         Some(Value::Integers(..)) => "an output of integers",
                         Some(_) => "an output that does not depend on the input",
                     };
-                    let problem = Problem::new(why, "one output of floats");
+                    let problem = NodeProblem::new(why, "one output of floats");
                     self.refuse(name, "output", String::new(), problem);
                     broken = true;
                 }
@@ -195,7 +195,7 @@ impl Driver<'_> {
             other => {
                 if !broken {
                     let count = found.len() + usize::from(other.is_some());
-                    let problem = Problem::new(
+                    let problem = NodeProblem::new(
                         format!("{count} different outputs, needs 1"),
                         "an export with one output",
                     );
@@ -231,7 +231,7 @@ impl Driver<'_> {
                 (_, Some(Value::Broken)) => return Ok(None),
                 (_, Some(value)) => Some(value.clone()),
                 (name, None) => {
-                    return Err(Problem::malformed(format!(
+                    return Err(NodeProblem::malformed(format!(
                         "reads {name:?}, which no node, input or initializer provides"
                     )));
                 }
@@ -263,7 +263,7 @@ impl Driver<'_> {
                 self.state.note(node, format!("{} {text}", node.op));
                 first(operands)
             }
-            (Handler::AtEnd, _) => Err(Problem::new(
+            (Handler::AtEnd, _) => Err(NodeProblem::new(
                 "it is not at the end of the network",
                 "the same at the end, where it is left to the client",
             )),
@@ -280,11 +280,11 @@ impl Driver<'_> {
                 let value = constants::reshape(state, node, operands, *shape)?;
                 self.counted(value)
             }
-            (Handler::Sample { fold: None, .. }, true) => Err(Problem::new(
+            (Handler::Sample { fold: None, .. }, true) => Err(NodeProblem::new(
                 format!("{} of constants is not folded", node.op),
                 "an export with constants folded (do_constant_folding=True)",
             )),
-            (Handler::Constants(_), false) => Err(Problem::new(
+            (Handler::Constants(_), false) => Err(NodeProblem::new(
                 "it reads a value that depends on the input, needs constants",
                 "an export with fixed shapes and indices",
             )),
@@ -312,7 +312,7 @@ impl Driver<'_> {
         if self.folded <= MAX_FOLDED {
             return Ok(value);
         }
-        Err(Problem::new(
+        Err(NodeProblem::new(
             format!(
                 "computed constants of {} elements in all, limit {MAX_FOLDED}",
                 self.folded
@@ -327,7 +327,7 @@ impl Driver<'_> {
             let shape = self.state.shape(id);
             let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d));
             if !(1..=MAX_LIVE).contains(&count) {
-                return Err(Problem::new(
+                return Err(NodeProblem::new(
                     format!("a result of shape {shape:?}, needs 1 to {MAX_LIVE} elements"),
                     "a smaller network",
                 ));

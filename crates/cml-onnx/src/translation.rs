@@ -1,8 +1,8 @@
 //! The state of a translation: what the handlers of operators read and write.
 
-use crate::draft::{Affine, Draft, Id, Step, Work};
+use crate::draft::{Affine, Id, NetworkDraft, Step, Work};
 use crate::model::Node;
-use crate::report::{Note, Problem, Translated};
+use crate::report::{NodeProblem, Note, Translated};
 use crate::tensor::Tensor;
 use crate::value::Value;
 use cml_quant::{Layer, Reshape, Univariate};
@@ -11,7 +11,7 @@ use cml_quant::{Layer, Reshape, Univariate};
 pub(crate) struct Translation {
     /// Version of ONNX's own operators.
     pub(crate) opset: i64,
-    pub(crate) draft: Draft,
+    pub(crate) draft: NetworkDraft,
     pub(crate) notes: Vec<Note>,
 }
 
@@ -66,22 +66,22 @@ impl Translation {
 /// The first operand.
 pub(crate) fn first(operands: &[Option<Value>]) -> Translated<Value> {
     let first = operands.first().cloned().flatten();
-    first.ok_or_else(|| Problem::malformed("operand 0 is missing"))
+    first.ok_or_else(|| NodeProblem::malformed("operand 0 is missing"))
 }
 
 /// The layer that an operand is, if it is one.
 pub(crate) fn live(operands: &[Option<Value>], slot: usize) -> Translated<Id> {
     match operands.get(slot) {
         Some(Some(Value::Live(id))) => Ok(*id),
-        Some(Some(Value::Integers(..))) => Err(Problem::new(
+        Some(Some(Value::Integers(..))) => Err(NodeProblem::new(
             "it works on the integers between QuantizeLinear and DequantizeLinear",
             "QuantizeLinear, Clip and DequantizeLinear one after the other (QCDQ)",
         )),
-        Some(Some(_)) => Err(Problem::new(
+        Some(Some(_)) => Err(NodeProblem::new(
             format!("operand {slot} is a constant, needs a value that depends on the input"),
             "the same with the operands swapped",
         )),
-        _ => Err(Problem::malformed(format!("operand {slot} is missing"))),
+        _ => Err(NodeProblem::malformed(format!("operand {slot} is missing"))),
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn constant(operands: &[Option<Value>], slot: usize) -> Translated<Op
     match operands.get(slot) {
         None | Some(None) => Ok(None),
         Some(Some(value)) => value.constant().map(Some).ok_or_else(|| {
-            Problem::new(
+            NodeProblem::new(
                 format!("operand {slot} depends on the input, needs a constant"),
                 "a constant, or another operator",
             )

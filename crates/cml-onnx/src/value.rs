@@ -1,7 +1,7 @@
 //! What a name of the file stands for while nodes are translated.
 
 use crate::draft::Id;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::{Data, Dtype, Tensor};
 
 /// A value.
@@ -100,7 +100,9 @@ pub(crate) fn common(a: &[usize], b: &[usize]) -> Translated<Vec<usize>> {
         .map(|axis| match (size(a, axis), size(b, axis)) {
             (x, y) if x == y || y == 1 => Ok(x),
             (1, y) => Ok(y),
-            _ => Err(Problem::malformed(format!("shapes {a:?} and {b:?} do not fit"))),
+            _ => Err(NodeProblem::malformed(format!(
+                "shapes {a:?} and {b:?} do not fit"
+            ))),
         })
         .collect()
 }
@@ -118,7 +120,7 @@ pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Translated<Vec<f
     // The batch axis leads.
     let full = [&[1], sample].concat();
     if !broadcasts_to(&tensor.shape, &full) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!(
                 "a constant of shape {:?} with a value of shape {full:?}",
                 tensor.shape
@@ -140,7 +142,7 @@ pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Translated<Vec<f
     if same {
         return Ok(channels);
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         format!(
             "a constant of shape {:?} that differs within a channel",
             tensor.shape

@@ -1,8 +1,8 @@
 //! Dense layers and convolutions.
 
-use crate::draft::{Affine, Id, Kind, Weighted, Work, fitting};
+use crate::draft::{Affine, Id, Weighted, WeightedKind, Work, fitting};
 use crate::model::Node;
-use crate::report::{Problem, Translated};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use crate::translation::{Translation, constant, live};
 use crate::value::{Value, broadcast, broadcasts_to};
@@ -17,11 +17,11 @@ const MAX_DILATED: usize = 1 << 22;
 fn weight_of(operands: &[Option<Value>]) -> Translated<&Value> {
     match operands.get(1) {
         Some(Some(value)) if value.is_constant() => Ok(value),
-        Some(Some(_)) => Err(Problem::new(
+        Some(Some(_)) => Err(NodeProblem::new(
             "it multiplies two values of the sample",
             "constant weights as the second operand",
         )),
-        _ => Err(Problem::malformed("it has no weights")),
+        _ => Err(NodeProblem::malformed("it has no weights")),
     }
 }
 
@@ -29,7 +29,10 @@ pub(crate) fn gemm(t: &mut Translation, node: &Node, operands: &[Option<Value>])
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
     if node.int_or("transA", 0)? != 0 {
-        return Err(Problem::new("transA: it transposes the batch axis", "transA = 0"));
+        return Err(NodeProblem::new(
+            "transA: it transposes the batch axis",
+            "transA = 0",
+        ));
     }
     let weights = matrix(weight, node.int_or("transB", 0)? != 0)?;
     let bias = match constant(operands, 2)? {
@@ -55,7 +58,7 @@ pub(crate) fn matmul(t: &mut Translation, node: &Node, operands: &[Option<Value>
 
 fn dense(weights: Weights<IxDyn>) -> Weighted {
     Weighted {
-        kind: Kind::Dense,
+        kind: WeightedKind::Dense,
         weights,
         bias: None,
     }
@@ -64,7 +67,7 @@ fn dense(weights: Weights<IxDyn>) -> Weighted {
 fn push_dense(t: &mut Translation, node: &Node, x: Id, layer: Weighted) -> Translated<Id> {
     let (out, fan_in) = (layer.weights.shape()[0], layer.weights.shape()[1]);
     if t.shape(x) != [fan_in] {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!(
                 "weights for {fan_in} features with a value of shape {:?}",
                 t.shape(x)
@@ -79,7 +82,7 @@ fn push_dense(t: &mut Translation, node: &Node, x: Id, layer: Weighted) -> Trans
 fn matrix(value: &Value, transposed: bool) -> Translated<Weights<IxDyn>> {
     let weights = extract(value, usize::from(!transposed))?;
     if weights.shape().len() != 2 {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "weights of shape {:?}, needs 2 axes",
             weights.shape()
         )));
@@ -105,14 +108,14 @@ fn extract(value: &Value, out: usize) -> Translated<Weights<IxDyn>> {
                     "weights of shape {:?} that are missing or not finite",
                     tensor.shape
                 );
-                return Err(Problem::malformed(why));
+                return Err(NodeProblem::malformed(why));
             }
             Ok(Weights::Float(array(&tensor.shape, values)?))
         }
         Value::Coded(coded) => {
             let shape = &coded.codes.shape;
             if empty(shape) {
-                return Err(Problem::malformed(format!("weights of shape {shape:?}")));
+                return Err(NodeProblem::malformed(format!("weights of shape {shape:?}")));
             }
             let codes = coded.codes.to_ints()?;
             let scale = coded.scale.to_floats();
@@ -126,7 +129,7 @@ fn extract(value: &Value, out: usize) -> Translated<Weights<IxDyn>> {
                 Some(one) => vec![one],
                 None if along => scale,
                 None => {
-                    return Err(Problem::new(
+                    return Err(NodeProblem::new(
                         format!(
                             "weight scales of shape {:?} that differ within an output channel",
                             coded.scale.shape
@@ -139,20 +142,22 @@ fn extract(value: &Value, out: usize) -> Translated<Weights<IxDyn>> {
             let codes = array(shape, codes)?;
             Ok(Weights::Codes { codes, quantizer })
         }
-        Value::Live(_) | Value::Integers(..) | Value::Broken => Err(Problem::malformed("it has no weights")),
+        Value::Live(_) | Value::Integers(..) | Value::Broken => {
+            Err(NodeProblem::malformed("it has no weights"))
+        }
     }
 }
 
 fn array<T>(shape: &[usize], values: Vec<T>) -> Translated<ArrayD<T>> {
     ArrayD::from_shape_vec(shape, values)
-        .map_err(|e| Problem::malformed(format!("weights of shape {shape:?}: {e}")))
+        .map_err(|e| NodeProblem::malformed(format!("weights of shape {shape:?}: {e}")))
 }
 
 /// A bias that broadcasts to `[1, out]`, times `beta`.
 fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Translated<Vec<f32>> {
     let full = [1, out];
     if !broadcasts_to(&bias.shape, &full) {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "a bias of shape {:?} for {out} outputs",
             bias.shape
         )));
@@ -163,7 +168,7 @@ fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Translated<Vec<f32>> {
         .map(|i| values[i] * beta)
         .collect();
     if all.iter().any(|b| !b.is_finite()) {
-        return Err(Problem::malformed("a bias that is not finite"));
+        return Err(NodeProblem::malformed("a bias that is not finite"));
     }
     Ok(all)
 }
@@ -176,7 +181,7 @@ pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>])
     let input = t.shape(x).to_vec();
     let axes = shape.len().saturating_sub(2);
     if !(1..=2).contains(&axes) || input.len() != axes + 1 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("weights of shape {shape:?} with a value of shape {input:?}"),
             "a convolution in 1 or 2 dimensions",
         ));
@@ -184,7 +189,7 @@ pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>])
     if let Some(kernel) = node.ints("kernel_shape")?
         && !kernel.iter().map(|&k| k as usize).eq(shape[2..].iter().copied())
     {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "kernel_shape {kernel:?}, weights {shape:?}"
         )));
     }
@@ -200,7 +205,7 @@ pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>])
     let window = window::read(node, [shape[2], shape[3]], plane, axes)?;
     let groups = usize::try_from(node.int_or("group", 1)?).unwrap_or(0);
     if groups == 0 || shape[0] % groups != 0 || shape[1].checked_mul(groups) != Some(input[0]) {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "weights {shape:?} in {groups} groups for {} input channels",
             input[0]
         )));
@@ -210,7 +215,7 @@ pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>])
         .transpose()?;
     let result = vec![shape[0], window.positions[0], window.positions[1]];
     let layer = Weighted {
-        kind: Kind::Conv {
+        kind: WeightedKind::Conv {
             stride: window.stride,
             padding: window.padding,
             groups,
@@ -246,7 +251,7 @@ fn kernels<T: Clone + Default>(weights: ArrayD<T>, by: [usize; 2]) -> Translated
         (count <= MAX_DILATED).then_some(new)
     };
     let Some(new) = larger() else {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("dilations {by:?} of a kernel {shape:?}"),
             "smaller dilations",
         ));

@@ -1,7 +1,7 @@
 //! How many values the accumulators of a network can take, from its integers alone.
 
 use crate::error::EXACT;
-use crate::layers::kind::{Place, Reaches, Reading};
+use crate::layers::kind::{IntegerUse, Place, Reaches};
 use crate::{Network, QuantError};
 use cml_ir::Interval;
 
@@ -20,7 +20,7 @@ pub struct Accumulator {
 
 /// What the integers of a layer can be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach {
+pub(crate) struct IntegerReach {
     /// Interval of all of them.
     pub(crate) hull: Interval,
     /// Largest difference between two values of one element.
@@ -44,17 +44,17 @@ pub fn accumulators(network: &Network) -> Result<Vec<Accumulator>, QuantError> {
         Some(Accumulator {
             layer: node.name.clone(),
             values: kind.accumulator(reach?.span)?,
-            lookup: looked_up || kind.reading() == Reading::LooksUp,
+            lookup: looked_up || kind.reading() == IntegerUse::LooksUp,
         })
     });
     Ok(found.collect())
 }
 
 /// What the integers of each layer can be; `None` for floats.
-pub(crate) fn reaches(network: &Network) -> Result<Vec<Option<Reach>>, QuantError> {
+pub(crate) fn reaches(network: &Network) -> Result<Vec<Option<IntegerReach>>, QuantError> {
     let meanings = network.meanings()?;
     let count = network.layers().len();
-    let mut reaches: Vec<Option<Reach>> = Vec::with_capacity(count);
+    let mut reaches: Vec<Option<IntegerReach>> = Vec::with_capacity(count);
     let mut non_negative: Vec<bool> = Vec::with_capacity(count);
     for node in network.layers() {
         let kind = node.layer.kind();
@@ -79,9 +79,9 @@ fn looked_up(network: &Network) -> Vec<bool> {
     let mut looked_up = vec![false; network.layers().len()];
     for (reader, node) in network.layers().iter().enumerate().rev() {
         let looks_up = match node.layer.kind().reading() {
-            Reading::LooksUp => true,
-            Reading::PassesOn => looked_up[reader],
-            Reading::Multiplies | Reading::Nothing => false,
+            IntegerUse::LooksUp => true,
+            IntegerUse::PassesOn => looked_up[reader],
+            IntegerUse::Multiplies | IntegerUse::Nothing => false,
         };
         for operand in &node.operands {
             looked_up[operand.index()] |= looks_up;
@@ -90,7 +90,7 @@ fn looked_up(network: &Network) -> Vec<bool> {
     looked_up
 }
 
-impl Reach {
+impl IntegerReach {
     /// Less the zero point, and with 0 if there is a border.
     pub(crate) fn relative(self, zero: i64, padded: bool) -> Self {
         let (mut lo, mut hi) = (self.hull.lo - zero, self.hull.hi - zero);
@@ -107,7 +107,7 @@ impl Reach {
 }
 
 /// What `f32` holds exactly.
-pub(crate) fn checked(layer: &str, hull: Interval, span: u64) -> Result<Reach, QuantError> {
+pub(crate) fn checked(layer: &str, hull: Interval, span: u64) -> Result<IntegerReach, QuantError> {
     let has = hull.magnitude();
     if has > EXACT {
         return Err(QuantError::TooWide {
@@ -116,5 +116,5 @@ pub(crate) fn checked(layer: &str, hull: Interval, span: u64) -> Result<Reach, Q
             limit: EXACT,
         });
     }
-    Ok(Reach { hull, span })
+    Ok(IntegerReach { hull, span })
 }

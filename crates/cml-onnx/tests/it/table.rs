@@ -1,10 +1,10 @@
 //! The table of operators, and what is made of it.
 
 use crate::wire::{File, quant, quantized};
-use cml_onnx::{OnnxError, Report, import_bytes, supported_operators};
+use cml_onnx::{ImportReport, OnnxError, import_bytes, supported_operators};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn report(file: &File) -> Report {
+fn report(file: &File) -> ImportReport {
     match import_bytes(&file.build(), None) {
         Err(OnnxError::Obstacles(report)) => report,
         other => panic!("{other:?}"),

@@ -1,9 +1,9 @@
 //! Convolutions.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
 use super::weights::{float_products, integer_products};
 use super::window::{Window, positions};
-use crate::accumulators::Reach;
+use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::tensors::{Tensors, Written, invalid};
 use crate::to_graph::Lowering;
@@ -130,7 +130,7 @@ impl Conv2d {
     }
 }
 
-impl Kind for Conv2d {
+impl LayerKind for Conv2d {
     fn mnemonic(&self) -> &'static str {
         "conv2d"
     }
@@ -216,7 +216,7 @@ impl Kind for Conv2d {
         graph.push(&node.name, true, conv, &[x]).map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         self.weights.reach(at, self.is_padded())
     }
 
@@ -224,8 +224,8 @@ impl Kind for Conv2d {
         Some(1 + span)
     }
 
-    fn reading(&self) -> Reading {
-        Reading::Multiplies
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::Multiplies
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

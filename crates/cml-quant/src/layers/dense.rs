@@ -1,8 +1,8 @@
 //! Dense layers.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
 use super::weights::{float_products, integer_products};
-use crate::accumulators::Reach;
+use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::tensors::{Tensors, Written, invalid};
 use crate::to_graph::Lowering;
@@ -64,7 +64,7 @@ impl Linear {
     }
 }
 
-impl Kind for Linear {
+impl LayerKind for Linear {
     fn mnemonic(&self) -> &'static str {
         "linear"
     }
@@ -112,7 +112,7 @@ impl Kind for Linear {
         graph.push(&node.name, true, dot, &[x]).map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         self.weights.reach(at, false)
     }
 
@@ -120,8 +120,8 @@ impl Kind for Linear {
         Some(1 + span)
     }
 
-    fn reading(&self) -> Reading {
-        Reading::Multiplies
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::Multiplies
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

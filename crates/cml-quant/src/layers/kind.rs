@@ -1,6 +1,6 @@
 //! What every kind of layer says of itself, and what it is told for that.
 
-use crate::accumulators::Reach;
+use crate::accumulators::IntegerReach;
 use crate::meaning::bounded;
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, Network, QuantError};
@@ -8,9 +8,9 @@ use cml_ir::{InputSpec, NodeId};
 
 /// A kind of layer. All methods are required: a new kind has to think of each.
 ///
-/// [`Kind::integers`] and [`Kind::to_graph`] compute the same, written twice: the tests that compare the forward
+/// [`LayerKind::integers`] and [`LayerKind::to_graph`] compute the same, written twice: the tests that compare the forward
 /// pass with the graph compare two implementations. Only the meaning of the integers is shared.
-pub(crate) trait Kind {
+pub(crate) trait LayerKind {
     /// Lower-case name.
     fn mnemonic(&self) -> &'static str;
 
@@ -55,14 +55,14 @@ pub(crate) trait Kind {
     ///
     /// # Errors
     /// If `f32` does not hold them exactly.
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError>;
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError>;
 
     /// Values of its widest accumulator, if it adds integers; `span` is the largest difference between two of its
     /// integers.
     fn accumulator(&self, span: u64) -> Option<u64>;
 
     /// What it does with the integers that it reads.
-    fn reading(&self) -> Reading;
+    fn reading(&self) -> IntegerUse;
 
     /// Whether no value is below 0.0; `read` says it of what it reads.
     fn is_non_negative(&self, read: bool) -> bool;
@@ -81,7 +81,7 @@ pub(crate) enum Operands {
 
 /// What a layer does with the integers that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(crate) enum IntegerUse {
     /// Finds each in a table.
     LooksUp,
     /// Leaves that to its readers: it moves or adds them, or applies a function that the next table will have.
@@ -167,7 +167,7 @@ impl<'a> Integers<'a> {
 /// A layer whose integers are bounded.
 pub(crate) struct Reaches<'a> {
     /// What the integers of the layers before can be.
-    pub(crate) place: Place<'a, Option<Reach>>,
+    pub(crate) place: Place<'a, Option<IntegerReach>>,
     pub(crate) meanings: &'a [Option<Dequantizer>],
     /// Whether no value of the layers before is below 0.0.
     pub(crate) non_negative: &'a [bool],
@@ -175,7 +175,7 @@ pub(crate) struct Reaches<'a> {
 
 impl Reaches<'_> {
     /// What the integers of the first operand can be.
-    pub(crate) fn first(&self) -> Option<Reach> {
+    pub(crate) fn first(&self) -> Option<IntegerReach> {
         *self.place.read(0)
     }
 

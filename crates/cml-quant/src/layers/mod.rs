@@ -1,6 +1,6 @@
 //! Kinds of layers. Each has a file: what it means, computes, needs, writes into a graph and into a file.
 //!
-//! [`Layer`] is closed, and [`Layer::kind`] dispatches. A new kind is a type that implements [`Kind`] and its
+//! [`Layer`] is closed, and [`Layer::kind`] dispatches. A new kind is a type that implements [`LayerKind`] and its
 //! variant here; the compiler then names what else must think of it (`file.rs` and `ptq`, training, import and
 //! the command line).
 
@@ -34,7 +34,7 @@ pub use weights::Weights;
 
 use crate::error::misfit;
 use crate::{LayerId, QuantError};
-use kind::{Kind, Operands};
+use kind::{LayerKind, Operands};
 
 /// What a layer does.
 ///
@@ -104,7 +104,7 @@ impl Layer {
     }
 
     /// What its kind says of it.
-    pub(crate) fn kind(&self) -> &dyn Kind {
+    pub(crate) fn kind(&self) -> &dyn LayerKind {
         match self {
             Layer::Input => &raw::Input,
             Layer::Normalize(normalize) => normalize,

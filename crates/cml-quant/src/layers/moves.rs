@@ -1,8 +1,8 @@
 //! Layers that only move elements: where each one comes from.
 
 use super::element_count;
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
-use crate::accumulators::Reach;
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
@@ -101,7 +101,7 @@ impl Move for Transpose {
     }
 }
 
-impl Kind for Transpose {
+impl LayerKind for Transpose {
     fn mnemonic(&self) -> &'static str {
         "transpose"
     }
@@ -155,7 +155,7 @@ impl Kind for Transpose {
             .map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         Ok(at.first())
     }
 
@@ -163,8 +163,8 @@ impl Kind for Transpose {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, read: bool) -> bool {
@@ -179,7 +179,7 @@ impl Move for Slice {
     }
 }
 
-impl Kind for Slice {
+impl LayerKind for Slice {
     fn mnemonic(&self) -> &'static str {
         "slice"
     }
@@ -244,7 +244,7 @@ impl Kind for Slice {
         Ok(Some(value))
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         Ok(at.first())
     }
 
@@ -252,8 +252,8 @@ impl Kind for Slice {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, read: bool) -> bool {
@@ -274,7 +274,7 @@ impl Move for Pad {
     }
 }
 
-impl Kind for Pad {
+impl LayerKind for Pad {
     fn mnemonic(&self) -> &'static str {
         "pad"
     }
@@ -322,9 +322,9 @@ impl Kind for Pad {
         graph.push(&node.name, true, pad, &[x]).map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         let border = Interval::point(at.zero());
-        Ok(at.first().map(|x| Reach {
+        Ok(at.first().map(|x| IntegerReach {
             hull: x.hull.hull(border),
             ..x
         }))
@@ -334,8 +334,8 @@ impl Kind for Pad {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, _: bool) -> bool {
@@ -356,7 +356,7 @@ impl Move for Concat {
     }
 }
 
-impl Kind for Concat {
+impl LayerKind for Concat {
     fn mnemonic(&self) -> &'static str {
         "concat"
     }
@@ -417,12 +417,12 @@ impl Kind for Concat {
             .map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
-        let both = |a: Reach, b: Reach| Reach {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
+        let both = |a: IntegerReach, b: IntegerReach| IntegerReach {
             hull: a.hull.hull(b.hull),
             span: a.span.max(b.span),
         };
-        let all: Option<Vec<Reach>> = at.place.reads().copied().collect();
+        let all: Option<Vec<IntegerReach>> = at.place.reads().copied().collect();
         Ok(all.and_then(|all| all.into_iter().reduce(both)))
     }
 
@@ -430,8 +430,8 @@ impl Kind for Concat {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

@@ -1,9 +1,9 @@
 //! Sums, averages and maxima over windows.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
 use super::max_pool::max_pool;
 use super::window::{Window, positions};
-use crate::accumulators::{Reach, checked};
+use crate::accumulators::{IntegerReach, checked};
 use crate::error::misfit;
 use crate::meaning::bounded;
 use crate::to_graph::Lowering;
@@ -83,7 +83,7 @@ impl Pool {
     }
 }
 
-impl Kind for Pool {
+impl LayerKind for Pool {
     fn mnemonic(&self) -> &'static str {
         "pool"
     }
@@ -195,11 +195,11 @@ impl Kind for Pool {
     }
 
     /// Of a maximum the codes that it reads.
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         let Some(x) = at.first() else { return Ok(None) };
         if self.is_max() {
             let span = x.hull.hi.abs_diff(x.hull.lo);
-            return Ok(Some(Reach { span, ..x }));
+            return Ok(Some(IntegerReach { span, ..x }));
         }
         let mut hull = x.hull;
         if self.is_padded() {
@@ -219,10 +219,10 @@ impl Kind for Pool {
         }
     }
 
-    fn reading(&self) -> Reading {
+    fn reading(&self) -> IntegerUse {
         match self.kind {
-            PoolKind::Sum | PoolKind::Average => Reading::PassesOn,
-            PoolKind::Max => Reading::LooksUp,
+            PoolKind::Sum | PoolKind::Average => IntegerUse::PassesOn,
+            PoolKind::Max => IntegerUse::LooksUp,
         }
     }
 

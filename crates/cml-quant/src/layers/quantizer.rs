@@ -1,7 +1,7 @@
 //! Activation quantizers.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
-use crate::accumulators::Reach;
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::IntegerReach;
 use crate::error::{EXACT, check_number};
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
@@ -135,7 +135,7 @@ impl ActQuantizer {
     }
 }
 
-impl Kind for ActQuantizer {
+impl LayerKind for ActQuantizer {
     fn mnemonic(&self) -> &'static str {
         "quantize"
     }
@@ -187,21 +187,21 @@ impl Kind for ActQuantizer {
     }
 
     /// After ReLU or the like no code is below the zero point.
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         let mut hull = self.codes();
         if at.is_non_negative() {
             hull = Interval::new(hull.lo.max(self.zero_point), hull.hi);
         }
         let span = hull.hi.abs_diff(hull.lo);
-        Ok(Some(Reach { hull, span }))
+        Ok(Some(IntegerReach { hull, span }))
     }
 
     fn accumulator(&self, _: u64) -> Option<u64> {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::LooksUp
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::LooksUp
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

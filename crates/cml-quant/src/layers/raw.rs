@@ -1,7 +1,7 @@
 //! The raw input, and its normalization, which becomes part of its quantizer.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
-use crate::accumulators::Reach;
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::IntegerReach;
 use crate::error::{check_number, misfit};
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
@@ -78,7 +78,7 @@ impl Normalize {
 /// The float input: always layer 0, whose values are those of the sample.
 pub(crate) struct Input;
 
-impl Kind for Input {
+impl LayerKind for Input {
     fn mnemonic(&self) -> &'static str {
         "input"
     }
@@ -111,7 +111,7 @@ impl Kind for Input {
         Ok(None)
     }
 
-    fn reach(&self, _: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, _: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         Ok(None)
     }
 
@@ -119,8 +119,8 @@ impl Kind for Input {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::Nothing
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::Nothing
     }
 
     fn is_non_negative(&self, _: bool) -> bool {
@@ -128,7 +128,7 @@ impl Kind for Input {
     }
 }
 
-impl Kind for Normalize {
+impl LayerKind for Normalize {
     fn mnemonic(&self) -> &'static str {
         "normalize"
     }
@@ -164,7 +164,7 @@ impl Kind for Normalize {
         Ok(None)
     }
 
-    fn reach(&self, _: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, _: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         Ok(None)
     }
 
@@ -172,8 +172,8 @@ impl Kind for Normalize {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::Nothing
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::Nothing
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

@@ -1,8 +1,8 @@
 //! The same elements in another shape.
 
 use super::element_count;
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
-use crate::accumulators::Reach;
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
@@ -20,7 +20,7 @@ pub struct Reshape {
     pub shape: Vec<usize>,
 }
 
-impl Kind for Reshape {
+impl LayerKind for Reshape {
     fn mnemonic(&self) -> &'static str {
         "reshape"
     }
@@ -76,7 +76,7 @@ impl Kind for Reshape {
             .map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         Ok(at.first())
     }
 
@@ -84,8 +84,8 @@ impl Kind for Reshape {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, read: bool) -> bool {

@@ -1,7 +1,7 @@
 //! Sums and differences of two values: residual connections.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
-use crate::accumulators::{Reach, checked};
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::{IntegerReach, checked};
 use crate::error::misfit;
 use crate::meaning::bounded;
 use crate::to_graph::Lowering;
@@ -18,7 +18,7 @@ pub(crate) enum Residual {
     Sub,
 }
 
-impl Kind for Residual {
+impl LayerKind for Residual {
     fn mnemonic(&self) -> &'static str {
         match self {
             Self::Add => "add",
@@ -84,7 +84,7 @@ impl Kind for Residual {
         graph.push(&node.name, true, op, &operands).map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         let (Some(x), Some(y)) = (at.first(), *at.place.read(1)) else {
             return Ok(None);
         };
@@ -99,8 +99,8 @@ impl Kind for Residual {
         Some(1 + span)
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

@@ -1,7 +1,7 @@
 //! Functions of one variable.
 
-use super::kind::{Integers, Kind, Operands, Place, Reaches, Reading};
-use crate::accumulators::Reach;
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
@@ -266,7 +266,7 @@ impl Univariate {
     }
 }
 
-impl Kind for Univariate {
+impl LayerKind for Univariate {
     fn mnemonic(&self) -> &'static str {
         self.name()
     }
@@ -305,7 +305,7 @@ impl Kind for Univariate {
         graph.operand(node, 0).map(Some)
     }
 
-    fn reach(&self, at: &Reaches<'_>) -> Result<Option<Reach>, QuantError> {
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
         Ok(at.first())
     }
 
@@ -313,8 +313,8 @@ impl Kind for Univariate {
         None
     }
 
-    fn reading(&self) -> Reading {
-        Reading::PassesOn
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
     }
 
     fn is_non_negative(&self, _: bool) -> bool {

@@ -1,7 +1,7 @@
 //! What dense layers and convolutions multiply with.
 
 use super::kind::{Place, Reaches};
-use crate::accumulators::{Reach, checked};
+use crate::accumulators::{IntegerReach, checked};
 use crate::budget::largest_sum;
 use crate::error::{check_number, misfit};
 use crate::meaning::bounded;
@@ -191,7 +191,7 @@ impl<D: RemoveAxis> Weights<D> {
     }
 
     /// What sums of products can be, with 0.0 among the inputs if they are `padded`.
-    pub(crate) fn reach(&self, at: &Reaches<'_>, padded: bool) -> Result<Option<Reach>, QuantError> {
+    pub(crate) fn reach(&self, at: &Reaches<'_>, padded: bool) -> Result<Option<IntegerReach>, QuantError> {
         let layer = &at.place.node.name;
         let Some(x) = at.first() else { return Ok(None) };
         let x = x.relative(at.zero(), padded);

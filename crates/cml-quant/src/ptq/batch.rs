@@ -14,13 +14,13 @@ use std::ops::Range;
 
 /// Weights `[out, inputs of one sum]` and biases of a dense layer or convolution.
 #[derive(Clone, Debug)]
-pub(super) struct Products {
+pub(super) struct LinearMap {
     pub(super) weights: Array2<f64>,
     pub(super) bias: Vec<f64>,
     pub(super) groups: usize,
 }
 
-impl Products {
+impl LinearMap {
     /// Those of a layer that has any.
     pub(super) fn of(layer: &Layer) -> Option<Self> {
         let (values, bias, groups) = match layer {
@@ -122,7 +122,7 @@ pub(super) fn between(x: ArrayView2<'_, f64>, axis: Axis, range: Range<usize>) -
 pub(super) fn value(
     network: &Network,
     node: &LayerNode,
-    products: Option<&Products>,
+    products: Option<&LinearMap>,
     operands: &[ArrayView2<'_, f64>],
 ) -> Array2<f64> {
     let Some(&x) = operands.first() else {

@@ -1,8 +1,8 @@
 //! Integer weights of one layer.
 
-use super::batch::{Products, between};
+use super::batch::{LinearMap, between};
 use super::gram::Gram;
-use super::row::Row;
+use super::row::ChannelProblem;
 use crate::{QuantError, WeightQuantizer, budget};
 use cml_ir::Interval;
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Axis};
@@ -25,7 +25,7 @@ fn codes(bits: u32) -> Interval {
 }
 
 /// Nearest codes with one scale, `max |w| / (2^(b-1) - 1)`, fitted into the budget if there is one.
-pub(super) fn min_max(float: &Products, bits: u32, budget: u64) -> Result<Quantized, QuantError> {
+pub(super) fn min_max(float: &LinearMap, bits: u32, budget: u64) -> Result<Quantized, QuantError> {
     let most = float.weights.iter().fold(0.0f64, |m, w| m.max(w.abs())) as f32;
     let scale = (most / codes(bits).hi as f32).max(1e-10);
     let quantizer = WeightQuantizer::new(bits, false, vec![scale])?;
@@ -50,7 +50,7 @@ pub(super) fn min_max(float: &Products, bits: u32, budget: u64) -> Result<Quanti
 /// are what the layers before really give, for each group `[rows * positions, inputs of one sum]`,
 /// `target` what the float layer put out, `[rows, out * positions]`.
 pub(super) fn adaptive(
-    float: &Products,
+    float: &LinearMap,
     bits: u32,
     budget: u64,
     inputs: &[Array2<f64>],
@@ -72,7 +72,7 @@ pub(super) fn adaptive(
             let (mut covariances, mean, _) = gram.target(y.view());
             let row = float.weights.row(channel);
             pull(&mut covariances, row, gram.ridge);
-            let problem = Row {
+            let problem = ChannelProblem {
                 moments: &gram.moments,
                 target: covariances,
                 weights: row.to_vec(),

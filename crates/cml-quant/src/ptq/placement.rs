@@ -19,7 +19,7 @@ enum State {
 }
 
 /// Layers whose results are quantized, and who reads which of the two.
-pub(super) struct Plan {
+pub(super) struct Placement {
     /// For each layer the group of the quantizer on its result, if a reader needs one. A group has
     /// one quantizer: what is added or joined is in one group.
     pub(super) group: Vec<Option<usize>>,
@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) output: bool,
 }
 
-impl Plan {
+impl Placement {
     /// Quantizers before everything that multiplies, adds or joins codes, and before a pool or an
     /// output that would read a function. Pools and reshapes work on codes where they can.
     pub(super) fn of(network: &Network, output: usize) -> Self {
