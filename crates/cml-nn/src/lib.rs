@@ -2,12 +2,12 @@
 //!
 //! [`train`] makes a [`cml_quant::Network`] of a [`cml_data::Split`] and a [`TrainConfig`]. The network has
 //! dense layers, convolutions, pools, residual sums and concatenations. Its weights and activations are small
-//! integers, it is pruned, and its accumulators have a guaranteed width. Without quantizers, `train` makes the
-//! float network.
+//! integers, it is pruned, and its accumulators have a guaranteed width. Without quantizers, `train` makes
+//! the float network.
 //!
 //! Invariants:
-//! - What trains is what is exported. The forward pass multiplies the integer weights that would be exported at
-//!   that step, and straight-through gradients enter by terms that are exactly zero. libtorch,
+//! - What trains is what is exported. The forward pass multiplies the integer weights that would be exported
+//!   at that step, and straight-through gradients enter by terms that are exactly zero. libtorch,
 //!   [`cml_quant::Network::forward`] and the integer graph agree bit for bit.
 //! - The integer weights of every row keep to the bound on its accumulator, whatever the samples are.
 //!   [`accumulators`] counts again.

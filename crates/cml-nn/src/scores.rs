@@ -29,9 +29,9 @@ enum Value {
 /// once. For a quantized network bit for bit the same; a float one may be summed in another order.
 ///
 /// # Errors
-/// If the features do not fit or are not finite, a layer reads a value without quantizer, an
-/// accumulator leaves what `f32` holds exactly, a layer is none that training knows, or scales or biases of channels meet a reshape that
-/// mixes channels.
+/// If the features do not fit or are not finite, a layer reads a value without quantizer, an accumulator
+/// leaves what `f32` holds exactly, a layer is none that training knows, or scales or biases of channels meet
+/// a reshape that mixes channels.
 pub fn scores(network: &Network, features: ArrayView2<'_, f32>) -> Result<Array2<f32>, NnError> {
     let input = &network.layers()[0];
     let needs: usize = input.shape.iter().product();

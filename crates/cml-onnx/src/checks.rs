@@ -262,7 +262,8 @@ impl Checks<'_> {
         }
     }
 
-    /// Values that are added or joined need one scale. `zero` gives the zero point of two of them, if they have one.
+    /// Values that are added or joined need one scale. `zero` gives the zero point of two of them, if they
+    /// have one.
     fn common(&mut self, step: &Step, zero: impl Fn(i64, i64) -> Option<i64>) -> State {
         let read: Vec<Option<(f32, i64)>> = (0..step.operands.len())
             .map(|slot| self.plain(step, slot))

@@ -2,9 +2,9 @@
 //! plain float ONNX.
 //!
 //! [`import`] makes a [`cml_quant::Network`] that computes what the file says. Integer weights stay as they
-//! are. Batch normalization, factors and offsets go into the layers around them. Functions of one variable stay
-//! functions, and become lookup tables later. [`supported_operators`] lists the operators. A file that cannot
-//! be imported gets one [`ImportReport`], which names every obstacle and what to write instead.
+//! are. Batch normalization, factors and offsets go into the layers around them. Functions of one variable
+//! stay functions, and become lookup tables later. [`supported_operators`] lists the operators. A file that
+//! cannot be imported gets one [`ImportReport`], which names every obstacle and what to write instead.
 //!
 //! Invariants:
 //! - No input makes this crate panic. Lengths are bounded before anything is allocated.
@@ -19,9 +19,9 @@
 //! # Ok::<(), cml_onnx::OnnxError>(())
 //! ```
 
-// In the order of the stages: bytes to a model (`wire`, `parse`, `order`), nodes to a draft (`translate`, which
-// looks them up in the table of `operators`; their handlers see the state in `translation`), the draft to a
-// network (`fold`, `hoist`, `checks`, `emit`).
+// In the order of the stages: bytes to a model (`wire`, `parse`, `order`), nodes to a draft (`translate`,
+// which looks them up in the table of `operators`; their handlers see the state in `translation`), the draft
+// to a network (`fold`, `hoist`, `checks`, `emit`).
 mod axes;
 mod checks;
 mod constants;

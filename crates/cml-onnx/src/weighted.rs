@@ -232,8 +232,8 @@ pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>])
     }))
 }
 
-/// Kernels of a convolution in 1 or 2 dimensions as those of one in 2, with zeros between their elements where
-/// they are dilated.
+/// Kernels of a convolution in 1 or 2 dimensions as those of one in 2, with zeros between their elements
+/// where they are dilated.
 fn kernels<T: Clone + Default>(weights: ArrayD<T>, by: [usize; 2]) -> Translated<ArrayD<T>> {
     let weights = if weights.ndim() == 3 {
         weights.insert_axis(Axis(2))

@@ -1,11 +1,10 @@
 //! Networks as safetensors files.
 //!
-//! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups,
-//! height, width]`) and `LAYER.bias` `[out]`, `F32`. Of integer weights the tensor holds what the codes stand
-//! for, `code * scale`, so that every program that reads safetensors finds the weights themselves; the layer's
-//! quantizer gives each its code back. (Files of older programs hold the floats that the codes were rounded
-//! from. They are read in the same way.) The
-//! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
+//! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups, height, width]`) and
+//! `LAYER.bias` `[out]`, `F32`. Of integer weights the tensor holds what the codes stand for, `code * scale`,
+//! so that every program that reads safetensors finds the weights themselves; the layer's quantizer gives
+//! each its code back. (Files of older programs hold the floats that the codes were rounded from. They are
+//! read in the same way.) The metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
 //! version, layers, quantizers (none in a float network). The digits are a SHA-256 of the JSON and every
 //! tensor, so damage is found. (One entry: the order of several is random.)
 

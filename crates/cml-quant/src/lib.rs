@@ -2,12 +2,12 @@
 //! graphs.
 //!
 //! Training and import make a [`Network`]: layers, weights, and a quantizer wherever a value becomes an
-//! integer. [`to_graph`] translates it to a [`cml_ir::Graph`], in which scales, biases and activation functions
-//! have become lookup tables. [`quantize_network`] makes a quantized network of a float one.
+//! integer. [`to_graph`] translates it to a [`cml_ir::Graph`], in which scales, biases and activation
+//! functions have become lookup tables. [`quantize_network`] makes a quantized network of a float one.
 //!
 //! Invariants:
-//! - [`Network::forward`], the float pass with fake quantization, and the integer graph agree bit for bit. Both
-//!   evaluate one `f32` expression on the same integer accumulator: see [`Dequantizer`].
+//! - [`Network::forward`], the float pass with fake quantization, and the integer graph agree bit for bit.
+//!   Both evaluate one `f32` expression on the same integer accumulator: see [`Dequantizer`].
 //! - A layer of a quantized network holds integer weights and their quantizer, a layer of a float network
 //!   floats: see [`Weights`].
 //! - A network that is read from a file passes the same checks as one that is built.

@@ -25,8 +25,8 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Layer from float weights `[out, in / groups, kernel height, kernel width]`, bias `[out]`, and a quantizer,
-    /// which rounds the weights to codes, or `None`; stride 1, no padding, one group.
+    /// Layer from float weights `[out, in / groups, kernel height, kernel width]`, bias `[out]`, and a
+    /// quantizer, which rounds the weights to codes, or `None`; stride 1, no padding, one group.
     ///
     /// # Errors
     /// If sizes do not fit or a number is not finite.

@@ -21,8 +21,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Layer from float weights `[out, in]`, bias `[out]`, and a quantizer, which rounds the weights to codes,
-    /// or `None`.
+    /// Layer from float weights `[out, in]`, bias `[out]`, and a quantizer, which rounds the weights to
+    /// codes, or `None`.
     ///
     /// # Errors
     /// If sizes do not fit or a number is not finite.

@@ -8,8 +8,9 @@ use cml_ir::{InputSpec, NodeId};
 
 /// A kind of layer. All methods are required: a new kind has to think of each.
 ///
-/// [`LayerKind::integers`] and [`LayerKind::to_graph`] compute the same, written twice: the tests that compare the forward
-/// pass with the graph compare two implementations. Only the meaning of the integers is shared.
+/// [`LayerKind::integers`] and [`LayerKind::to_graph`] compute the same, written twice: the tests that
+/// compare the forward pass with the graph compare two implementations. Only the meaning of the integers is
+/// shared.
 pub(crate) trait LayerKind {
     /// Lower-case name.
     fn mnemonic(&self) -> &'static str;
@@ -44,8 +45,8 @@ pub(crate) trait LayerKind {
     /// If an integer reaches [`cml_ir::LIMIT`], or a function is not finite.
     fn integers(&self, at: &Integers<'_>) -> Result<Vec<i64>, QuantError>;
 
-    /// Writes its operations into a graph, and gives the node that yields its integers; `None` where it yields
-    /// floats of the raw input.
+    /// Writes its operations into a graph, and gives the node that yields its integers; `None` where it
+    /// yields floats of the raw input.
     ///
     /// # Errors
     /// If the graph cannot hold them.
@@ -57,8 +58,8 @@ pub(crate) trait LayerKind {
     /// If `f32` does not hold them exactly.
     fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError>;
 
-    /// Values of its widest accumulator, if it adds integers; `span` is the largest difference between two of its
-    /// integers.
+    /// Values of its widest accumulator, if it adds integers; `span` is the largest difference between two of
+    /// its integers.
     fn accumulator(&self, span: u64) -> Option<u64>;
 
     /// What it does with the integers that it reads.
@@ -84,7 +85,8 @@ pub(crate) enum Operands {
 pub(crate) enum IntegerUse {
     /// Finds each in a table.
     LooksUp,
-    /// Leaves that to its readers: it moves or adds them, or applies a function that the next table will have.
+    /// Leaves that to its readers: it moves or adds them, or applies a function that the next table will
+    /// have.
     PassesOn,
     /// Multiplies them with weights.
     Multiplies,

@@ -1,8 +1,8 @@
 //! Kinds of layers. Each has a file: what it means, computes, needs, writes into a graph and into a file.
 //!
-//! [`Layer`] is closed, and [`Layer::kind`] dispatches. A new kind is a type that implements [`LayerKind`] and its
-//! variant here; the compiler then names what else must think of it (`file.rs` and `ptq`, training, import and
-//! the command line).
+//! [`Layer`] is closed, and [`Layer::kind`] dispatches. A new kind is a type that implements [`LayerKind`]
+//! and its variant here; the compiler then names what else must think of it (`file.rs` and `ptq`, training,
+//! import and the command line).
 
 mod conv2d;
 mod dense;

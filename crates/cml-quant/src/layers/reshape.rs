@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The same elements, row-major, in another shape.
 ///
-/// Where scales, biases or functions differ by channel (index of axis 0), the new channels must be parts of the
-/// old ones.
+/// Where scales, biases or functions differ by channel (index of axis 0), the new channels must be parts of
+/// the old ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reshape {

@@ -178,7 +178,8 @@ impl<D: RemoveAxis> Weights<D> {
         }))
     }
 
-    /// The integers for a graph, and the bias of each output channel that takes the zero point off its inputs.
+    /// The integers for a graph, and the bias of each output channel that takes the zero point off its
+    /// inputs.
     pub(crate) fn lowered(&self, layer: &str, zero_point: i64) -> Result<(Tensor, Vec<i64>), QuantError> {
         let codes = self.integers(layer)?;
         let correction = |channel: ArrayView<'_, i64, D::Smaller>| {
