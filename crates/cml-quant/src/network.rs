@@ -1,8 +1,10 @@
 //! Networks: layers, weights and quantizers.
 
 use crate::error::misfit;
-use crate::layer::element_count;
-use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Univariate};
+use crate::layers::element_count;
+use crate::{
+    ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Reshape, Univariate,
+};
 
 /// Most elements of a layer's result, as in `cml_ir`.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -132,7 +134,7 @@ impl Network {
     /// # Errors
     /// As [`Network::push`].
     pub fn reshape(&mut self, name: &str, x: LayerId, shape: Vec<usize>) -> Result<LayerId, QuantError> {
-        self.push(name, Layer::Reshape { shape }, &[x])
+        self.push(name, Layer::Reshape(Reshape { shape }), &[x])
     }
 
     /// Makes a vector of all elements.
@@ -171,7 +173,7 @@ impl Network {
         values: &[LayerId],
         axis: usize,
     ) -> Result<LayerId, QuantError> {
-        self.push(name, Layer::Concat { axis }, values)
+        self.push(name, Layer::Concat(Concat { axis }), values)
     }
 
     /// Takes a value from another, element by element. They must have one scale, as in
@@ -216,9 +218,6 @@ impl Network {
             Err(misfit(name, what, needs, format!("{shape:?}")))
         };
         sized("input shape", &self.layers[0].shape)?;
-        if let Layer::Quantize(quantizer) = &layer {
-            quantizer.checked()?;
-        }
         if let (Layer::Normalize(_), Some(read)) = (&layer, operands.iter().find(|o| o.0 != 0)) {
             let (needs, has) = (&self.layers[0].name, &self.layers[read.0].name);
             return Err(misfit(name, "operand", format!("the raw input {needs}"), has));
