@@ -21,11 +21,7 @@ impl fmt::Display for Graph {
         let rows: Vec<[String; 4]> = self
             .nodes()
             .map(|(id, node)| {
-                let operands: Vec<String> = self
-                    .operands(id)
-                    .iter()
-                    .map(|o| format!("%{}", o.index()))
-                    .collect();
+                let operands: Vec<String> = self.operands(id).map(|o| format!("%{}", o.index())).collect();
                 let attributes = attributes(&node.op);
                 let call = [node.op.mnemonic().to_owned(), operands.join(", "), attributes];
                 let call = call

@@ -30,6 +30,9 @@
 //! # Ok::<(), cml_ir::IrError>(())
 //! ```
 
+// A new operation breaks every match that has to think about it.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod builder;
 pub mod container;
 mod dot;
@@ -58,7 +61,7 @@ pub use interpret::{Values, evaluate, interpret};
 pub use interval::Interval;
 pub use linear::{Source, for_each_term};
 pub use lut::{Lut, Steps};
-pub use op::{Conv2d, Dot, InputSpec, Op, OutputSpec, Pad, SumPool, argmax};
+pub use op::{Conv2d, Dot, InputSpec, Op, OpKind, OutputSpec, Pad, SumPool, argmax};
 pub use passes::{PASSES, optimize};
 pub use tensor::{Tensor, channel_len, channels};
 pub use verify::verify;

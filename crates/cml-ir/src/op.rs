@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// `q = clamp(round_half_even((x - offset[c]) / scale[c] + zero_point), range)`,
 /// in `f32`; one entry serves every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "crate::wire::WireInputSpec")]
 pub struct InputSpec {
     /// Size of one step of each channel, or one for all, in units of the float
     /// input.
@@ -104,6 +105,7 @@ impl InputSpec {
 /// `y = (q - zero_point) * scale[c] + offset[c]`, in `f32`; one entry serves
 /// every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "crate::wire::WireOutputSpec")]
 pub struct OutputSpec {
     /// Code that stands for the offset.
     pub zero_point: i64,
@@ -179,7 +181,7 @@ pub fn argmax(scores: &[f32]) -> usize {
 }
 
 /// Dense layer: `y[o] = bias[o] + sum_i weights[o, i] x[i]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dot {
     /// `[out, in]`.
     pub weights: Tensor,
@@ -188,7 +190,7 @@ pub struct Dot {
 }
 
 /// 2-D cross-correlation on `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// `[out, in / groups, kernel height, kernel width]`.
     pub weights: Tensor,
@@ -205,7 +207,7 @@ pub struct Conv2d {
 }
 
 /// Sum over windows of each channel of `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SumPool {
     /// Window height and width.
     pub kernel: [usize; 2],
@@ -214,7 +216,7 @@ pub struct SumPool {
 }
 
 /// Constant border.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pad {
     /// Elements added before each axis.
     pub before: Vec<usize>,
@@ -226,7 +228,7 @@ pub struct Pad {
 
 /// An operation. Closed on purpose: a new one must break every match that has
 /// to think about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Encrypted input of the given shape.
     Input {
@@ -277,7 +279,40 @@ pub enum Op {
     Output(OutputSpec),
 }
 
+/// What an operation is to whoever analyses, runs or encrypts a graph; see [`Op::kind`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OpKind<'a> {
+    /// Reads nothing: the client gives its value.
+    Input(&'a InputSpec),
+    /// Sums of weighted elements and constants, which [`crate::for_each_term`] lists.
+    Linear,
+    /// A function of one element, tabulated.
+    Lookup(&'a Lut),
+    /// The value of its operand, which the client decrypts. [`crate::for_each_term`] lists its
+    /// terms too, one an element.
+    Output(&'a OutputSpec),
+}
+
 impl Op {
+    /// What it is, for code that treats all linear operations alike.
+    pub fn kind(&self) -> OpKind<'_> {
+        match self {
+            Op::Input { spec, .. } => OpKind::Input(spec),
+            Op::Lut(lut) => OpKind::Lookup(lut),
+            Op::Output(spec) => OpKind::Output(spec),
+            Op::Dot(_)
+            | Op::Conv2d(_)
+            | Op::SumPool(_)
+            | Op::Add
+            | Op::Sub
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Concat { .. }
+            | Op::Slice { .. }
+            | Op::Pad(_) => OpKind::Linear,
+        }
+    }
+
     /// Lower-case name, as in dumps.
     pub fn mnemonic(&self) -> &'static str {
         match self {
@@ -312,25 +347,6 @@ impl Op {
             | Op::Slice { .. }
             | Op::Pad(_)
             | Op::Output(_) => Some(1),
-        }
-    }
-
-    /// Checks tensors and tables that were deserialized.
-    pub(crate) fn check_parts(&self) -> Result<(), IrError> {
-        match self {
-            // Their specs are checked with the shapes.
-            Op::Input { .. } | Op::Output(_) => Ok(()),
-            Op::Dot(d) => d.weights.check(),
-            Op::Conv2d(c) => c.weights.check(),
-            Op::Lut(l) => l.check(),
-            Op::SumPool(_)
-            | Op::Add
-            | Op::Sub
-            | Op::Reshape { .. }
-            | Op::Transpose { .. }
-            | Op::Concat { .. }
-            | Op::Slice { .. }
-            | Op::Pad(_) => Ok(()),
         }
     }
 }

@@ -1,10 +1,21 @@
 //! Wire format of graphs: the only file here that knows bincode.
+//!
+//! Integers are little endian and of fixed size: 4 bytes for the number of an operation and of an
+//! operand, 8 for everything else. A list is its length and its elements.
+
+mod op;
+mod spec;
+
+pub(crate) use spec::{WireInputSpec, WireInterval, WireOutputSpec};
 
 use crate::container::{self, Access, Kind};
 use crate::graph::NodeId;
 use crate::{Graph, GraphBuilder, IrError, Op};
+use op::WireOp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::path::Path;
 
 const MAX_PAYLOAD: usize = 1 << 28;
@@ -18,15 +29,15 @@ pub const GRAPH: Kind = Kind {
 };
 
 #[derive(Serialize, Deserialize)]
-struct WireGraph {
-    name: String,
-    nodes: Vec<WireNode>,
+struct WireGraph<'a> {
+    name: Cow<'a, str>,
+    nodes: Vec<WireNode<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireNode {
-    name: String,
-    op: Op,
+struct WireNode<'a> {
+    name: Cow<'a, str>,
+    op: WireOp<'a>,
     operands: Vec<u32>,
 }
 
@@ -37,33 +48,50 @@ fn config() -> impl bincode::config::Config {
         .with_limit::<MAX_PAYLOAD>()
 }
 
-fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
-    let nodes = graph.nodes().map(|(id, node)| WireNode {
-        name: node.name.clone(),
-        op: node.op.clone(),
-        operands: graph.operands(id).iter().map(|o| o.0).collect(),
-    });
-    let wire = WireGraph {
-        name: graph.name().to_owned(),
-        nodes: nodes.collect(),
-    };
-    bincode::serde::encode_to_vec(&wire, config()).map_err(|e| IrError::Decode {
-        what: "graph",
-        why: e.to_string(),
-    })
+fn malformed(why: String) -> IrError {
+    IrError::Decode { what: "graph", why }
 }
 
-fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
-    let malformed = |why: String| IrError::Decode { what: "graph", why };
-    let (wire, used): (WireGraph, usize) =
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, IrError> {
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| malformed(e.to_string()))
+}
+
+/// The value that fills all bytes.
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, IrError> {
+    let (value, used): (T, usize) =
         bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(e.to_string()))?;
     if used != bytes.len() {
         return Err(malformed(format!("{} bytes left over", bytes.len() - used)));
     }
+    Ok(value)
+}
+
+fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
+    let nodes = graph.nodes().map(|(id, node)| WireNode {
+        name: Cow::Borrowed(&node.name),
+        op: WireOp::from(&node.op),
+        operands: graph.operands(id).map(|o| o.0).collect(),
+    });
+    let bytes = encode(&WireGraph {
+        name: Cow::Borrowed(graph.name()),
+        nodes: nodes.collect(),
+    })?;
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(IrError::FileTooLarge {
+            graph: graph.name().to_owned(),
+            has: bytes.len(),
+            limit: MAX_PAYLOAD,
+        });
+    }
+    Ok(bytes)
+}
+
+fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
+    let wire: WireGraph<'_> = decode(bytes)?;
     let mut builder = GraphBuilder::new(wire.name);
     for node in wire.nodes {
         let operands: Vec<NodeId> = node.operands.into_iter().map(NodeId).collect();
-        builder.push(&node.name, node.op, &operands)?;
+        builder.push(&node.name, Op::try_from(node.op)?, &operands)?;
     }
     builder.finish()
 }
@@ -95,7 +123,7 @@ pub fn graph_hash(graph: &Graph) -> Result<[u8; 32], IrError> {
 /// Writes a `.cmlg` file, at once.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// If the graph is larger than the format allows, or the file cannot be written.
 pub fn write_graph(path: &Path, graph: &Graph) -> Result<(), IrError> {
     container::write_file(GRAPH, path, &payload(graph)?, Access::Shared)
 }
