@@ -118,5 +118,7 @@ fn networks_of_version_1_are_read_for_ever() {
         let bytes = std::fs::read(fixtures().join(name)).unwrap();
         let graph = cml_ir::graph_from_bytes(name, &bytes).unwrap();
         assert!(cml_ir::graph_to_bytes(&graph).unwrap() == bytes, "{name}");
+        let text = cml_ir::graph_to_text(&graph);
+        assert!(cml_ir::graph_from_text(&text).unwrap() == graph, "{name}");
     }
 }

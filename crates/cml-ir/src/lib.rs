@@ -48,6 +48,7 @@ mod lut;
 mod op;
 pub mod passes;
 mod tensor;
+mod text;
 mod verify;
 mod wire;
 
@@ -64,5 +65,6 @@ pub use lut::{Lut, Steps};
 pub use op::{Conv2d, Dot, InputSpec, Op, OpKind, OutputSpec, Pad, SumPool, argmax};
 pub use passes::{PASSES, optimize};
 pub use tensor::{Tensor, channel_len, channels};
+pub use text::{graph_from_text, graph_to_text};
 pub use verify::verify;
 pub use wire::{GRAPH, graph_from_bytes, graph_hash, graph_to_bytes, read_graph, write_graph};

@@ -5,3 +5,4 @@ mod operands;
 mod passes;
 mod random;
 mod snapshots;
+mod text;
