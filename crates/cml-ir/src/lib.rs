@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - A `Graph` exists only if it is valid: [`GraphBuilder`] is the only
-//!   constructor, and [`read_graph`] goes through it.
+//!   constructor, and reading files ([`read_graph`]) and text
+//!   ([`graph_from_text`]) goes through it.
 //! - Operands point backwards, so every analysis is one forward loop.
 //! - No pass mutates: a pass maps `&Graph` to a new `Graph`.
 //! - The magnitude of every value, partial sums included, is below
@@ -29,6 +30,9 @@
 //! println!("{graph}");
 //! # Ok::<(), cml_ir::IrError>(())
 //! ```
+//!
+//! This crate can do without optimization; the cryptography behind it cannot,
+//! and the front page of `cml-tfhe` gives the lines of a profile.
 
 // A new operation breaks every match that has to think about it.
 #![warn(clippy::wildcard_enum_match_arm)]

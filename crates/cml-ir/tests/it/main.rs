@@ -3,6 +3,7 @@
 mod container;
 mod operands;
 mod passes;
+mod passes_as_text;
 mod random;
 mod snapshots;
 mod text;

@@ -7,30 +7,7 @@ use cml_ir::{
 };
 use proptest::prelude::*;
 
-/// Every operation, with every field, as people may write it.
-const ALL: &str = r#"
-; Types are left out here.
-graph "every \"operation\"\n"
-%0 "x"     = input [2,4,4] scale [0.5,1e-10] offset [0.0,-0.25] zero -1 range -4..3
-%1 "z"     = input [2] scale [0.1] offset [-0.0] range 0 .. 3
-%2 "conv"  = conv2d %0 weights [2,1,2,2] [1,-1,2,0, 0,0,3,-1] bias [0,2] stride [2,1] pad [1,0,1,1] with -1 groups 2
-%3 "plain" = conv2d %0 weights [1,2,1,1] [3,-2] bias [0]
-%4 "pool"  = sumpool %2 kernel [1,2] stride [2,3]   ; a window and a half
-%5 "flat"  = reshape %4 [4]
-%6 "step"  = lut %5 {-1, 0:0, 9:1}
-%7 "each"  = lut %2 {0} {-5, -3:2, 100:-5}
-%8 "axes"  = transpose %7 [2,0,1]
-%9 "both"  = concat %6, %1,%6 axis 0
-
-%10 "part" = slice %9 axis 0 3..7
-%11 "sum"  = add %10, %6
-%12 "less" = sub %11, %10
-%13 "more" = pad %12 before [1] after [0] with 7
-%14 "%fc;" = dot %13 weights [2,5] [1,0,-2,0,0, 0,1,1,1,1] bias [-1099511,0]
-%15 "y"    = output %14 scale [0.5,2.0] offset [0.0,1.5] zero 3 labels ["no \u{1F600}","yes, \"it\" is"]
-%16 "y/2"  = output %8 scale 3.4e38
-%17 "y/3"  = output %3 scale 1.0 offset 1.4e-45
-"#;
+const ALL: &str = include_str!("../graphs/every_operation.txt");
 
 fn round_trip(graph: &Graph) -> String {
     let text = graph_to_text(graph);
