@@ -11,6 +11,7 @@ pub(crate) use spec::{WireInputSpec, WireInterval, WireOutputSpec};
 use crate::container::{self, Access, Kind};
 use crate::graph::NodeId;
 use crate::{Graph, GraphBuilder, IrError, Op};
+use bincode::error::DecodeError;
 use op::WireOp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -59,11 +60,19 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, IrError> {
 /// The value that fills all bytes.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, IrError> {
     let (value, used): (T, usize) =
-        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(e.to_string()))?;
+        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(in_words(e)))?;
     if used != bytes.len() {
         return Err(malformed(format!("{} bytes left over", bytes.len() - used)));
     }
     Ok(value)
+}
+
+/// What a check said, or the decoder.
+fn in_words(error: DecodeError) -> String {
+    if let DecodeError::OtherString(words) = error {
+        return words;
+    }
+    error.to_string()
 }
 
 fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
