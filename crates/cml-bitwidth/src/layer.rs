@@ -1,6 +1,6 @@
 //! One row of the table: what a lookup or a decryption must carry.
 
-use cml_ir::{Graph, Interval, NodeId, Op, OpKind, Tensor};
+use cml_ir::{Graph, Interval, NodeId, Op, OpKind, Tensor, channel_len};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -68,12 +68,7 @@ fn index<S: Serializer>(node: &NodeId, serializer: S) -> Result<S::Ok, S::Error>
 /// Hull of each channel's elements.
 pub(crate) fn channels(shape: &[usize], elements: &[Interval]) -> Vec<Interval> {
     let hull = |part: &[Interval]| Interval::hull_of(part.iter().copied());
-    elements.chunks(channel_width(shape)).filter_map(hull).collect()
-}
-
-/// Elements of a channel: the product of all axes but the first, at least 1.
-pub(crate) fn channel_width(shape: &[usize]) -> usize {
-    shape.iter().skip(1).product::<usize>().max(1)
+    elements.chunks(channel_len(shape)).filter_map(hull).collect()
 }
 
 /// Whether a lookup or an output reads the node.
@@ -148,7 +143,7 @@ fn l1_norm(row: &[i64]) -> u64 {
 }
 
 fn bootstraps(graph: &Graph, id: NodeId, elements: &[Interval]) -> usize {
-    let width = channel_width(&graph.node(id).ty.shape);
+    let width = channel_len(&graph.node(id).ty.shape);
     let spans = |user: NodeId| match graph.node(user).op.kind() {
         OpKind::Lookup(lut) => elements
             .iter()

@@ -8,6 +8,8 @@ use crate::{linear, verify};
 use std::collections::BTreeSet;
 
 const MAX_NAME: usize = 200;
+/// Most nodes, 2^20.
+const MAX_NODES: u64 = 1 << 20;
 /// Most elements of all results together, 2^26: analyses keep an interval of 16 bytes for each.
 const MAX_ELEMENTS: u64 = 1 << 26;
 /// Most terms of all operations together, 2^33: each analysis visits every one. A ResNet-50 on
@@ -21,8 +23,8 @@ pub struct GraphBuilder {
     graph: Graph,
     names: BTreeSet<String>,
     elements: Vec<Elements>,
-    /// Number of elements and of terms so far.
-    size: [u64; 2],
+    /// Number of nodes, elements and terms so far.
+    size: [u64; 3],
 }
 
 impl GraphBuilder {
@@ -32,7 +34,7 @@ impl GraphBuilder {
             graph: Graph::empty(name.into()),
             names: BTreeSet::new(),
             elements: Vec::new(),
-            size: [0; 2],
+            size: [0; 3],
         }
     }
 
@@ -41,8 +43,8 @@ impl GraphBuilder {
     /// # Errors
     /// If the name is taken or unprintable, an operand is not defined yet or is
     /// an output, the operation does not fit its operands, values may exceed
-    /// [`crate::LIMIT`], or the graph would have more than 2^26 elements or 2^33
-    /// terms in all.
+    /// [`crate::LIMIT`], or the graph would have more than 2^20 nodes, 2^26
+    /// elements or 2^33 terms in all.
     pub fn push(&mut self, name: &str, op: Op, operands: &[NodeId]) -> Result<NodeId, IrError> {
         self.check_name(name)?;
         if let Some(bad) = operands.iter().find(|o| o.index() >= self.graph.len()) {
@@ -96,11 +98,15 @@ impl GraphBuilder {
         Ok(id)
     }
 
-    /// Elements and terms with one more node.
-    fn grown(&self, name: &str, op: &Op, inputs: &[&[usize]], output: &[usize]) -> Result<[u64; 2], IrError> {
+    /// Nodes, elements and terms with one more node.
+    fn grown(&self, name: &str, op: &Op, inputs: &[&[usize]], output: &[usize]) -> Result<[u64; 3], IrError> {
         let elements = output.iter().product::<usize>() as u64;
-        let more = [elements, linear::work(op, inputs, output)];
-        let limits = [("elements", MAX_ELEMENTS), ("terms", MAX_WORK)];
+        let more = [1, elements, linear::work(op, inputs, output)];
+        let limits = [
+            ("nodes", MAX_NODES),
+            ("elements", MAX_ELEMENTS),
+            ("terms", MAX_WORK),
+        ];
         let mut size = self.size;
         for ((size, more), (what, limit)) in size.iter_mut().zip(more).zip(limits) {
             *size = size.saturating_add(more);
@@ -219,10 +225,12 @@ mod tests {
             let spec = InputSpec::new(1.0, 0, Interval::new(0, 1));
             b.input("x", vec![2, 3], spec).map_err(|e| e.to_string())
         };
-        assert!(push([MAX_ELEMENTS - 6, MAX_WORK - 6]).is_ok());
+        assert!(push([MAX_NODES - 1, MAX_ELEMENTS - 6, MAX_WORK - 6]).is_ok());
+        let nodes = "node x: the graph has 1048577 nodes up to here, limit 1048576";
+        assert_eq!(push([MAX_NODES, 0, 0]).unwrap_err(), nodes);
         let elements = "node x: the graph has 67108865 elements up to here, limit 67108864";
-        assert_eq!(push([MAX_ELEMENTS - 5, 0]).unwrap_err(), elements);
+        assert_eq!(push([0, MAX_ELEMENTS - 5, 0]).unwrap_err(), elements);
         let terms = "node x: the graph has 8589934593 terms up to here, limit 8589934592";
-        assert_eq!(push([0, MAX_WORK - 5]).unwrap_err(), terms);
+        assert_eq!(push([0, 0, MAX_WORK - 5]).unwrap_err(), terms);
     }
 }

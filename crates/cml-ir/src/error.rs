@@ -78,7 +78,7 @@ pub enum IrError {
     GraphTooLarge {
         /// Node that exceeds the limit.
         node: String,
-        /// `elements` or `terms`.
+        /// `nodes`, `elements` or `terms`.
         what: &'static str,
         /// How many there are, this node's included.
         has: u64,

@@ -1,5 +1,6 @@
 //! The reference interpreter: the oracle for every other execution.
 
+use crate::dump::plain;
 use crate::linear::{Source, for_each_term};
 use crate::tensor::channel_len;
 use crate::{Graph, InputSpec, IrError, Lut, Node, NodeId, Op, OpKind, Tensor};
@@ -39,7 +40,7 @@ pub fn evaluate(graph: &Graph, inputs: &[Tensor]) -> Result<Values, IrError> {
     let needs = graph.inputs().count();
     if needs != inputs.len() {
         return Err(IrError::InputCount {
-            graph: graph.name().to_owned(),
+            graph: plain(graph.name()),
             needs,
             has: inputs.len(),
         });
@@ -53,7 +54,7 @@ pub fn evaluate(graph: &Graph, inputs: &[Tensor]) -> Result<Values, IrError> {
                 node,
                 spec,
                 given.next().ok_or(IrError::InputCount {
-                    graph: graph.name().to_owned(),
+                    graph: plain(graph.name()),
                     needs,
                     has: inputs.len(),
                 })?,
@@ -117,7 +118,7 @@ impl Graph {
         let mut inputs = self.inputs();
         let (Some((_, node, spec)), None) = (inputs.next(), inputs.next()) else {
             return Err(IrError::InputCount {
-                graph: self.name().to_owned(),
+                graph: plain(self.name()),
                 needs: self.inputs().count(),
                 has: 1,
             });

@@ -58,6 +58,7 @@ mod wire;
 
 pub use builder::GraphBuilder;
 pub use dot::to_dot;
+pub use dump::plain;
 pub use error::IrError;
 pub use graph::{Graph, Node, NodeId, Type};
 pub use hex::{from_hex, short_hex, to_hex};

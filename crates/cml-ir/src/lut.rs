@@ -58,7 +58,7 @@ impl Steps {
         let first = f(domain.lo);
         let mut last = first;
         let mut breaks = Vec::new();
-        for x in domain.lo + 1..=domain.hi {
+        for x in (domain.lo..=domain.hi).skip(1) {
             let v = f(x);
             if v != last {
                 breaks.push((x, v));

@@ -58,19 +58,25 @@ impl InputSpec {
     }
 
     /// Integer code of one float of channel `c`; `None` if it is not finite.
+    ///
+    /// # Panics
+    /// If there are several scales or offsets, and none of channel `c`.
     pub fn quantize(&self, c: usize, x: f32) -> Option<i64> {
         if !x.is_finite() {
             return None;
         }
-        let codes = (self.range.lo as f32, self.range.hi as f32);
-        Some(self.rounded(c, x).clamp(codes.0, codes.1) as i64)
+        // Clamped as an integer: beyond 2^24 an end of the range may be no `f32`.
+        let code = self.rounded(c, x) as i64;
+        Some(code.max(self.range.lo).min(self.range.hi))
     }
 
     /// Whether [`InputSpec::quantize`] clamps this float of channel `c`: rounded,
     /// it lies beyond the codes. What is not finite has no code at all.
+    ///
+    /// # Panics
+    /// As [`InputSpec::quantize`].
     pub fn clips(&self, c: usize, x: f32) -> bool {
-        let codes = self.range.lo as f32..=self.range.hi as f32;
-        x.is_finite() && !codes.contains(&self.rounded(c, x))
+        x.is_finite() && !self.range.contains(self.rounded(c, x) as i64)
     }
 
     fn rounded(&self, c: usize, x: f32) -> f32 {
@@ -82,7 +88,11 @@ impl InputSpec {
     /// first that is not finite, if one is.
     ///
     /// # Errors
-    /// As said.
+    /// That index.
+    ///
+    /// # Panics
+    /// If the sample has more floats than the shape, or the scales or offsets
+    /// do not fit the shape.
     pub fn quantize_all(&self, shape: &[usize], sample: &[f32]) -> Result<Vec<i64>, usize> {
         let width = channel_len(shape);
         let codes = sample.iter().enumerate();
@@ -129,6 +139,9 @@ impl OutputSpec {
     }
 
     /// Float value of code `q` in channel `c`.
+    ///
+    /// # Panics
+    /// If there are several scales or offsets, and none of channel `c`.
     pub fn dequantize(&self, c: usize, q: i64) -> f32 {
         q.wrapping_sub(self.zero_point) as f32 * of_channel(&self.scale, c) + of_channel(&self.offset, c)
     }
@@ -389,4 +402,29 @@ fn check_floats(node: &str, scales: &[f32], offsets: &[f32]) -> Result<(), IrErr
     };
     scales.iter().try_for_each(|&s| check("scale", s))?;
     offsets.iter().try_for_each(|&o| check("offset", o))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stay_in_a_range_whose_ends_are_no_floats() {
+        let (lo, hi) = (-(1 << 24) - 3, (1 << 24) + 3);
+        let spec = InputSpec::new(1.0, 0, Interval::new(lo, hi));
+        let check = |x: f32, code: i64, clips: bool| {
+            assert_eq!(
+                (spec.quantize(0, x), spec.clips(0, x)),
+                (Some(code), clips),
+                "{x}"
+            );
+        };
+        check(1e9, hi, true);
+        check(-1e9, lo, true);
+        check(16_777_216.0, 1 << 24, false);
+        // The next float is beyond.
+        check(16_777_220.0, hi, true);
+        check(2.5, 2, false);
+        assert_eq!(spec.quantize(0, f32::NAN), None);
+    }
 }

@@ -2,12 +2,13 @@
 //!
 //! 1. Every operand is defined before its user (the builder cannot express
 //!    anything else).
-//! 2. Names are unique, printable and without white space.
+//! 2. Names of nodes are unique, printable and without white space.
 //! 3. Every operation fits the shapes of its operands, and every recorded type
 //!    is the inferred one.
 //! 4. No value or partial sum can reach [`crate::LIMIT`] in magnitude.
 //! 5. There is an input and an output, and nothing reads an output.
 
+use crate::dump::plain;
 use crate::infer;
 use crate::{Graph, Interval, IrError, Node, OpKind};
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ use std::collections::BTreeSet;
 pub fn verify(graph: &Graph) -> Result<(), IrError> {
     let missing = |what| {
         Err(IrError::Missing {
-            graph: graph.name().to_owned(),
+            graph: plain(graph.name()),
             what,
         })
     };

@@ -9,6 +9,7 @@ mod spec;
 pub(crate) use spec::{WireInputSpec, WireInterval, WireOutputSpec};
 
 use crate::container::{self, Access, Kind};
+use crate::dump::plain;
 use crate::graph::NodeId;
 use crate::{Graph, GraphBuilder, IrError, Op};
 use bincode::error::DecodeError;
@@ -29,9 +30,10 @@ pub const GRAPH: Kind = Kind {
     max_payload: MAX_PAYLOAD as u64,
 };
 
-#[derive(Serialize, Deserialize)]
+/// What is written; read are its parts, one after the other.
+#[derive(Serialize)]
 struct WireGraph<'a> {
-    name: Cow<'a, str>,
+    name: &'a str,
     nodes: Vec<WireNode<'a>>,
 }
 
@@ -57,13 +59,11 @@ fn encode(value: &impl Serialize) -> Result<Vec<u8>, IrError> {
     bincode::serde::encode_to_vec(value, config()).map_err(|e| malformed(e.to_string()))
 }
 
-/// The value that fills all bytes.
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, IrError> {
-    let (value, used): (T, usize) =
+/// The value at the start of the bytes, which are then those after it.
+fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, IrError> {
+    let (value, used) =
         bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(in_words(e)))?;
-    if used != bytes.len() {
-        return Err(malformed(format!("{} bytes left over", bytes.len() - used)));
-    }
+    *bytes = &bytes[used..];
     Ok(value)
 }
 
@@ -82,12 +82,12 @@ fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
         operands: graph.operands(id).map(|o| o.0).collect(),
     });
     let bytes = encode(&WireGraph {
-        name: Cow::Borrowed(graph.name()),
+        name: graph.name(),
         nodes: nodes.collect(),
     })?;
     if bytes.len() > MAX_PAYLOAD {
         return Err(IrError::FileTooLarge {
-            graph: graph.name().to_owned(),
+            graph: plain(graph.name()),
             has: bytes.len(),
             limit: MAX_PAYLOAD,
         });
@@ -95,12 +95,18 @@ fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
     Ok(bytes)
 }
 
-fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
-    let wire: WireGraph<'_> = decode(bytes)?;
-    let mut builder = GraphBuilder::new(wire.name);
-    for node in wire.nodes {
+fn from_payload(mut bytes: &[u8]) -> Result<Graph, IrError> {
+    let name: String = take(&mut bytes)?;
+    let nodes: u64 = take(&mut bytes)?;
+    let mut builder = GraphBuilder::new(name);
+    // One after the other: a file of many small nodes is many times larger once it is read.
+    for _ in 0..nodes {
+        let node: WireNode<'_> = take(&mut bytes)?;
         let operands: Vec<NodeId> = node.operands.into_iter().map(NodeId).collect();
         builder.push(&node.name, Op::try_from(node.op)?, &operands)?;
+    }
+    if !bytes.is_empty() {
+        return Err(malformed(format!("{} bytes left over", bytes.len())));
     }
     builder.finish()
 }

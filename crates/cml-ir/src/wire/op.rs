@@ -276,6 +276,7 @@ impl TryFrom<WireSteps<'_>> for Steps {
 mod tests {
     use super::*;
     use crate::Interval;
+    use crate::wire::{encode, take};
 
     /// Every operation, with the number that files have for it.
     fn all() -> Vec<(u32, Op)> {
@@ -351,9 +352,9 @@ mod tests {
         ];
         assert_eq!(numbers, (0..).zip(expected).collect::<Vec<_>>());
         for (number, op) in all() {
-            let bytes = super::super::encode(&WireOp::from(&op)).unwrap();
+            let bytes = encode(&WireOp::from(&op)).unwrap();
             assert_eq!(bytes[..4], number.to_le_bytes(), "{}", op.mnemonic());
-            let wire: WireOp<'_> = super::super::decode(&bytes).unwrap();
+            let wire: WireOp<'_> = take(&mut bytes.as_slice()).unwrap();
             assert_eq!(Op::try_from(wire).unwrap(), op);
         }
     }
@@ -361,7 +362,7 @@ mod tests {
     #[test]
     fn unknown_numbers_and_bad_parts_are_refused() {
         let refused = |bytes: &[u8], expected: &str| {
-            let wire: Result<WireOp<'_>, _> = super::super::decode(bytes);
+            let wire: Result<WireOp<'_>, _> = take(&mut &*bytes);
             let message = wire.and_then(Op::try_from).unwrap_err().to_string();
             assert!(
                 message.contains(expected),

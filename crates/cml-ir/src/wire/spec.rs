@@ -75,19 +75,21 @@ impl TryFrom<WireOutputSpec> for OutputSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{decode, encode};
+    use crate::wire::{encode, take};
 
     /// Both formats take what is good, unchanged, and refuse what is not.
     fn refused<T>(good: &T, spoil: impl Fn(&mut T), expected: &str)
     where
         T: Clone + PartialEq + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
     {
-        assert_eq!(decode::<T>(&encode(good).unwrap()).unwrap(), *good);
+        assert_eq!(take::<T>(&mut encode(good).unwrap().as_slice()).unwrap(), *good);
         let json = serde_json::to_string(good).unwrap();
         assert_eq!(serde_json::from_str::<T>(&json).unwrap(), *good);
         let mut bad = good.clone();
         spoil(&mut bad);
-        let binary = decode::<T>(&encode(&bad).unwrap()).unwrap_err().to_string();
+        let binary = take::<T>(&mut encode(&bad).unwrap().as_slice())
+            .unwrap_err()
+            .to_string();
         let json = serde_json::to_string(&bad).unwrap();
         let text = serde_json::from_str::<T>(&json).unwrap_err().to_string();
         for message in [binary, text] {
@@ -140,13 +142,13 @@ mod tests {
         // JSON has no such numbers.
         let mut spec = InputSpec::new(1.0, 0, Interval::new(0, 1));
         spec.offset[0] = f32::NAN;
-        let message = decode::<InputSpec>(&encode(&spec).unwrap())
+        let message = take::<InputSpec>(&mut encode(&spec).unwrap().as_slice())
             .unwrap_err()
             .to_string();
         assert!(message.contains("offset is NaN, must be finite"), "{message}");
         spec.offset[0] = 0.0;
         spec.scale[0] = f32::INFINITY;
-        let message = decode::<InputSpec>(&encode(&spec).unwrap())
+        let message = take::<InputSpec>(&mut encode(&spec).unwrap().as_slice())
             .unwrap_err()
             .to_string();
         assert!(

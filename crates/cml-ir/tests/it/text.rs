@@ -115,6 +115,7 @@ fn what_is_wrong_is_said_with_its_line() {
         "line 1: needs a quote at the end of the text, has `\\\"g`",
     );
     refused("graph \"g\"\n", "line 1: graph g has no input");
+    refused("graph \"\\u{1b}[2J\"", "line 1: graph \u{fffd}[2J has no input");
 
     // After a good header and two nodes: line 4 is `%2`.
     let node = |line: &str, expected: &str| {
