@@ -74,10 +74,8 @@ pub fn graph_from_text(text: &str) -> Result<Graph, IrError> {
     header.word("graph")?;
     let mut builder = GraphBuilder::new(header.quoted("the graph's name in quotes")?);
     header.end()?;
-    let mut nodes = 0;
-    for mut line in lines {
-        line.define(nodes, &mut builder)?;
-        nodes += 1;
+    for (number, mut line) in lines.enumerate() {
+        line.define(number, &mut builder)?;
     }
     builder.finish().map_err(|e| at(last, e))
 }
@@ -142,23 +140,25 @@ impl<'a> Line<'a> {
 
     fn operands(&mut self) -> Result<Vec<NodeId>, IrError> {
         let mut operands = Vec::new();
-        while matches!(self.tokens.peek(), Token::Node(_)) {
-            let token = self.tokens.next();
-            match &token {
-                Token::Node(digits) if digits.parse::<u32>().is_ok() => {
-                    operands.extend(digits.parse().map(NodeId));
-                }
-                other => return Err(self.wrong("the number of a node", other)),
-            }
+        if !matches!(self.tokens.peek(), Token::Node(_)) {
+            return Ok(operands);
+        }
+        loop {
+            operands.push(self.operand()?);
             if !self.follows(',') {
                 return Ok(operands);
             }
-            if !matches!(self.tokens.peek(), Token::Node(_)) {
-                let other = self.tokens.next();
-                return Err(self.wrong("an operand", &other));
-            }
         }
-        Ok(operands)
+    }
+
+    fn operand(&mut self) -> Result<NodeId, IrError> {
+        match self.tokens.next() {
+            token @ Token::Node(digits) => {
+                let number = digits.parse().map(NodeId);
+                number.map_err(|_| self.wrong("the number of a node", &token))
+            }
+            other => Err(self.wrong("an operand", &other)),
+        }
     }
 
     /// An operation by its name, and its fields.

@@ -69,11 +69,11 @@ proptest! {
     ) {
         let start = at.index(ALL.len());
         let end = (start + bytes).min(ALL.len());
-        if let (Some(before), Some(after)) = (ALL.get(..start), ALL.get(end..)) {
-            if let Err(e) = graph_from_text(&format!("{before}{with}{after}")) {
-                let message = e.to_string();
-                prop_assert!(message.starts_with("line "), "{}", message);
-            }
+        if let (Some(before), Some(after)) = (ALL.get(..start), ALL.get(end..))
+            && let Err(e) = graph_from_text(&format!("{before}{with}{after}"))
+        {
+            let message = e.to_string();
+            prop_assert!(message.starts_with("line "), "{}", message);
         }
     }
 }
