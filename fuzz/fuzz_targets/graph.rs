@@ -3,18 +3,19 @@
 
 #![no_main]
 
-use cml_ir::{GRAPH, container, graph_from_bytes, graph_from_text, graph_to_bytes, graph_to_text};
+use cml_file::Artifact;
+use cml_ir::{GRAPH, Graph, graph_from_text, graph_to_text};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_target!(|payload: &[u8]| {
-    let file = container::encode(GRAPH, payload);
-    let Ok(graph) = graph_from_bytes("fuzz", &file) else {
+    let file = cml_file::encode(GRAPH, payload);
+    let Ok(graph) = Graph::from_bytes("fuzz", &file, ()) else {
         return;
     };
-    assert!(graph_to_bytes(&graph).expect("it was as large") == file);
+    assert!(*graph.to_bytes().expect("it was as large") == file);
     let back = graph_from_text(&graph_to_text(&graph)).expect("own text");
     // By bytes: all of them are equal to themselves.
-    assert!(graph_to_bytes(&back).expect("it was as large") == file);
+    assert!(*back.to_bytes().expect("it was as large") == file);
     assert!(!graph.to_string().is_empty());
 });
 
@@ -24,8 +25,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, _seed: u32| {
     if size < 8 {
         let text = include_str!("../../crates/cml-ir/tests/graphs/every_operation.txt");
         let graph = graph_from_text(text).expect("a good text");
-        let file = graph_to_bytes(&graph).expect("a small graph");
-        let payload = container::decode(GRAPH, "every operation", &file).expect("own bytes");
+        let payload = graph.encode().expect("a small graph");
         size = payload.len().min(max_size);
         data[..size].copy_from_slice(&payload[..size]);
     }

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - A `Graph` exists only if it is valid: [`GraphBuilder`] is the only
-//!   constructor, and reading files ([`read_graph`]) and text
+//!   constructor, and decoding a file ([`cml_file::Artifact`]) or a text
 //!   ([`graph_from_text`]) goes through it.
 //! - Operands point backwards, so every analysis is one forward loop.
 //! - No pass mutates: a pass maps `&Graph` to a new `Graph`.
@@ -38,12 +38,10 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod builder;
-pub mod container;
 mod dot;
 mod dump;
 mod error;
 mod graph;
-mod hex;
 mod infer;
 mod interpret;
 mod interval;
@@ -61,7 +59,6 @@ pub use dot::to_dot;
 pub use dump::plain;
 pub use error::IrError;
 pub use graph::{Graph, Node, NodeId, Type};
-pub use hex::{from_hex, short_hex, to_hex};
 pub use infer::{LIMIT, intervals};
 pub use interpret::{Values, evaluate, interpret};
 pub use interval::Interval;
@@ -72,4 +69,4 @@ pub use passes::{PASSES, optimize};
 pub use tensor::{Tensor, channel_len, channels};
 pub use text::{graph_from_text, graph_to_text};
 pub use verify::verify;
-pub use wire::{GRAPH, graph_from_bytes, graph_hash, graph_to_bytes, read_graph, write_graph};
+pub use wire::{GRAPH, graph_hash};

@@ -1,6 +1,6 @@
 //! Tests of the public interface.
 
-mod container;
+mod files;
 mod operands;
 mod passes;
 mod passes_as_text;

@@ -1,9 +1,9 @@
 //! Graphs as text: written, read back, and refused with the line.
 
 use crate::random::graphs;
+use cml_file::Artifact;
 use cml_ir::{
-    Graph, GraphBuilder, InputSpec, Interval, OutputSpec, Tensor, graph_from_bytes, graph_from_text,
-    graph_hash, graph_to_bytes, graph_to_text,
+    Graph, GraphBuilder, InputSpec, Interval, OutputSpec, Tensor, graph_from_text, graph_hash, graph_to_text,
 };
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn round_trip(graph: &Graph) -> String {
 #[test]
 fn every_operation_is_read_back() {
     let graph = graph_from_text(ALL).unwrap();
-    let again = graph_from_bytes("all", &graph_to_bytes(&graph).unwrap()).unwrap();
+    let again = Graph::from_bytes("all", &graph.to_bytes().unwrap(), ()).unwrap();
     assert!(again == graph);
     insta::assert_snapshot!("text.all", round_trip(&graph));
 }
