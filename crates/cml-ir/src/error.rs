@@ -146,6 +146,14 @@ pub enum IrError {
     /// A file, or its frame.
     #[error(transparent)]
     File(#[from] cml_file::FileError),
+    /// A file whose frame is good, and whose graph is not.
+    #[error("{name}: {source}")]
+    Payload {
+        /// File or blob.
+        name: String,
+        /// Cause.
+        source: Box<IrError>,
+    },
     /// A graph that its file format cannot hold.
     #[error("graph {graph} takes {has} bytes, limit {limit}")]
     FileTooLarge {

@@ -119,8 +119,11 @@ impl Artifact for Graph {
         payload(self)
     }
 
-    fn decode(_: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
-        from_payload(payload)
+    fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
+        from_payload(payload).map_err(|source| IrError::Payload {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 
