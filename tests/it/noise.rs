@@ -20,16 +20,14 @@
 //! the bounds are 25% either way at most; at the rates here that is what a noise
 //! does whose standard deviation is off by 10%.
 
-use cml_tfhe::client_spec;
 use crate::networks::{lowered, sample, scatter};
 use cml_bitwidth::analyze;
 use cml_exec::Server;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
 use cml_keys::Client;
-use cml_scheme::ClientSpec;
 use cml_tfhe::noise::Reader;
 use cml_tfhe::optimizer::Goal;
-use cml_tfhe::{Circuit, Noise, Options, Simulator, lower};
+use cml_tfhe::{Circuit, Noise, Options, Simulator, client_spec, lower};
 
 fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
     loose_with(graph, budget_log2, 0.0)
