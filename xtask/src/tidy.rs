@@ -7,10 +7,10 @@ use std::process::{Command, ExitCode};
 /// Check formatting, lints, documentation and the rules of the house.
 ///
 /// Rules: dependency edges as in the architecture page; one file names petgraph, one per crate names
-/// bincode; tfhe stays inside the crates of keys and execution and the noise model; files under 500 lines; nothing left
-/// undone; no machine's paths, no registries; what a crate embeds lies in its folder; README names
-/// its two commands; only cml-cli and xtask print; paths that pages name are there, and so is what
-/// docs/extending.md names.
+/// bincode; operations of a graph are matched whole; tfhe stays inside the crates of keys and
+/// execution and the noise model; files under 500 lines; nothing left undone; no machine's paths, no
+/// registries; what a crate embeds lies in its folder; README names its two commands; only cml-cli
+/// and xtask print; paths that pages name are there, and so is what docs/extending.md names.
 ///
 /// Documentation must build without warnings. Without libtorch the crates that need it are left out
 /// of lints and documentation, except when CI is set.

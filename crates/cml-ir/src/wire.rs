@@ -1,10 +1,23 @@
 //! Wire format of graphs: the only file here that knows bincode.
+//!
+//! Integers are little endian and of fixed size: 4 bytes for the number of an operation and of an
+//! operand, 8 for everything else. A list is its length and its elements.
 
+mod op;
+mod spec;
+
+pub(crate) use spec::{WireInputSpec, WireInterval, WireOutputSpec};
+
+use crate::dump::plain;
 use crate::graph::NodeId;
 use crate::{Graph, GraphBuilder, IrError, Op};
+use bincode::error::DecodeError;
 use cml_file::{Artifact, Kind};
+use op::WireOp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 const MAX_PAYLOAD: usize = 1 << 28;
 
@@ -16,16 +29,17 @@ pub const GRAPH: Kind = Kind {
     max_payload: MAX_PAYLOAD as u64,
 };
 
-#[derive(Serialize, Deserialize)]
-struct WireGraph {
-    name: String,
-    nodes: Vec<WireNode>,
+/// What is written; read are its parts, one after the other.
+#[derive(Serialize)]
+struct WireGraph<'a> {
+    name: &'a str,
+    nodes: Vec<WireNode<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireNode {
-    name: String,
-    op: Op,
+struct WireNode<'a> {
+    name: Cow<'a, str>,
+    op: WireOp<'a>,
     operands: Vec<u32>,
 }
 
@@ -36,33 +50,62 @@ fn config() -> impl bincode::config::Config {
         .with_limit::<MAX_PAYLOAD>()
 }
 
-fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
-    let nodes = graph.nodes().map(|(id, node)| WireNode {
-        name: node.name.clone(),
-        op: node.op.clone(),
-        operands: graph.operands(id).iter().map(|o| o.0).collect(),
-    });
-    let wire = WireGraph {
-        name: graph.name().to_owned(),
-        nodes: nodes.collect(),
-    };
-    bincode::serde::encode_to_vec(&wire, config()).map_err(|e| IrError::Decode {
-        what: "graph",
-        why: e.to_string(),
-    })
+fn malformed(why: String) -> IrError {
+    IrError::Decode { what: "graph", why }
 }
 
-fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
-    let malformed = |why: String| IrError::Decode { what: "graph", why };
-    let (wire, used): (WireGraph, usize) =
-        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(e.to_string()))?;
-    if used != bytes.len() {
-        return Err(malformed(format!("{} bytes left over", bytes.len() - used)));
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, IrError> {
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| malformed(e.to_string()))
+}
+
+/// The value at the start of the bytes, which are then those after it.
+fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, IrError> {
+    let (value, used) =
+        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(in_words(e)))?;
+    *bytes = &bytes[used..];
+    Ok(value)
+}
+
+/// What a check said, or the decoder.
+fn in_words(error: DecodeError) -> String {
+    if let DecodeError::OtherString(words) = error {
+        return words;
     }
-    let mut builder = GraphBuilder::new(wire.name);
-    for node in wire.nodes {
+    error.to_string()
+}
+
+fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
+    let nodes = graph.nodes().map(|(id, node)| WireNode {
+        name: Cow::Borrowed(&node.name),
+        op: WireOp::from(&node.op),
+        operands: graph.operands(id).map(|o| o.0).collect(),
+    });
+    let bytes = encode(&WireGraph {
+        name: graph.name(),
+        nodes: nodes.collect(),
+    })?;
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(IrError::FileTooLarge {
+            graph: plain(graph.name()),
+            has: bytes.len(),
+            limit: MAX_PAYLOAD,
+        });
+    }
+    Ok(bytes)
+}
+
+fn from_payload(mut bytes: &[u8]) -> Result<Graph, IrError> {
+    let name: String = take(&mut bytes)?;
+    let nodes: u64 = take(&mut bytes)?;
+    let mut builder = GraphBuilder::new(name);
+    // One after the other: a file of many small nodes is many times larger once it is read.
+    for _ in 0..nodes {
+        let node: WireNode<'_> = take(&mut bytes)?;
         let operands: Vec<NodeId> = node.operands.into_iter().map(NodeId).collect();
-        builder.push(&node.name, node.op, &operands)?;
+        builder.push(&node.name, Op::try_from(node.op)?, &operands)?;
+    }
+    if !bytes.is_empty() {
+        return Err(malformed(format!("{} bytes left over", bytes.len())));
     }
     builder.finish()
 }
@@ -76,8 +119,11 @@ impl Artifact for Graph {
         payload(self)
     }
 
-    fn decode(_: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
-        from_payload(payload)
+    fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
+        from_payload(payload).map_err(|source| IrError::Payload {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 

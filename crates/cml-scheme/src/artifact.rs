@@ -171,11 +171,19 @@ pub fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8])
         why,
     };
     let (value, used): (T, usize) =
-        bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(e.to_string()))?;
+        bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(in_words(e)))?;
     if used != payload.len() {
         return Err(malformed(format!("{} bytes left over", payload.len() - used)));
     }
     Ok(value)
+}
+
+/// What a check of a part said, or the decoder.
+fn in_words(error: bincode::error::DecodeError) -> String {
+    if let bincode::error::DecodeError::OtherString(words) = error {
+        return words;
+    }
+    error.to_string()
 }
 
 /// Bytes of a [`Binding`] before the rest of a payload.

@@ -1,6 +1,9 @@
 //! Tests of the public interface.
 
 mod files;
+mod operands;
 mod passes;
+mod passes_as_text;
 mod random;
 mod snapshots;
+mod text;
