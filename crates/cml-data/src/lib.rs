@@ -24,19 +24,25 @@
 
 mod batches;
 mod checkerboard;
+mod csv_labels;
 mod csv_options;
 mod csv_records;
+mod csv_roles;
 mod csv_table;
 mod dataset;
 mod error;
 mod features;
 mod named;
+mod names;
 mod npy_header;
+mod open;
 mod random;
 mod read_csv;
 mod read_npy;
 mod scaling;
 mod split;
+mod table;
+mod text;
 
 pub use batches::shuffle_batches;
 pub use checkerboard::{CheckerboardConfig, checkerboard, checkerboard_label};
@@ -45,9 +51,11 @@ pub use dataset::{Dataset, MAX_CLASSES};
 pub use error::Error;
 pub use features::Features;
 pub use named::{NAMES, named};
+pub use open::{Format, is_builtin, open, read_table};
 pub use read_csv::{
     read_csv, read_csv_from, read_features, read_features_from, read_split_csv, read_split_csv_from,
 };
 pub use read_npy::{read_npy, read_npy_from, read_npz};
 pub use scaling::Scaling;
 pub use split::Split;
+pub use table::{Table, rows_digest};

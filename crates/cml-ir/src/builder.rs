@@ -3,7 +3,9 @@
 use crate::graph::{Graph, Node, NodeId, Type};
 use crate::infer::{self, Elements};
 use crate::tensor::element_count;
-use crate::{Conv2d, Dot, InputSpec, Interval, IrError, Lut, Op, OutputSpec, Pad, SumPool, Tensor};
+use crate::{
+    Conv2d, Dot, InputSpec, Interval, IrError, Lut, Op, OutputSpec, Pad, SumPool, Tensor, TrainingRows,
+};
 use std::collections::BTreeSet;
 
 const MAX_NAME: usize = 200;
@@ -25,6 +27,19 @@ impl GraphBuilder {
             names: BTreeSet::new(),
             elements: Vec::new(),
         }
+    }
+
+    /// An empty graph with the name of another and what that knows of its training: what a pass
+    /// begins with.
+    pub fn like(graph: &Graph) -> Self {
+        let mut builder = Self::new(graph.name());
+        builder.set_training(graph.training().copied());
+        builder
+    }
+
+    /// Says which rows the network was trained on.
+    pub fn set_training(&mut self, training: Option<TrainingRows>) {
+        self.graph.set_training(training);
     }
 
     /// Adds any operation; the methods below are shorthands.

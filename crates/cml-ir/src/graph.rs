@@ -1,6 +1,6 @@
 //! The graph itself: the only file that knows petgraph.
 
-use crate::{InputSpec, Interval, Op, OutputSpec};
+use crate::{InputSpec, Interval, Op, OutputSpec, TrainingRows};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -40,6 +40,7 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub struct Graph {
     name: String,
+    training: Option<TrainingRows>,
     // The operand slot is on the edge: petgraph yields neighbours in reverse
     // order of insertion. Nodes are never removed, so indices are stable.
     inner: DiGraph<Node, u32>,
@@ -49,6 +50,7 @@ impl Graph {
     pub(crate) fn empty(name: String) -> Self {
         Self {
             name,
+            training: None,
             inner: DiGraph::new(),
         }
     }
@@ -65,6 +67,16 @@ impl Graph {
     /// Name of the network.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which rows the network was trained on, if that is known. It decides nothing that is computed,
+    /// and is no part of [`crate::graph_hash`].
+    pub fn training(&self) -> Option<&TrainingRows> {
+        self.training.as_ref()
+    }
+
+    pub(crate) fn set_training(&mut self, training: Option<TrainingRows>) {
+        self.training = training;
     }
 
     /// Number of nodes.
@@ -134,6 +146,7 @@ impl Graph {
 impl PartialEq for Graph {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
+            && self.training == other.training
             && self.len() == other.len()
             && self
                 .nodes()

@@ -2,7 +2,7 @@
 
 use crate::container::{self, Access, Kind};
 use crate::graph::NodeId;
-use crate::{Graph, GraphBuilder, IrError, Op};
+use crate::{Graph, GraphBuilder, IrError, Op, TrainingRows};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -30,6 +30,26 @@ struct WireNode {
     operands: Vec<u32>,
 }
 
+/// What may follow the nodes. A graph without any of it ends with them, and has the bytes that it had
+/// before names were kept.
+#[derive(Serialize, Deserialize, PartialEq, Default)]
+struct WireNotes {
+    /// Names of the columns of each input, in order; no lists at all if no input has names.
+    columns: Vec<Vec<String>>,
+    training: Option<TrainingRows>,
+}
+
+impl WireNotes {
+    fn of(graph: &Graph, with_training: bool) -> Self {
+        let columns = graph.inputs().map(|(_, _, spec)| spec.columns.clone());
+        let has_columns = graph.inputs().any(|(_, _, spec)| !spec.columns.is_empty());
+        Self {
+            columns: columns.filter(|_| has_columns).collect(),
+            training: graph.training().copied().filter(|_| with_training),
+        }
+    }
+}
+
 fn config() -> impl bincode::config::Config {
     bincode::config::standard()
         .with_little_endian()
@@ -37,7 +57,8 @@ fn config() -> impl bincode::config::Config {
         .with_limit::<MAX_PAYLOAD>()
 }
 
-fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
+/// The graph's bytes, with or without what identifies the rows that it was trained on.
+fn payload(graph: &Graph, with_training: bool) -> Result<Vec<u8>, IrError> {
     let nodes = graph.nodes().map(|(id, node)| WireNode {
         name: node.name.clone(),
         op: node.op.clone(),
@@ -47,23 +68,51 @@ fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
         name: graph.name().to_owned(),
         nodes: nodes.collect(),
     };
-    bincode::serde::encode_to_vec(&wire, config()).map_err(|e| IrError::Decode {
+    let fail = |e: bincode::error::EncodeError| IrError::Decode {
         what: "graph",
         why: e.to_string(),
-    })
+    };
+    let mut bytes = bincode::serde::encode_to_vec(&wire, config()).map_err(fail)?;
+    let notes = WireNotes::of(graph, with_training);
+    if notes != WireNotes::default() {
+        bytes.extend(bincode::serde::encode_to_vec(&notes, config()).map_err(fail)?);
+    }
+    Ok(bytes)
 }
 
 fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
     let malformed = |why: String| IrError::Decode { what: "graph", why };
     let (wire, used): (WireGraph, usize) =
         bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(e.to_string()))?;
-    if used != bytes.len() {
-        return Err(malformed(format!("{} bytes left over", bytes.len() - used)));
+    let rest = &bytes[used..];
+    let (notes, used): (WireNotes, usize) = match rest {
+        [] => (WireNotes::default(), 0),
+        rest => bincode::serde::decode_from_slice(rest, config())
+            .map_err(|e| malformed(format!("{} bytes left over: {e}", rest.len())))?,
+    };
+    // Equal graphs have equal bytes: what is left out is not written as an empty section.
+    if used != rest.len() || (notes == WireNotes::default() && !rest.is_empty()) {
+        return Err(malformed(format!("{} bytes left over", rest.len())));
+    }
+    let has_names = notes.columns.iter().any(|names| !names.is_empty());
+    if !notes.columns.is_empty() && !has_names {
+        return Err(malformed("lists of no names of columns".to_owned()));
     }
     let mut builder = GraphBuilder::new(wire.name);
-    for node in wire.nodes {
+    builder.set_training(notes.training);
+    let mut columns = notes.columns.into_iter();
+    for mut node in wire.nodes {
+        if let (Op::Input { spec, .. }, true) = (&mut node.op, has_names) {
+            let names = columns.next();
+            spec.columns = names.ok_or_else(|| malformed("an input without its list of names".to_owned()))?;
+        }
         let operands: Vec<NodeId> = node.operands.into_iter().map(NodeId).collect();
         builder.push(&node.name, node.op, &operands)?;
+    }
+    if columns.next().is_some() {
+        return Err(malformed(
+            "names of columns of more inputs than there are".to_owned(),
+        ));
     }
     builder.finish()
 }
@@ -73,7 +122,7 @@ fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
 /// # Errors
 /// If it is larger than the format allows.
 pub fn graph_to_bytes(graph: &Graph) -> Result<Vec<u8>, IrError> {
-    Ok(container::encode(GRAPH, &payload(graph)?))
+    Ok(container::encode(GRAPH, &payload(graph, true)?))
 }
 
 /// The graph in the bytes of a `.cmlg` file; `name` says in errors which.
@@ -84,12 +133,13 @@ pub fn graph_from_bytes(name: &str, bytes: &[u8]) -> Result<Graph, IrError> {
     from_payload(container::decode(GRAPH, name, bytes)?)
 }
 
-/// SHA-256 of the graph's content: equal graphs, equal hash.
+/// SHA-256 of the graph's content, names of columns included: equal graphs, equal hash. It says
+/// nothing of the rows that the network was trained on, and may be told to others.
 ///
 /// # Errors
 /// As [`graph_to_bytes`].
 pub fn graph_hash(graph: &Graph) -> Result<[u8; 32], IrError> {
-    Ok(Sha256::digest(payload(graph)?).into())
+    Ok(Sha256::digest(payload(graph, false)?).into())
 }
 
 /// Writes a `.cmlg` file, at once.
@@ -97,7 +147,7 @@ pub fn graph_hash(graph: &Graph) -> Result<[u8; 32], IrError> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_graph(path: &Path, graph: &Graph) -> Result<(), IrError> {
-    container::write_file(GRAPH, path, &payload(graph)?, Access::Shared)
+    container::write_file(GRAPH, path, &payload(graph, true)?, Access::Shared)
 }
 
 /// Reads and verifies a `.cmlg` file.

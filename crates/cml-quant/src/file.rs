@@ -3,10 +3,12 @@
 //! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups,
 //! height, width]`) and `LAYER.bias` `[out]`, `F32`. The
 //! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
-//! version, layers, quantizers (none in a float network). The digits are a SHA-256 of the JSON and every
+//! version, layers, quantizers (none in a float network); names of columns and the rows of the training
+//! where they are known. The digits are a SHA-256 of the JSON and every
 //! tensor, so damage is found. (One entry: the order of several is random.)
 
 use crate::error::misfit;
+use crate::file_training::FileTraining;
 use crate::{
     ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Normalize, Pool, QuantError,
     Univariate, WeightQuantizer,
@@ -32,6 +34,10 @@ struct FileNetwork {
     layers: Vec<FileLayer>,
     output: usize,
     labels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<FileTraining>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -265,6 +271,8 @@ fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
         layers: network.layers().iter().filter_map(layer).collect(),
         output: network.output()?.index(),
         labels: network.labels().to_vec(),
+        columns: network.columns().to_vec(),
+        training: network.training().map(FileTraining::of),
     })
 }
 
@@ -314,6 +322,8 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     }
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
+    network.set_columns(parsed.columns)?;
+    network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;
     Ok(network)
 }
 

@@ -28,7 +28,8 @@ pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
     if network.is_float() {
         return Err(QuantError::Float(network.name().to_owned()));
     }
-    let spec = network.input_spec()?;
+    let mut spec = network.input_spec()?;
+    spec.columns = network.columns().to_vec();
     let meanings = network.meanings()?;
     let mut lowering = Lowering::new(network);
     // The integers of each layer; `None` for raw floats.
@@ -76,9 +77,11 @@ pub(crate) struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     fn new(network: &'a Network) -> Self {
+        let mut builder = GraphBuilder::new(network.name());
+        builder.set_training(network.training().copied());
         Self {
             network,
-            builder: GraphBuilder::new(network.name()),
+            builder,
             taken: network.layers().iter().map(|l| l.name.clone()).collect(),
         }
     }

@@ -12,6 +12,7 @@ mod images;
 mod layers;
 mod misfits;
 mod moves;
+mod names;
 mod ptq;
 mod random;
 mod refusals;
