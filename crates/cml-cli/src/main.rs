@@ -4,6 +4,7 @@
 //! one JSON object with `--json`; progress and errors go to standard error.
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage or input.
 
+mod border;
 mod commands;
 mod data;
 mod exit;
@@ -13,6 +14,7 @@ mod output;
 mod passphrase;
 mod progress;
 mod ptq;
+mod rows;
 mod samples;
 mod score;
 mod show;

@@ -1,7 +1,8 @@
 //! `cml client`: predictions by a server that sees neither data nor results.
 
+use crate::border::Border;
 use crate::commands::decrypt::{results_json, results_table};
-use crate::data::{DataArgs, Samples};
+use crate::data::Choice;
 use crate::exit::WorkFailed;
 use crate::folders;
 use crate::passphrase::PassphraseArgs;
@@ -63,16 +64,12 @@ enum Action {
 
 #[derive(clap::Args)]
 struct PredictArgs {
-    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits), a CSV or a NumPy file. Of a data
-    /// set with a test split, the test split is used.
+    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits), a CSV or a NumPy file. Columns are
+    /// matched by their names where the model has names, else by place.
     #[arg(value_name = "NAME|FILE")]
     data: String,
-    /// Number of samples, drawn without replacement [default: all of a file, 10 of a built-in set].
-    #[arg(long, value_name = "N")]
-    samples: Option<usize>,
-    /// Seed of generated data sets and of the draw of samples.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    data_seed: u64,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
@@ -105,12 +102,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         Action::Models => Ok(models(&Service::connect(url, options).map_err(marked)?)),
         Action::Predict(predict_args) => {
             // What can be wrong here is found before anybody is asked.
-            let data = DataArgs {
-                data: predict_args.data.clone(),
-                samples: predict_args.samples,
-                data_seed: predict_args.data_seed,
-            };
-            let samples = data.load_few()?;
+            predict_args.choice.check(&predict_args.data)?;
             let folder = match args.keys {
                 Some(folder) => folder,
                 None => folders::data()?.join("keys"),
@@ -118,7 +110,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             folders::check(&folder)?;
             let store = KeyStore::open(&folder).map_err(marked)?;
             let service = Service::connect(url, options).map_err(marked)?;
-            predict(&service, args.model.as_deref(), store, &args.passphrase, &samples)
+            predict(
+                &service,
+                args.model.as_deref(),
+                store,
+                &args.passphrase,
+                predict_args,
+            )
         }
     }
 }
@@ -140,15 +138,17 @@ fn predict(
     model: Option<&str>,
     store: KeyStore,
     passphrase: &PassphraseArgs,
-    samples: &Samples,
+    args: &PredictArgs,
 ) -> anyhow::Result<Report> {
     // Samples that do not fit are found before keys are drawn.
     let entry = service.model(model).map_err(marked)?;
     let spec = service.spec(&entry.circuit).map_err(marked)?;
-    spec_inputs(&spec, samples)?;
+    let samples = args.choice.load_few(&args.data, &Border::of_spec(&spec))?;
+    spec_inputs(&spec, &samples)?;
     let store = with_passphrase(store, passphrase, spec.circuit())?;
     let (session, preparing) = timed(|| service.session_of(entry, spec, &store, &mut key_bars("drawing")));
     let session = session.map_err(marked)?;
+    samples.say(true);
     let progress = waiting(&format!("{} samples", samples.len()));
     let (results, asking) = timed(|| session.predict(&samples.rows));
     progress.finish_and_clear();
@@ -191,6 +191,7 @@ fn predict(
         "results": results_json(output, &samples.numbers, &codes),
     });
     let mut report = Report::new(text, json);
+    samples.report_rows(&mut report, &score);
     let input = &spec.inputs()[0];
     samples.warn_of_clipped(&mut report, &input.shape, &input.spec);
     Ok(report)

@@ -1,6 +1,7 @@
 //! `cml compile`: graph to circuit.
 
-use crate::data::{Samples, calibration_samples};
+use crate::border::Border;
+use crate::data::{Samples, calibration};
 use crate::exit::OrFailed;
 use crate::host::cost_model;
 use crate::output;
@@ -64,6 +65,9 @@ pub(crate) struct Args {
     /// Seed of generated data sets.
     #[arg(long, value_name = "S", default_value_t = 0, requires = "calibrate")]
     data_seed: u64,
+    /// Column of the classes in the samples [default: the one named label, class or target, in any case].
+    #[arg(long, value_name = "COLUMN", requires = "calibrate")]
+    label: Option<String>,
 }
 
 /// [`Objective`] on the command line.
@@ -126,7 +130,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     };
     let (lowered, time) = timed(|| match (args.max_accuracy_loss, &args.calibrate) {
         (Some(most), Some(data)) => {
-            let samples = calibration_samples(data, args.data_seed)?;
+            let border = Border::of_graph(&graph);
+            let samples = calibration(data, args.data_seed, args.label.as_deref(), &border)?;
             tune(&graph, &widths, &options, most, &samples)
         }
         _ => Ok((lower_reported(&graph, &widths, &options)?, None)),
@@ -210,6 +215,7 @@ fn tune(
         );
     }
     let mut inputs = samples.quantize(&input.name, &input.ty.shape, spec)?;
+    samples.say(false);
     inputs.truncate(SIMULATED.1);
     let exact: Vec<usize> = inputs
         .iter()

@@ -1,5 +1,6 @@
 //! `cml encrypt`: clear samples to ciphertexts.
 
+use crate::border::Border;
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
 use crate::output;
@@ -35,8 +36,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.spec, &args.key, args.data.data.as_ref()])?;
     let spec = read_spec(&args.spec)?;
     let key = args.passphrase.read_key(&args.key, &spec)?;
-    let samples = args.data.load_few()?;
+    let samples = args.data.load_few(&Border::of_spec(&spec))?;
     let inputs = spec_inputs(&spec, &samples)?;
+    samples.say(false);
     let client = Client::new(spec, key)?;
     let (encrypted, time) = timed(|| client.encrypt(&inputs));
     artifact::write_inputs(&args.output, &encrypted?).or_failed()?;
