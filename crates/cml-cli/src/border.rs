@@ -4,7 +4,8 @@ use anyhow::bail;
 use cml_data::Table;
 use cml_ir::{Graph, TrainingRows};
 use cml_quant::Network;
-use cml_tfhe::{Circuit, ClientSpec};
+use cml_scheme::ClientSpec;
+use cml_tfhe::Circuit;
 
 /// Names at the border of a program, and what it knows of its training.
 pub(crate) struct Border<'a> {

@@ -1,7 +1,8 @@
 //! What a network's file says of the rows that it was trained on.
 
 use crate::QuantError;
-use cml_ir::{TrainingRows, from_hex, to_hex};
+use cml_file::{from_hex, to_hex};
+use cml_ir::TrainingRows;
 use serde::{Deserialize, Serialize};
 
 /// [`TrainingRows`] with hashes as hexadecimal digits.

@@ -9,8 +9,12 @@ use crate::progress::{bar, key_bars};
 use crate::score::predict;
 use crate::show::{Report, timed};
 use anyhow::bail;
+use cml_exec::Server;
+use cml_file::Artifact;
 use cml_ir::{Graph, Tensor};
-use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Noise, Server, Simulator, artifact};
+use cml_keys::Client;
+use cml_scheme::Bound;
+use cml_tfhe::{Circuit, Noise, Simulator, client_spec};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let circuit = artifact::read_circuit(&args.circuit)?;
+    let circuit = Circuit::read(&args.circuit, ())?;
     let graph = args
         .graph
         .as_deref()
@@ -47,7 +51,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let (oracle, expected) = expected(&circuit, graph.as_ref(), &inputs)?;
     samples.say(true);
 
-    let client_spec = ClientSpec::of(&circuit)?;
+    let client_spec = client_spec(&circuit)?;
     let (keys, keygen) = timed(|| Client::generate(client_spec, &mut key_bars("drawing")));
     let (client, server_key) = keys.or_failed()?;
     let (server, expanding) = timed(|| Server::new(&circuit, &server_key, &mut key_bars("expanding")));
@@ -126,7 +130,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 
 /// The graph that a circuit was made of.
 fn graph_of(circuit: &Circuit, path: &Path) -> anyhow::Result<Graph> {
-    let graph = cml_ir::read_graph(path)?;
+    let graph = Graph::read(path, ())?;
     if cml_ir::graph_hash(&graph)? != *circuit.graph_hash() {
         bail!("{} is not the graph that the circuit was made of", path.display());
     }

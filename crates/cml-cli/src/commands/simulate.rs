@@ -7,10 +7,10 @@ use crate::score::predict;
 use crate::show::{Report, table, timed};
 use anyhow::{Context, bail};
 use cml_bitwidth::{Observed, Overflow, Widths, analyze, observe};
-use cml_ir::container::peek_tag;
+use cml_file::{Artifact, peek_tag};
 use cml_ir::{Graph, InputSpec, Tensor, interpret};
 use cml_quant::Network;
-use cml_tfhe::{Circuit, Noise, Simulator, artifact};
+use cml_tfhe::{Circuit, Noise, Simulator};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,12 +55,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     }
     if peek_tag(program)? == cml_ir::GRAPH.tag {
         refuse(args.noise.is_some(), "--noise", "circuit", "graph")?;
-        let graph = cml_ir::read_graph(program)?;
+        let graph = Graph::read(program, ())?;
         let samples = args.data.load(&Border::of_graph(&graph))?;
         return run_graph(&graph, &samples, args.bits);
     }
     refuse(args.bits.is_some(), "--bits", "graph", "circuit")?;
-    let circuit = artifact::read_circuit(program)?;
+    let circuit = Circuit::read(program, ())?;
     let samples = args.data.load(&Border::of_circuit(&circuit))?;
     run_circuit(&circuit, &samples, args.noise)
 }

@@ -1,6 +1,6 @@
 //! Tests of the public interface.
 
-mod container;
+mod files;
 mod names;
 mod passes;
 mod random;

@@ -1,9 +1,9 @@
 //! Names of columns and what is known of the training, in graphs and their files.
 
-use cml_ir::container::{self, encode};
+use cml_file::{Artifact, encode};
 use cml_ir::{
     GRAPH, Graph, GraphBuilder, InputSpec, Interval, IrError, Lut, OutputSpec, Tensor, TrainingRows,
-    graph_from_bytes, graph_hash, graph_to_bytes, optimize,
+    graph_hash, optimize,
 };
 
 const TRAINING: TrainingRows = TrainingRows {
@@ -33,7 +33,7 @@ fn graph(names: [&[&str]; 2], training: Option<TrainingRows>) -> Result<Graph, I
 }
 
 fn bytes(graph: &Graph) -> Vec<u8> {
-    graph_to_bytes(graph).unwrap()
+    graph.to_bytes().unwrap().to_vec()
 }
 
 #[test]
@@ -52,16 +52,16 @@ fn names_and_training_are_in_the_file() {
         ),
     ] {
         let graph = graph(names, training).unwrap();
-        let read = graph_from_bytes("x", &bytes(&graph)).unwrap();
+        let read = Graph::from_bytes("x", &bytes(&graph), ()).unwrap();
         assert_eq!(read, graph);
         assert_eq!(read.training(), training.as_ref());
         assert_ne!(read, plain);
         // What follows the nodes is all that differs.
         let (long, short) = (
-            container::decode(GRAPH, "x", &bytes(&graph)).unwrap().to_vec(),
+            cml_file::decode(GRAPH, "x", &bytes(&graph)).unwrap().to_vec(),
             bytes(&plain),
         );
-        assert!(long.starts_with(container::decode(GRAPH, "x", &short).unwrap()));
+        assert!(long.starts_with(cml_file::decode(GRAPH, "x", &short).unwrap()));
     }
 }
 
@@ -118,9 +118,9 @@ fn names_are_bounded_and_checked() {
 #[test]
 fn damaged_sections_are_refused() {
     let graph = graph([&["a", "b"], &["c"]], Some(TRAINING)).unwrap();
-    let payload = container::decode(GRAPH, "x", &bytes(&graph)).unwrap().to_vec();
+    let payload = cml_file::decode(GRAPH, "x", &bytes(&graph)).unwrap().to_vec();
     let refused = |payload: &[u8], says: &str| {
-        let error = graph_from_bytes("x", &encode(GRAPH, payload))
+        let error = Graph::from_bytes("x", &encode(GRAPH, payload), ())
             .unwrap_err()
             .to_string();
         assert!(error.contains(says), "{error}");
@@ -128,7 +128,7 @@ fn damaged_sections_are_refused() {
     let core = payload.len() - section(&[&["a", "b"], &["c"]], true).len();
     assert_eq!(payload[core..], section(&[&["a", "b"], &["c"]], true));
     let with = |lists: &[&[&str]], training| [&payload[..core], &section(lists, training)].concat();
-    assert!(graph_from_bytes("x", &encode(GRAPH, &with(&[], true))).is_ok());
+    assert!(Graph::from_bytes("x", &encode(GRAPH, &with(&[], true)), ()).is_ok());
     for cut in core + 1..payload.len() {
         refused(&payload[..cut], "bytes left over");
     }
