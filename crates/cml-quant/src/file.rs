@@ -99,7 +99,7 @@ type Parameters<D> = (Array<f32, D>, Option<Vec<f32>>);
 /// A network as the bytes of a `.safetensors` file.
 ///
 /// # Errors
-/// If the network has no output.
+/// If the network has no output, or [`cml_ir::name_fault`] finds the name of a class.
 pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
     let fail = |why: String| QuantError::File {
         name: network.name().to_owned(),
@@ -221,7 +221,20 @@ fn checksum<'a>(structure: &str, tensors: impl Iterator<Item = (&'a str, &'a [us
     cml_file::to_hex(&hash.finalize())
 }
 
+/// Labels go into files, and from there to terminals.
+fn check_labels(labels: &[String]) -> Result<(), QuantError> {
+    let fault = |(i, label): (usize, &String)| Some((i, cml_ir::name_fault(label)?));
+    match labels.iter().enumerate().find_map(fault) {
+        None => Ok(()),
+        Some((i, why)) => Err(QuantError::Names {
+            what: "classes",
+            why: format!("are not valid: number {i} {why}"),
+        }),
+    }
+}
+
 fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
+    check_labels(network.labels())?;
     let layer = |node: &LayerNode| {
         let layer = match &node.layer {
             Layer::Input => return None,
@@ -317,6 +330,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
         let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();
         network.push(&name, layer, &operands)?;
     }
+    check_labels(&parsed.labels)?;
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
     network.set_columns(parsed.columns)?;

@@ -3,7 +3,7 @@
 use crate::error::misfit;
 use crate::layer::element_count;
 use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Univariate};
-use cml_ir::{TrainingRows, name_fault, names_fault};
+use cml_ir::{TrainingRows, names_fault};
 
 /// Most elements of a layer's result, as in `cml_ir`.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -296,8 +296,7 @@ impl Network {
     /// Says which layer is the output, and what its channels mean (or nothing).
     ///
     /// # Errors
-    /// If the layer is not there, the number of labels does not fit, or [`cml_ir::name_fault`] finds
-    /// one.
+    /// If the layer is not there or the number of labels does not fit.
     pub fn set_output(&mut self, id: LayerId, labels: &[&str]) -> Result<(), QuantError> {
         let Some(layer) = self.layers.get(id.0) else {
             return Err(QuantError::Operand {
@@ -312,13 +311,6 @@ impl Network {
                 what: "labels",
                 needs: format!("0 or {channels}"),
                 has: labels.len().to_string(),
-            });
-        }
-        let mut faults = labels.iter().enumerate();
-        if let Some((i, why)) = faults.find_map(|(i, label)| Some((i, name_fault(label)?))) {
-            return Err(QuantError::Names {
-                what: "classes",
-                why: format!("are not valid: number {i} {why}"),
             });
         }
         self.output = Some(id);

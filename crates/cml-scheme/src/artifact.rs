@@ -4,6 +4,7 @@
 
 mod arriving;
 mod ciphertexts;
+mod columns;
 mod server_key;
 mod spec;
 
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub use arriving::{ArrivingKey, KeyHead};
 pub use ciphertexts::{EncryptedInputs, EncryptedOutputs, inputs_bytes, outputs_bytes};
+pub use columns::{from_payload_with_columns, to_payload_with_columns};
 pub use server_key::server_key_bytes;
 
 /// Longest payload that bincode reads.
@@ -153,11 +155,7 @@ fn config() -> impl bincode::config::Config {
 /// # Errors
 /// If it is larger than 512 MiB.
 pub fn to_payload<T: Serialize>(kind: Kind, name: &str, value: &T) -> Result<Vec<u8>, ArtifactError> {
-    bincode::serde::encode_to_vec(value, config()).map_err(|e| ArtifactError::Malformed {
-        name: name.to_owned(),
-        what: kind.name,
-        why: e.to_string(),
-    })
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| malformed(kind, name, e.to_string()))
 }
 
 /// The value that fills a payload. Nobody has checked it.
@@ -165,17 +163,29 @@ pub fn to_payload<T: Serialize>(kind: Kind, name: &str, value: &T) -> Result<Vec
 /// # Errors
 /// If the payload does not decode, or has bytes left over.
 pub fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8]) -> Result<T, ArtifactError> {
-    let malformed = |why| ArtifactError::Malformed {
+    match from_start(kind, name, payload)? {
+        (value, []) => Ok(value),
+        (_, rest) => Err(malformed(kind, name, format!("{} bytes left over", rest.len()))),
+    }
+}
+
+/// The value that a payload begins with, and the bytes after it.
+fn from_start<'p, T: DeserializeOwned>(
+    kind: Kind,
+    name: &str,
+    payload: &'p [u8],
+) -> Result<(T, &'p [u8]), ArtifactError> {
+    let decoded = bincode::serde::decode_from_slice(payload, config());
+    let (value, used) = decoded.map_err(|e| malformed(kind, name, e.to_string()))?;
+    Ok((value, &payload[used..]))
+}
+
+fn malformed(kind: Kind, name: &str, why: String) -> ArtifactError {
+    ArtifactError::Malformed {
         name: name.to_owned(),
         what: kind.name,
         why,
-    };
-    let (value, used): (T, usize) =
-        bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(e.to_string()))?;
-    if used != payload.len() {
-        return Err(malformed(format!("{} bytes left over", payload.len() - used)));
     }
-    Ok(value)
 }
 
 /// Bytes of a [`Binding`] before the rest of a payload.

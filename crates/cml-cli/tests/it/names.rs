@@ -175,7 +175,21 @@ fn classes_have_names() {
     let result = &predicted["results"][0];
     let class = result["class"].as_u64().unwrap() as usize;
     assert_eq!(result["label"], SPECIES[class]);
-    for file in ["iris.safetensors", "iris.cmlg"] {
+    // Circuit and client spec find columns by name, too.
+    let (simulated, notes) = world.noted("simulate iris.cmlc --data names.csv --rows all");
+    assert_eq!(simulated["classes"], by_name["classes"]);
+    assert!(!notes.contains("place"), "{notes}");
+    world.json("export-client iris.cmlc -o iris.cmls");
+    world.json("keygen iris.cmls");
+    world.write(
+        "unknown.csv",
+        "petal_length_cm,sepal_length_cm,petal_width_cm,width\n1,2,3,4\n",
+    );
+    world.refused(
+        "encrypt iris.cmls --data unknown.csv -o in.ct",
+        &["unknown.csv", "\"sepal_width_cm\" missing, \"width\" unknown"],
+    );
+    for file in ["iris.safetensors", "iris.cmlg", "iris.cmls"] {
         let text = String::from_utf8(world.cml(&format!("inspect {file}")).stdout).unwrap();
         assert!(
             text.contains("columns sepal_length_cm, sepal_width_cm, petal_length_cm, petal_width_cm"),
