@@ -193,7 +193,7 @@ fn more_than_any_circuit_needs_is_refused() {
         refused(says, |c| c.layers[0] = text.to_owned());
         refused(says, |c| c.inputs[0].name = text.to_owned());
         refused(says, |c| c.outputs[0].name = text.to_owned());
-        refused(says, |c| c.outputs[0].spec.labels = vec![text.to_owned()]);
+        refused(says, |c| c.outputs[0].spec.labels = vec![text.to_owned(); 2]);
     }
 }
 

@@ -26,7 +26,10 @@ const DEFAULT_SECONDS: u64 = 60;
 /// Seconds for one file, even on a machine that is busy; longest file; most memory in MB.
 const LIMITS: [&str; 3] = ["-timeout=300", "-max_len=65536", "-rss_limit_mb=4096"];
 /// Where each target starts from, beside its corpus; the others make their own first file.
-const SEEDS: [(&str, &str); 1] = [("import_onnx", "crates/cml-onnx/tests/vectors")];
+const SEEDS: [(&str, &str); 2] = [
+    ("import_onnx", "crates/cml-onnx/tests/vectors"),
+    ("graph_text", "crates/cml-ir/tests/graphs"),
+];
 
 /// Runs the command.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {

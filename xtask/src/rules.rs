@@ -26,6 +26,7 @@ pub(crate) type Rule = fn(&[Source]) -> Vec<Finding>;
 pub(crate) const RULES: &[Rule] = &[
     one_file_names_petgraph,
     one_file_names_bincode,
+    operations_are_matched_whole,
     tfhe_stays_inside,
     files_are_short,
     nothing_is_left_undone,
@@ -67,6 +68,29 @@ fn one_file_names<'a>(name: &str, files: impl Iterator<Item = &'a Source>, scope
         )
     };
     naming.into_iter().map(finding).collect()
+}
+
+/// Clippy refuses `_ =>` in `cml-ir` and `cml-bitwidth`; these are the other ways to forget an operation.
+fn operations_are_matched_whole(files: &[Source]) -> Vec<Finding> {
+    let matching = |path: &str| {
+        ["cml-ir", "cml-bitwidth", "cml-tfhe"]
+            .iter()
+            .any(|name| path.starts_with(&format!("crates/{name}/src/")))
+    };
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| matching(&file.path)) {
+        let lines: Vec<&str> = file.code.lines().collect();
+        for mark in ["Op::", "OpKind::"] {
+            for line in lines_with(&file.code, mark) {
+                let text = lines[line - 1];
+                if text.contains("matches!(") || text.contains("if let ") || text.contains("while let ") {
+                    let message = "asks for some operations and forgets the rest: match all".to_owned();
+                    findings.push(found(file, line, message));
+                }
+            }
+        }
+    }
+    findings
 }
 
 fn tfhe_stays_inside(files: &[Source]) -> Vec<Finding> {
@@ -344,6 +368,24 @@ mod tests {
             no_registries,
             &[("Cargo.lock", other)],
             &["Cargo.lock:2: a source other than cargo's own"],
+        );
+    }
+
+    #[test]
+    fn operations() {
+        let path = "crates/cml-ir/src/a.rs";
+        let message = "crates/cml-ir/src/a.rs:2: asks for some operations and forgets the rest: match all";
+        let check = |code: &str, expected: &[&str]| {
+            check(operations_are_matched_whole, &[(path, code)], expected);
+        };
+        check("fn f(op: &Op) {\nlet x = matches!(op, Op::Add);\n}", &[message]);
+        check(
+            "fn f(op: &Op) {\nif let OpKind::Lookup(l) = op.kind() {}\n}",
+            &[message],
+        );
+        check(
+            "fn f(op: &Op) {\nlet x = Op::Add;\nif let FileOp::Add = x {}\n}",
+            &[],
         );
     }
 

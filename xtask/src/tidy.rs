@@ -12,10 +12,11 @@ usage: cargo xtask tidy [--no-clippy]
   --no-clippy  leave out the lints, which build the workspace
 
 Rules: dependency edges as in the architecture page; one file names petgraph, one
-per crate names bincode; tfhe stays inside cml-tfhe's noise, keys and exec; files
-under 500 lines; nothing left undone; no machine's paths, no registries; README
-names its two commands; only cml-cli and xtask print. Without libtorch the crates
-that need it are left out of the lints, except when CI is set.
+per crate names bincode; operations of a graph are matched whole; tfhe stays inside
+cml-tfhe's noise, keys and exec; files under 500 lines; nothing left undone; no
+machine's paths, no registries; README names its two commands; only cml-cli and xtask
+print. Without libtorch the crates that need it are left out of the lints, except when
+CI is set.
 ";
 
 /// Runs the command; every check runs, whatever the others say.

@@ -1,6 +1,6 @@
 //! One row of the table: what a lookup or a decryption must carry.
 
-use cml_ir::{Graph, Interval, NodeId, Op, Tensor};
+use cml_ir::{Graph, Interval, NodeId, Op, OpKind, Tensor, channel_len};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -68,36 +68,22 @@ fn index<S: Serializer>(node: &NodeId, serializer: S) -> Result<S::Ok, S::Error>
 /// Hull of each channel's elements.
 pub(crate) fn channels(shape: &[usize], elements: &[Interval]) -> Vec<Interval> {
     let hull = |part: &[Interval]| Interval::hull_of(part.iter().copied());
-    elements.chunks(channel_width(shape)).filter_map(hull).collect()
-}
-
-/// Elements of a channel: the product of all axes but the first, at least 1.
-pub(crate) fn channel_width(shape: &[usize]) -> usize {
-    shape.iter().skip(1).product::<usize>().max(1)
+    elements.chunks(channel_len(shape)).filter_map(hull).collect()
 }
 
 /// Whether a lookup or an output reads the node.
 pub(crate) fn is_carried(graph: &Graph, id: NodeId) -> bool {
-    graph
-        .users(id)
-        .into_iter()
-        .any(|u| matches!(graph.node(u).op, Op::Lut(_) | Op::Output(_)))
+    graph.users(id).any(|u| match graph.node(u).op.kind() {
+        OpKind::Lookup(_) | OpKind::Output(_) => true,
+        OpKind::Input(_) | OpKind::Linear => false,
+    })
 }
 
 /// Whether the node's values are sums or copies of other encrypted values.
 pub(crate) fn is_linear(op: &Op) -> bool {
-    match op {
-        Op::Input { .. } | Op::Lut(_) | Op::Output(_) => false,
-        Op::Dot(_)
-        | Op::Conv2d(_)
-        | Op::SumPool(_)
-        | Op::Add
-        | Op::Sub
-        | Op::Reshape { .. }
-        | Op::Transpose { .. }
-        | Op::Concat { .. }
-        | Op::Slice { .. }
-        | Op::Pad(_) => true,
+    match op.kind() {
+        OpKind::Linear => true,
+        OpKind::Input(_) | OpKind::Lookup(_) | OpKind::Output(_) => false,
     }
 }
 
@@ -137,7 +123,17 @@ fn weights(op: &Op) -> Option<&Tensor> {
     match op {
         Op::Dot(d) => Some(&d.weights),
         Op::Conv2d(c) => Some(&c.weights),
-        _ => None,
+        Op::Input { .. }
+        | Op::SumPool(_)
+        | Op::Add
+        | Op::Sub
+        | Op::Lut(_)
+        | Op::Reshape { .. }
+        | Op::Transpose { .. }
+        | Op::Concat { .. }
+        | Op::Slice { .. }
+        | Op::Pad(_)
+        | Op::Output(_) => None,
     }
 }
 
@@ -147,16 +143,16 @@ fn l1_norm(row: &[i64]) -> u64 {
 }
 
 fn bootstraps(graph: &Graph, id: NodeId, elements: &[Interval]) -> usize {
-    let width = channel_width(&graph.node(id).ty.shape);
-    let spans = |user: NodeId| match &graph.node(user).op {
-        Op::Lut(lut) => elements
+    let width = channel_len(&graph.node(id).ty.shape);
+    let spans = |user: NodeId| match graph.node(user).op.kind() {
+        OpKind::Lookup(lut) => elements
             .iter()
             .enumerate()
             .filter(|(i, on)| lut.channel(i / width).constant_on(**on).is_none())
             .count(),
-        _ => 0,
+        OpKind::Input(_) | OpKind::Linear | OpKind::Output(_) => 0,
     };
-    graph.users(id).into_iter().map(spans).sum()
+    graph.users(id).map(spans).sum()
 }
 
 #[cfg(test)]

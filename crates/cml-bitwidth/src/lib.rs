@@ -36,6 +36,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// A new operation breaks every match that has to think about it.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod analyze;
 mod budget;
 mod error;

@@ -2,7 +2,7 @@
 
 use crate::table::Table;
 use crate::{Basis, BitwidthError, LayerWidth};
-use cml_ir::{Graph, Interval, NodeId, Tensor, Values, evaluate};
+use cml_ir::{Graph, Interval, NodeId, Tensor, Values, evaluate, plain};
 
 /// Runs the interpreter on each sample (one tensor for each input of the
 /// graph) and keeps the range of every element.
@@ -32,7 +32,7 @@ pub fn observe<S: AsRef<[Tensor]>>(
     })?;
     if count == 0 {
         return Err(BitwidthError::NoSamples {
-            graph: graph.name().to_owned(),
+            graph: plain(graph.name()),
         });
     }
     Ok(Observed {

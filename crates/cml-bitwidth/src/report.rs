@@ -1,6 +1,7 @@
 //! The table that people read, and its JSON.
 
 use crate::{Basis, BitwidthError, LayerWidth, Observed, Widths};
+use cml_ir::plain;
 use serde::Serialize;
 use std::fmt;
 
@@ -137,7 +138,7 @@ impl fmt::Display for Report {
                 0,
             ));
         }
-        writeln!(f, "widths of {} (bits)", self.graph)?;
+        writeln!(f, "widths of {} (bits)", plain(&self.graph))?;
         for i in 0..self.layers.len() + 2 {
             let line: Vec<&str> = blocks.iter().map(|b| b[i].as_str()).collect();
             writeln!(f, "{}", line.join(" | ").trim_end())?;

@@ -3,7 +3,7 @@
 use crate::BitwidthError;
 use crate::layer::{self, Basis, LayerWidth};
 use cml_file::short_hex;
-use cml_ir::{Graph, Interval, NodeId, graph_hash};
+use cml_ir::{Graph, Interval, NodeId, graph_hash, plain};
 
 /// Which graph a table belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Fingerprint {
     /// For messages: name, number of nodes, first 8 hex digits of the hash.
     fn describe(&self) -> String {
         let hash = self.hash.map_or("unknown".to_owned(), |h| short_hex(&h));
-        format!("{} ({} nodes, #{hash})", self.name, self.nodes)
+        format!("{} ({} nodes, #{hash})", plain(&self.name), self.nodes)
     }
 }
 

@@ -6,9 +6,17 @@ use crate::tensor::element_count;
 use crate::{
     Conv2d, Dot, InputSpec, Interval, IrError, Lut, Op, OutputSpec, Pad, SumPool, Tensor, TrainingRows,
 };
+use crate::{linear, verify};
 use std::collections::BTreeSet;
 
 const MAX_NAME: usize = 200;
+/// Most nodes, 2^20.
+const MAX_NODES: u64 = 1 << 20;
+/// Most elements of all results together, 2^26: analyses keep an interval of 16 bytes for each.
+const MAX_ELEMENTS: u64 = 1 << 26;
+/// Most terms of all operations together, 2^33: each analysis visits every one. A ResNet-50 on
+/// images of 224 by 224 has half as many.
+const MAX_WORK: u64 = 1 << 33;
 
 /// Builds a [`Graph`] node by node; each call checks the node and infers its
 /// shape and range.
@@ -17,6 +25,8 @@ pub struct GraphBuilder {
     graph: Graph,
     names: BTreeSet<String>,
     elements: Vec<Elements>,
+    /// Number of nodes, elements and terms so far.
+    size: [u64; 3],
 }
 
 impl GraphBuilder {
@@ -26,6 +36,7 @@ impl GraphBuilder {
             graph: Graph::empty(name.into()),
             names: BTreeSet::new(),
             elements: Vec::new(),
+            size: [0; 3],
         }
     }
 
@@ -42,15 +53,31 @@ impl GraphBuilder {
         self.graph.set_training(training);
     }
 
+    /// Names the columns of each input that was added, in order: a list for each, which may be empty.
+    pub(crate) fn set_columns(&mut self, columns: Vec<Vec<String>>) -> Result<(), IrError> {
+        let (needs, has) = (self.graph.inputs().count(), columns.len());
+        if needs != has {
+            return Err(IrError::Shape {
+                node: "inputs".to_owned(),
+                what: "lists of names of columns",
+                needs: needs.to_string(),
+                has: has.to_string(),
+            });
+        }
+        self.graph.set_columns(columns);
+        // They are checked with the shapes, when the graph is finished.
+        Ok(())
+    }
+
     /// Adds any operation; the methods below are shorthands.
     ///
     /// # Errors
-    /// If the name is taken or unprintable, an operand is not defined yet, the
-    /// operation does not fit its operands, or values may exceed
-    /// [`crate::LIMIT`].
+    /// If the name is taken or unprintable, an operand is not defined yet or is
+    /// an output, the operation does not fit its operands, values may exceed
+    /// [`crate::LIMIT`], or the graph would have more than 2^20 nodes, 2^26
+    /// elements or 2^33 terms in all.
     pub fn push(&mut self, name: &str, op: Op, operands: &[NodeId]) -> Result<NodeId, IrError> {
         self.check_name(name)?;
-        op.check_parts()?;
         if let Some(bad) = operands.iter().find(|o| o.index() >= self.graph.len()) {
             return Err(IrError::Operand {
                 node: name.to_owned(),
@@ -65,6 +92,9 @@ impl GraphBuilder {
                 has: operands.len().to_string(),
             });
         }
+        operands
+            .iter()
+            .try_for_each(|&o| verify::readable(name, self.graph.node(o)))?;
         let types: Vec<&Type> = operands.iter().map(|&o| &self.graph.node(o).ty).collect();
         let shape = infer::shape(name, &op, &types)?;
         element_count(&shape)?;
@@ -76,6 +106,8 @@ impl GraphBuilder {
                 has: format!("{shape:?}"),
             });
         }
+        let shapes: Vec<&[usize]> = types.iter().map(|t| t.shape.as_slice()).collect();
+        let size = self.grown(name, &op, &shapes, &shape)?;
         let inputs: Vec<(&[usize], &Elements)> = operands
             .iter()
             .zip(&types)
@@ -93,7 +125,32 @@ impl GraphBuilder {
         );
         self.names.insert(name.to_owned());
         self.elements.push(elements);
+        self.size = size;
         Ok(id)
+    }
+
+    /// Nodes, elements and terms with one more node.
+    fn grown(&self, name: &str, op: &Op, inputs: &[&[usize]], output: &[usize]) -> Result<[u64; 3], IrError> {
+        let elements = output.iter().product::<usize>() as u64;
+        let more = [1, elements, linear::work(op, inputs, output)];
+        let limits = [
+            ("nodes", MAX_NODES),
+            ("elements", MAX_ELEMENTS),
+            ("terms", MAX_WORK),
+        ];
+        let mut size = self.size;
+        for ((size, more), (what, limit)) in size.iter_mut().zip(more).zip(limits) {
+            *size = size.saturating_add(more);
+            if *size > limit {
+                return Err(IrError::GraphTooLarge {
+                    node: name.to_owned(),
+                    what,
+                    has: *size,
+                    limit,
+                });
+            }
+        }
+        Ok(size)
     }
 
     fn check_name(&self, name: &str) -> Result<(), IrError> {
@@ -179,7 +236,32 @@ impl GraphBuilder {
     /// # Errors
     /// If it has no input or no output.
     pub fn finish(self) -> Result<Graph, IrError> {
-        crate::verify::verify(&self.graph)?;
-        Ok(self.graph)
+        // Without the intervals: the verifier finds them anew.
+        let graph = self.graph;
+        drop(self.elements);
+        verify::verify(&graph)?;
+        Ok(graph)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphs_end_at_their_limits() {
+        let push = |size| {
+            let mut b = GraphBuilder::new("g");
+            b.size = size;
+            let spec = InputSpec::new(1.0, 0, Interval::new(0, 1));
+            b.input("x", vec![2, 3], spec).map_err(|e| e.to_string())
+        };
+        assert!(push([MAX_NODES - 1, MAX_ELEMENTS - 6, MAX_WORK - 6]).is_ok());
+        let nodes = "node x: the graph has 1048577 nodes up to here, limit 1048576";
+        assert_eq!(push([MAX_NODES, 0, 0]).unwrap_err(), nodes);
+        let elements = "node x: the graph has 67108865 elements up to here, limit 67108864";
+        assert_eq!(push([0, MAX_ELEMENTS - 5, 0]).unwrap_err(), elements);
+        let terms = "node x: the graph has 8589934593 terms up to here, limit 8589934592";
+        assert_eq!(push([0, 0, MAX_WORK - 5]).unwrap_err(), terms);
     }
 }

@@ -1,6 +1,7 @@
 //! Graphviz form.
 
 use crate::Graph;
+use crate::dump::plain;
 use std::fmt::Write;
 
 /// The graph in the DOT language: one box a node, with name, operation and
@@ -8,7 +9,7 @@ use std::fmt::Write;
 pub fn to_dot(graph: &Graph) -> String {
     let mut text = format!(
         "digraph {} {{\n  node [shape=box, fontname=\"monospace\"];\n",
-        quote(graph.name())
+        quote(&plain(graph.name()))
     );
     for (id, node) in graph.nodes() {
         let label = format!("{}\n{}\n{}", node.name, node.op.mnemonic(), node.ty);

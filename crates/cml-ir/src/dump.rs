@@ -21,11 +21,7 @@ impl fmt::Display for Graph {
         let rows: Vec<[String; 4]> = self
             .nodes()
             .map(|(id, node)| {
-                let operands: Vec<String> = self
-                    .operands(id)
-                    .iter()
-                    .map(|o| format!("%{}", o.index()))
-                    .collect();
+                let operands: Vec<String> = self.operands(id).map(|o| format!("%{}", o.index())).collect();
                 let attributes = attributes(&node.op);
                 let call = [node.op.mnemonic().to_owned(), operands.join(", "), attributes];
                 let call = call
@@ -43,12 +39,18 @@ impl fmt::Display for Graph {
             .collect();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
         let (ids, types, calls) = (width(0), width(1), width(2));
-        writeln!(f, "graph {}", self.name())?;
+        writeln!(f, "graph {}", plain(self.name()))?;
         for [id, ty, call, name] in &rows {
             writeln!(f, "{id:ids$} {ty:types$} = {call:calls$}  {name}")?;
         }
         Ok(())
     }
+}
+
+/// A text with U+FFFD for each control character: what is printed of a file of
+/// somebody else's must not move the cursor.
+pub fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn dims(shape: &[usize]) -> String {
@@ -134,7 +136,7 @@ pub(crate) fn attributes(op: &Op) -> String {
             let labels = if o.labels.is_empty() {
                 String::new()
             } else {
-                format!(" labels {}", o.labels.join(","))
+                format!(" labels {}", plain(&o.labels.join(",")))
             };
             let zero = if o.zero_point == 0 {
                 String::new()

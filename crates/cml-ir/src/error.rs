@@ -71,6 +71,18 @@ pub enum IrError {
         /// Largest magnitude allowed.
         limit: i64,
     },
+    /// A graph with more than analyses can take.
+    #[error("node {node}: the graph has {has} {what} up to here, limit {limit}")]
+    GraphTooLarge {
+        /// Node that exceeds the limit.
+        node: String,
+        /// `nodes`, `elements` or `terms`.
+        what: &'static str,
+        /// How many there are, this node's included.
+        has: u64,
+        /// Largest number allowed.
+        limit: u64,
+    },
     /// A scale that is not finite or not positive, or an offset not finite.
     #[error("node {node}: {what} is {has}, must be finite{}", if *.what == "scale" { " and positive" } else { "" })]
     Scale {
@@ -142,6 +154,42 @@ pub enum IrError {
     /// A file, or its frame.
     #[error(transparent)]
     File(#[from] cml_file::FileError),
+    /// A file whose frame is good, and whose graph is not.
+    #[error("{name}: {source}")]
+    Payload {
+        /// File or blob.
+        name: String,
+        /// Cause.
+        source: Box<IrError>,
+    },
+    /// A graph that its file format cannot hold.
+    #[error("graph {graph} takes {has} bytes, limit {limit}")]
+    FileTooLarge {
+        /// Graph.
+        graph: String,
+        /// Bytes of its content.
+        has: usize,
+        /// Largest number of bytes of a file's content.
+        limit: usize,
+    },
+    /// A line of text that is not the line of a graph.
+    #[error("line {line}: needs {needs}, has {has}")]
+    Syntax {
+        /// Line, from 1.
+        line: usize,
+        /// What must stand there.
+        needs: String,
+        /// What stands there.
+        has: String,
+    },
+    /// A line of text whose node, or with which the graph, is not valid.
+    #[error("line {line}: {source}")]
+    Line {
+        /// Line, from 1.
+        line: usize,
+        /// Cause.
+        source: Box<IrError>,
+    },
     /// A payload that does not decode.
     #[error("malformed {what}: {why}")]
     Decode {

@@ -1,9 +1,8 @@
 //! The graph itself: the only file that knows petgraph.
 
-use crate::{InputSpec, Interval, Op, OutputSpec, TrainingRows};
+use crate::{InputSpec, Interval, Op, OpKind, OutputSpec, TrainingRows};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
 
 /// Number of a node. Operands always have smaller numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,9 +40,10 @@ pub struct Node {
 pub struct Graph {
     name: String,
     training: Option<TrainingRows>,
-    // The operand slot is on the edge: petgraph yields neighbours in reverse
-    // order of insertion. Nodes are never removed, so indices are stable.
-    inner: DiGraph<Node, u32>,
+    // Edges go from operand to user. Nodes are never removed, so indices are
+    // stable, and the edges that end at a node are added with it, the last
+    // operand first: petgraph yields neighbours in reverse order of insertion.
+    inner: DiGraph<Node, ()>,
 }
 
 impl Graph {
@@ -57,9 +57,8 @@ impl Graph {
 
     pub(crate) fn push(&mut self, node: Node, operands: &[NodeId]) -> NodeId {
         let id = self.inner.add_node(node);
-        for (slot, operand) in operands.iter().enumerate() {
-            self.inner
-                .add_edge(NodeIndex::new(operand.index()), id, slot as u32);
+        for operand in operands.iter().rev() {
+            self.inner.add_edge(NodeIndex::new(operand.index()), id, ());
         }
         NodeId(id.index() as u32)
     }
@@ -77,6 +76,16 @@ impl Graph {
 
     pub(crate) fn set_training(&mut self, training: Option<TrainingRows>) {
         self.training = training;
+    }
+
+    /// Names the columns of each input, in order.
+    pub(crate) fn set_columns(&mut self, columns: Vec<Vec<String>>) {
+        let mut columns = columns.into_iter();
+        for node in self.inner.node_weights_mut() {
+            if let Op::Input { spec, .. } = &mut node.op {
+                spec.columns = columns.next().unwrap_or_default();
+            }
+        }
     }
 
     /// Number of nodes.
@@ -102,43 +111,38 @@ impl Graph {
         (0..self.len() as u32).map(|i| (NodeId(i), self.node(NodeId(i))))
     }
 
-    /// Operands of a node, by slot.
-    pub fn operands(&self, id: NodeId) -> Vec<NodeId> {
-        let edges = self
-            .inner
-            .edges_directed(NodeIndex::new(id.index()), Direction::Incoming);
-        let mut slots: Vec<(u32, NodeId)> = edges
-            .map(|e| (*e.weight(), NodeId(e.source().index() as u32)))
-            .collect();
-        slots.sort_unstable();
-        slots.into_iter().map(|(_, id)| id).collect()
+    /// Operands of a node, in the order in which the operation takes them.
+    pub fn operands(&self, id: NodeId) -> impl Iterator<Item = NodeId> + Clone {
+        self.neighbours(id, Direction::Incoming)
     }
 
-    /// Nodes that read a node, in order of definition, each once.
-    pub fn users(&self, id: NodeId) -> Vec<NodeId> {
-        let mut users: Vec<NodeId> = self
-            .inner
-            .neighbors_directed(NodeIndex::new(id.index()), Direction::Outgoing)
+    /// Nodes that read a node, each once, the last that was defined first.
+    pub fn users(&self, id: NodeId) -> impl Iterator<Item = NodeId> + Clone {
+        // A user that reads the node twice stands there twice, one after the other.
+        let mut last = None;
+        self.neighbours(id, Direction::Outgoing)
+            .filter(move |&user| last.replace(user) != Some(user))
+    }
+
+    fn neighbours(&self, id: NodeId, direction: Direction) -> impl Iterator<Item = NodeId> + Clone {
+        self.inner
+            .neighbors_directed(NodeIndex::new(id.index()), direction)
             .map(|n| NodeId(n.index() as u32))
-            .collect();
-        users.sort_unstable();
-        users.dedup();
-        users
     }
 
     /// Inputs in order of definition.
     pub fn inputs(&self) -> impl Iterator<Item = (NodeId, &Node, &InputSpec)> {
-        self.nodes().filter_map(|(id, n)| match &n.op {
-            Op::Input { spec, .. } => Some((id, n, spec)),
-            _ => None,
+        self.nodes().filter_map(|(id, n)| match n.op.kind() {
+            OpKind::Input(spec) => Some((id, n, spec)),
+            OpKind::Linear | OpKind::Lookup(_) | OpKind::Output(_) => None,
         })
     }
 
     /// Outputs in order of definition.
     pub fn outputs(&self) -> impl Iterator<Item = (NodeId, &Node, &OutputSpec)> {
-        self.nodes().filter_map(|(id, n)| match &n.op {
-            Op::Output(spec) => Some((id, n, spec)),
-            _ => None,
+        self.nodes().filter_map(|(id, n)| match n.op.kind() {
+            OpKind::Output(spec) => Some((id, n, spec)),
+            OpKind::Linear | OpKind::Lookup(_) | OpKind::Input(_) => None,
         })
     }
 }
@@ -151,6 +155,6 @@ impl PartialEq for Graph {
             && self
                 .nodes()
                 .zip(other.nodes())
-                .all(|((a, x), (b, y))| x == y && self.operands(a) == other.operands(b))
+                .all(|((a, x), (b, y))| x == y && self.operands(a).eq(other.operands(b)))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::linear::{Source, for_each_term};
 use crate::tensor::{channel_len, channels, element_count};
-use crate::{Conv2d, Graph, Interval, IrError, Op, Type};
+use crate::{Conv2d, Graph, Interval, IrError, Op, OpKind, Type};
 
 /// Bound on the magnitude of any value or partial sum, 2^40: far above what
 /// encryption can carry, far below what `i64` can.
@@ -16,10 +16,9 @@ pub(crate) type Elements = Vec<Interval>;
 pub fn intervals(graph: &Graph) -> Vec<Vec<Interval>> {
     let mut all: Vec<Elements> = Vec::with_capacity(graph.len());
     for (id, node) in graph.nodes() {
-        let operands = graph.operands(id);
-        let inputs: Vec<(&[usize], &Elements)> = operands
-            .iter()
-            .map(|o| (graph.node(*o).ty.shape.as_slice(), &all[o.index()]))
+        let inputs: Vec<(&[usize], &Elements)> = graph
+            .operands(id)
+            .map(|o| (graph.node(o).ty.shape.as_slice(), &all[o.index()]))
             .collect();
         let elements = elements(&node.name, &node.op, &inputs, &node.ty.shape);
         // The builder has run the same computation on the same node.
@@ -283,9 +282,9 @@ pub(crate) fn elements(
         sum.add(1, e);
         sum.finish(node)
     };
-    match op {
-        Op::Input { spec, .. } => Ok(vec![within(spec.range)?; count]),
-        Op::Lut(l) => {
+    match op.kind() {
+        OpKind::Input(spec) => Ok(vec![within(spec.range)?; count]),
+        OpKind::Lookup(l) => {
             let width = channel_len(shape);
             inputs[0]
                 .1
@@ -294,17 +293,7 @@ pub(crate) fn elements(
                 .map(|(i, &e)| within(l.channel(i / width).image(e)))
                 .collect()
         }
-        Op::Dot(_)
-        | Op::Conv2d(_)
-        | Op::SumPool(_)
-        | Op::Add
-        | Op::Sub
-        | Op::Reshape { .. }
-        | Op::Transpose { .. }
-        | Op::Concat { .. }
-        | Op::Slice { .. }
-        | Op::Pad(_)
-        | Op::Output(_) => {
+        OpKind::Linear | OpKind::Output(_) => {
             let mut sums = vec![Sum::default(); count];
             let shapes: Vec<&[usize]> = inputs.iter().map(|i| i.0).collect();
             for_each_term(op, &shapes, shape, |out, weight, source| {

@@ -1,8 +1,9 @@
 //! The reference interpreter: the oracle for every other execution.
 
+use crate::dump::plain;
 use crate::linear::{Source, for_each_term};
 use crate::tensor::channel_len;
-use crate::{Graph, InputSpec, IrError, Node, NodeId, Op, Tensor};
+use crate::{Graph, InputSpec, IrError, Lut, Node, NodeId, Op, OpKind, Tensor};
 
 /// The value of every node, for one sample.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub fn evaluate(graph: &Graph, inputs: &[Tensor]) -> Result<Values, IrError> {
     let needs = graph.inputs().count();
     if needs != inputs.len() {
         return Err(IrError::InputCount {
-            graph: graph.name().to_owned(),
+            graph: plain(graph.name()),
             needs,
             has: inputs.len(),
         });
@@ -47,20 +48,19 @@ pub fn evaluate(graph: &Graph, inputs: &[Tensor]) -> Result<Values, IrError> {
     let mut given = inputs.iter();
     let mut all: Vec<Tensor> = Vec::with_capacity(graph.len());
     for (id, node) in graph.nodes() {
-        let value = match &node.op {
-            Op::Input { spec, .. } => check_input(
+        let operands: Vec<&Tensor> = graph.operands(id).map(|o| &all[o.index()]).collect();
+        let value = match node.op.kind() {
+            OpKind::Input(spec) => check_input(
                 node,
                 spec,
                 given.next().ok_or(IrError::InputCount {
-                    graph: graph.name().to_owned(),
+                    graph: plain(graph.name()),
                     needs,
                     has: inputs.len(),
                 })?,
             )?,
-            op => {
-                let operands: Vec<&Tensor> = graph.operands(id).iter().map(|o| &all[o.index()]).collect();
-                apply(op, &operands, &node.ty.shape)
-            }
+            OpKind::Lookup(lut) => look_up(lut, operands[0], &node.ty.shape),
+            OpKind::Linear | OpKind::Output(_) => sum(&node.op, &operands, &node.ty.shape),
         };
         all.push(value);
     }
@@ -87,32 +87,24 @@ fn check_input(node: &Node, spec: &InputSpec, given: &Tensor) -> Result<Tensor, 
     Ok(given.clone())
 }
 
-fn apply(op: &Op, operands: &[&Tensor], shape: &[usize]) -> Tensor {
-    let count = shape.iter().product();
-    let data = match op {
-        Op::Lut(lut) => {
-            let width = channel_len(shape);
-            operands[0]
-                .data()
-                .iter()
-                .enumerate()
-                .map(|(i, &v)| lut.channel(i / width).eval(v))
-                .collect()
-        }
-        linear => {
-            let mut sums = vec![0i64; count];
-            let shapes: Vec<&[usize]> = operands.iter().map(|t| t.shape()).collect();
-            for_each_term(linear, &shapes, shape, |out, weight, source| {
-                sums[out] += weight
-                    * match source {
-                        Source::Element { operand, index } => operands[operand].data()[index],
-                        Source::Constant(v) => v,
-                    };
-            });
-            sums
-        }
-    };
+fn look_up(lut: &Lut, operand: &Tensor, shape: &[usize]) -> Tensor {
+    let width = channel_len(shape);
+    let values = operand.data().iter().enumerate();
+    let data = values.map(|(i, &v)| lut.channel(i / width).eval(v)).collect();
     Tensor::from_parts(shape.to_vec(), data)
+}
+
+fn sum(op: &Op, operands: &[&Tensor], shape: &[usize]) -> Tensor {
+    let mut sums = vec![0i64; shape.iter().product()];
+    let shapes: Vec<&[usize]> = operands.iter().map(|t| t.shape()).collect();
+    for_each_term(op, &shapes, shape, |out, weight, source| {
+        sums[out] += weight
+            * match source {
+                Source::Element { operand, index } => operands[operand].data()[index],
+                Source::Constant(v) => v,
+            };
+    });
+    Tensor::from_parts(shape.to_vec(), sums)
 }
 
 impl Graph {
@@ -126,7 +118,7 @@ impl Graph {
         let mut inputs = self.inputs();
         let (Some((_, node, spec)), None) = (inputs.next(), inputs.next()) else {
             return Err(IrError::InputCount {
-                graph: self.name().to_owned(),
+                graph: plain(self.name()),
                 needs: self.inputs().count(),
                 has: 1,
             });

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// All integers from `lo` to `hi`, both included; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "crate::wire::WireInterval")]
 pub struct Interval {
     /// Smallest value.
     pub lo: i64,
@@ -27,7 +28,10 @@ impl Interval {
         Self { lo: v, hi: v }
     }
 
-    /// Refuses an interval that was deserialized with its ends swapped.
+    /// Refuses an interval that was put together with its ends swapped.
+    ///
+    /// # Errors
+    /// [`IrError::EmptyInterval`].
     pub fn check(self) -> Result<Self, IrError> {
         if self.lo > self.hi {
             return Err(IrError::EmptyInterval {

@@ -1,7 +1,7 @@
 //! Every linear operation as sparse sums: the one place that knows which
 //! element goes where. Inference, the interpreter, passes and lowering share it.
 
-use crate::tensor::strides;
+use crate::tensor::{MAX_RANK, strides};
 use crate::{Conv2d, Op};
 
 /// What a term multiplies.
@@ -18,6 +18,9 @@ pub enum Source {
     Constant(i64),
 }
 
+/// Coordinates of an element; zero beyond the rank.
+type At = [usize; MAX_RANK];
+
 /// Calls `term(output element, weight, source)` for every non-zero term, so
 /// that each output element is the sum of `weight * source`. Shapes are those
 /// of the operands and of the result.
@@ -31,10 +34,18 @@ pub fn for_each_term(
 ) {
     let count: usize = output.iter().product();
     let out_strides = strides(output);
-    let coordinates =
-        |i: usize| -> Vec<usize> { out_strides.iter().zip(output).map(|(s, d)| i / s % d).collect() };
-    let flat =
-        |shape: &[usize], at: &[usize]| -> usize { strides(shape).iter().zip(at).map(|(s, c)| s * c).sum() };
+    let coordinates = |i: usize| -> At {
+        let mut at = At::default();
+        for (c, (s, d)) in at.iter_mut().zip(out_strides.iter().zip(output)) {
+            *c = i / s % d;
+        }
+        at
+    };
+    let in_strides: Vec<Vec<usize>> = inputs.iter().map(|shape| strides(shape)).collect();
+    let flat = |operand: usize, at: &At| -> usize {
+        let sizes = in_strides[operand].iter().zip(at);
+        sizes.map(|(s, c)| s * c).sum()
+    };
     let element = |operand, index| Source::Element { operand, index };
     match op {
         Op::Input { .. } | Op::Lut(_) => {}
@@ -59,21 +70,26 @@ pub fn for_each_term(
                 }
             }
         }
-        Op::Add | Op::Sub => {
-            let sign = if matches!(op, Op::Add) { 1 } else { -1 };
+        Op::Add => {
             for i in 0..count {
                 term(i, 1, element(0, i));
-                term(i, sign, element(1, i));
+                term(i, 1, element(1, i));
+            }
+        }
+        Op::Sub => {
+            for i in 0..count {
+                term(i, 1, element(0, i));
+                term(i, -1, element(1, i));
             }
         }
         Op::Reshape { .. } | Op::Output(_) => (0..count).for_each(|i| term(i, 1, element(0, i))),
         Op::Transpose { perm } => {
             for i in 0..count {
-                let mut at = vec![0; perm.len()];
-                for (axis, c) in coordinates(i).into_iter().enumerate() {
-                    at[perm[axis]] = c;
+                let mut at = At::default();
+                for (axis, c) in perm.iter().zip(coordinates(i)) {
+                    at[*axis] = c;
                 }
-                term(i, 1, element(0, flat(inputs[0], &at)));
+                term(i, 1, element(0, flat(0, &at)));
             }
         }
         Op::Concat { axis } => {
@@ -84,24 +100,28 @@ pub fn for_each_term(
                     at[*axis] -= inputs[operand][*axis];
                     operand += 1;
                 }
-                term(i, 1, element(operand, flat(inputs[operand], &at)));
+                term(i, 1, element(operand, flat(operand, &at)));
             }
         }
         Op::Slice { axis, start, .. } => {
             for i in 0..count {
                 let mut at = coordinates(i);
                 at[*axis] += start;
-                term(i, 1, element(0, flat(inputs[0], &at)));
+                term(i, 1, element(0, flat(0, &at)));
             }
         }
         Op::Pad(p) => {
             for i in 0..count {
-                let inside =
-                    |(a, c): (usize, &usize)| c.checked_sub(p.before[a]).filter(|&c| c < inputs[0][a]);
-                let at: Option<Vec<usize>> = coordinates(i).iter().enumerate().map(inside).collect();
-                match at {
-                    Some(at) => term(i, 1, element(0, flat(inputs[0], &at))),
-                    None => constant(i, p.value, &mut term),
+                let mut at = coordinates(i);
+                let sizes = p.before.iter().zip(inputs[0]);
+                let inside = at.iter_mut().zip(sizes).all(|(c, (before, size))| {
+                    *c = c.wrapping_sub(*before);
+                    *c < *size
+                });
+                if inside {
+                    term(i, 1, element(0, flat(0, &at)));
+                } else {
+                    constant(i, p.value, &mut term);
                 }
             }
         }
@@ -144,4 +164,25 @@ fn conv_terms(c: &Conv2d, input: &[usize], output: &[usize], mut term: impl FnMu
             }
         }
     }
+}
+
+/// An upper bound on the terms of an operation, or of steps of its tables: what analysing it costs.
+pub(crate) fn work(op: &Op, inputs: &[&[usize]], output: &[usize]) -> u64 {
+    let product = |of: &[usize]| of.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+    let count = product(output);
+    let per_element = match op {
+        Op::Dot(d) => d.weights.shape()[1] as u64 + 1,
+        Op::Conv2d(c) => product(&c.weights.shape()[1..]).saturating_add(1),
+        Op::SumPool(p) => product(&p.kernel),
+        Op::Lut(l) => l.max_steps() as u64 + 1,
+        // Concatenation looks for the operand of each element.
+        Op::Add | Op::Sub | Op::Concat { .. } => inputs.len() as u64,
+        Op::Input { .. }
+        | Op::Reshape { .. }
+        | Op::Transpose { .. }
+        | Op::Slice { .. }
+        | Op::Pad(_)
+        | Op::Output(_) => 1,
+    };
+    count.saturating_mul(per_element)
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// `q = clamp(round_half_even((x - offset[c]) / scale[c] + zero_point), range)`,
 /// in `f32`; one entry serves every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "crate::wire::WireInputSpec")]
 pub struct InputSpec {
     /// Size of one step of each channel, or one for all, in units of the float
     /// input.
@@ -78,19 +79,25 @@ impl InputSpec {
     }
 
     /// Integer code of one float of channel `c`; `None` if it is not finite.
+    ///
+    /// # Panics
+    /// If there are several scales or offsets, and none of channel `c`.
     pub fn quantize(&self, c: usize, x: f32) -> Option<i64> {
         if !x.is_finite() {
             return None;
         }
-        let codes = (self.range.lo as f32, self.range.hi as f32);
-        Some(self.rounded(c, x).clamp(codes.0, codes.1) as i64)
+        // Clamped as an integer: beyond 2^24 an end of the range may be no `f32`.
+        let code = self.rounded(c, x) as i64;
+        Some(code.max(self.range.lo).min(self.range.hi))
     }
 
     /// Whether [`InputSpec::quantize`] clamps this float of channel `c`: rounded,
     /// it lies beyond the codes. What is not finite has no code at all.
+    ///
+    /// # Panics
+    /// As [`InputSpec::quantize`].
     pub fn clips(&self, c: usize, x: f32) -> bool {
-        let codes = self.range.lo as f32..=self.range.hi as f32;
-        x.is_finite() && !codes.contains(&self.rounded(c, x))
+        x.is_finite() && !self.range.contains(self.rounded(c, x) as i64)
     }
 
     fn rounded(&self, c: usize, x: f32) -> f32 {
@@ -102,7 +109,11 @@ impl InputSpec {
     /// first that is not finite, if one is.
     ///
     /// # Errors
-    /// As said.
+    /// That index.
+    ///
+    /// # Panics
+    /// If the sample has more floats than the shape, or the scales or offsets
+    /// do not fit the shape.
     pub fn quantize_all(&self, shape: &[usize], sample: &[f32]) -> Result<Vec<i64>, usize> {
         let width = channel_len(shape);
         let codes = sample.iter().enumerate();
@@ -125,6 +136,7 @@ impl InputSpec {
 /// `y = (q - zero_point) * scale[c] + offset[c]`, in `f32`; one entry serves
 /// every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "crate::wire::WireOutputSpec")]
 pub struct OutputSpec {
     /// Code that stands for the offset.
     pub zero_point: i64,
@@ -148,6 +160,9 @@ impl OutputSpec {
     }
 
     /// Float value of code `q` in channel `c`.
+    ///
+    /// # Panics
+    /// If there are several scales or offsets, and none of channel `c`.
     pub fn dequantize(&self, c: usize, q: i64) -> f32 {
         q.wrapping_sub(self.zero_point) as f32 * of_channel(&self.scale, c) + of_channel(&self.offset, c)
     }
@@ -200,7 +215,7 @@ pub fn argmax(scores: &[f32]) -> usize {
 }
 
 /// Dense layer: `y[o] = bias[o] + sum_i weights[o, i] x[i]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dot {
     /// `[out, in]`.
     pub weights: Tensor,
@@ -209,7 +224,7 @@ pub struct Dot {
 }
 
 /// 2-D cross-correlation on `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// `[out, in / groups, kernel height, kernel width]`.
     pub weights: Tensor,
@@ -226,7 +241,7 @@ pub struct Conv2d {
 }
 
 /// Sum over windows of each channel of `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SumPool {
     /// Window height and width.
     pub kernel: [usize; 2],
@@ -235,7 +250,7 @@ pub struct SumPool {
 }
 
 /// Constant border.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pad {
     /// Elements added before each axis.
     pub before: Vec<usize>,
@@ -247,7 +262,7 @@ pub struct Pad {
 
 /// An operation. Closed on purpose: a new one must break every match that has
 /// to think about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Encrypted input of the given shape.
     Input {
@@ -298,7 +313,40 @@ pub enum Op {
     Output(OutputSpec),
 }
 
+/// What an operation is to whoever analyses, runs or encrypts a graph; see [`Op::kind`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OpKind<'a> {
+    /// Reads nothing: the client gives its value.
+    Input(&'a InputSpec),
+    /// Sums of weighted elements and constants, which [`crate::for_each_term`] lists.
+    Linear,
+    /// A function of one element, tabulated.
+    Lookup(&'a Lut),
+    /// The value of its operand, which the client decrypts. [`crate::for_each_term`] lists its
+    /// terms too, one an element.
+    Output(&'a OutputSpec),
+}
+
 impl Op {
+    /// What it is, for code that treats all linear operations alike.
+    pub fn kind(&self) -> OpKind<'_> {
+        match self {
+            Op::Input { spec, .. } => OpKind::Input(spec),
+            Op::Lut(lut) => OpKind::Lookup(lut),
+            Op::Output(spec) => OpKind::Output(spec),
+            Op::Dot(_)
+            | Op::Conv2d(_)
+            | Op::SumPool(_)
+            | Op::Add
+            | Op::Sub
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Concat { .. }
+            | Op::Slice { .. }
+            | Op::Pad(_) => OpKind::Linear,
+        }
+    }
+
     /// Lower-case name, as in dumps.
     pub fn mnemonic(&self) -> &'static str {
         match self {
@@ -333,25 +381,6 @@ impl Op {
             | Op::Slice { .. }
             | Op::Pad(_)
             | Op::Output(_) => Some(1),
-        }
-    }
-
-    /// Checks tensors and tables that were deserialized.
-    pub(crate) fn check_parts(&self) -> Result<(), IrError> {
-        match self {
-            // Their specs are checked with the shapes.
-            Op::Input { .. } | Op::Output(_) => Ok(()),
-            Op::Dot(d) => d.weights.check(),
-            Op::Conv2d(c) => c.weights.check(),
-            Op::Lut(l) => l.check(),
-            Op::SumPool(_)
-            | Op::Add
-            | Op::Sub
-            | Op::Reshape { .. }
-            | Op::Transpose { .. }
-            | Op::Concat { .. }
-            | Op::Slice { .. }
-            | Op::Pad(_) => Ok(()),
         }
     }
 }
@@ -394,4 +423,29 @@ fn check_floats(node: &str, scales: &[f32], offsets: &[f32]) -> Result<(), IrErr
     };
     scales.iter().try_for_each(|&s| check("scale", s))?;
     offsets.iter().try_for_each(|&o| check("offset", o))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stay_in_a_range_whose_ends_are_no_floats() {
+        let (lo, hi) = (-(1 << 24) - 3, (1 << 24) + 3);
+        let spec = InputSpec::new(1.0, 0, Interval::new(lo, hi));
+        let check = |x: f32, code: i64, clips: bool| {
+            assert_eq!(
+                (spec.quantize(0, x), spec.clips(0, x)),
+                (Some(code), clips),
+                "{x}"
+            );
+        };
+        check(1e9, hi, true);
+        check(-1e9, lo, true);
+        check(16_777_216.0, 1 << 24, false);
+        // The next float is beyond.
+        check(16_777_220.0, hi, true);
+        check(2.5, 2, false);
+        assert_eq!(spec.quantize(0, f32::NAN), None);
+    }
 }

@@ -2,15 +2,15 @@
 
 use crate::IrError;
 use cml_file::short_hex;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Most elements of a tensor: keeps a hostile file from exhausting memory.
 const MAX_ELEMENTS: usize = 1 << 22;
-const MAX_RANK: usize = 6;
+/// Most dimensions of a tensor.
+pub(crate) const MAX_RANK: usize = 6;
 
 /// Integers in row-major order with a shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     shape: Vec<usize>,
     data: Vec<i64>,
@@ -41,7 +41,8 @@ impl Tensor {
     /// A tensor of the given shape.
     ///
     /// # Errors
-    /// If the data does not fill the shape exactly.
+    /// If the shape has more than 2^22 elements or 6 dimensions, or the data do
+    /// not fill it exactly.
     pub fn new(shape: Vec<usize>, data: Vec<i64>) -> Result<Self, IrError> {
         let needs = element_count(&shape)?;
         if data.len() != needs {
@@ -52,19 +53,6 @@ impl Tensor {
             });
         }
         Ok(Self { shape, data })
-    }
-
-    /// Checks a deserialized tensor.
-    pub(crate) fn check(&self) -> Result<(), IrError> {
-        let needs = element_count(&self.shape)?;
-        if self.data.len() != needs {
-            return Err(IrError::TensorLength {
-                shape: self.shape.clone(),
-                needs,
-                has: self.data.len(),
-            });
-        }
-        Ok(())
     }
 
     /// For code that has computed shape and data together.

@@ -2,7 +2,7 @@
 //!
 //! 1. Every operand is defined before its user (the builder cannot express
 //!    anything else).
-//! 2. Names are unique, printable and without white space.
+//! 2. Names of nodes are unique, printable and without white space.
 //! 3. Every operation fits the shapes of its operands, and every recorded type
 //!    is the inferred one.
 //! 4. No value or partial sum can reach [`crate::LIMIT`] in magnitude.
@@ -10,8 +10,9 @@
 //! 6. An input has no names of columns or one for each element. Of the rows of the training, at least
 //!    one was not held out.
 
+use crate::dump::plain;
 use crate::infer;
-use crate::{Graph, Interval, IrError, Op};
+use crate::{Graph, Interval, IrError, Node, OpKind};
 use std::collections::BTreeSet;
 
 /// Checks every invariant anew. The builder calls it; passes are run through
@@ -22,7 +23,7 @@ use std::collections::BTreeSet;
 pub fn verify(graph: &Graph) -> Result<(), IrError> {
     let missing = |what| {
         Err(IrError::Missing {
-            graph: graph.name().to_owned(),
+            graph: plain(graph.name()),
             what,
         })
     };
@@ -44,28 +45,18 @@ pub fn verify(graph: &Graph) -> Result<(), IrError> {
                 why: "is taken",
             });
         }
-        let operands = graph.operands(id);
-        if let Some(bad) = operands.iter().find(|o| o.index() >= id.index()) {
+        let mut operands = graph.operands(id);
+        if let Some(bad) = operands.clone().find(|o| o.index() >= id.index()) {
             return Err(IrError::Operand {
                 node: node.name.clone(),
                 operand: bad.0,
             });
         }
-        let types: Vec<_> = operands.iter().map(|&o| &graph.node(o).ty).collect();
-        if let Some(output) = operands
-            .iter()
-            .find(|&&o| matches!(graph.node(o).op, Op::Output(_)))
-        {
-            return Err(IrError::Shape {
-                node: node.name.clone(),
-                what: "operand",
-                needs: "a value".to_owned(),
-                has: format!("output {}", graph.node(*output).name),
-            });
-        }
+        let types: Vec<_> = operands.clone().map(|o| &graph.node(o).ty).collect();
+        operands.try_for_each(|o| readable(&node.name, graph.node(o)))?;
         let shape = infer::shape(&node.name, &node.op, &types)?;
-        let inputs: Vec<(&[usize], &infer::Elements)> = operands
-            .iter()
+        let inputs: Vec<(&[usize], &infer::Elements)> = graph
+            .operands(id)
             .zip(&types)
             .map(|(o, t)| (t.shape.as_slice(), &all[o.index()]))
             .collect();
@@ -82,4 +73,17 @@ pub fn verify(graph: &Graph) -> Result<(), IrError> {
         all.push(elements);
     }
     Ok(())
+}
+
+/// Refuses an output as the operand of node `user`.
+pub(crate) fn readable(user: &str, operand: &Node) -> Result<(), IrError> {
+    match operand.op.kind() {
+        OpKind::Input(_) | OpKind::Linear | OpKind::Lookup(_) => Ok(()),
+        OpKind::Output(_) => Err(IrError::Shape {
+            node: user.to_owned(),
+            what: "operand",
+            needs: "a value".to_owned(),
+            has: format!("output {}", operand.name),
+        }),
+    }
 }

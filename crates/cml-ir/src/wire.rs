@@ -1,10 +1,23 @@
 //! Wire format of graphs: the only file here that knows bincode.
+//!
+//! Integers are little endian and of fixed size: 4 bytes for the number of an operation and of an
+//! operand, 8 for everything else. A list is its length and its elements.
 
+mod op;
+mod spec;
+
+pub(crate) use spec::{WireInputSpec, WireInterval, WireOutputSpec};
+
+use crate::dump::plain;
 use crate::graph::NodeId;
 use crate::{Graph, GraphBuilder, IrError, Op, TrainingRows};
+use bincode::error::DecodeError;
 use cml_file::{Artifact, Kind};
+use op::WireOp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 const MAX_PAYLOAD: usize = 1 << 28;
 
@@ -16,16 +29,17 @@ pub const GRAPH: Kind = Kind {
     max_payload: MAX_PAYLOAD as u64,
 };
 
-#[derive(Serialize, Deserialize)]
-struct WireGraph {
-    name: String,
-    nodes: Vec<WireNode>,
+/// What is written; read are its parts, one after the other.
+#[derive(Serialize)]
+struct WireGraph<'a> {
+    name: &'a str,
+    nodes: Vec<WireNode<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireNode {
-    name: String,
-    op: Op,
+struct WireNode<'a> {
+    name: Cow<'a, str>,
+    op: WireOp<'a>,
     operands: Vec<u32>,
 }
 
@@ -56,62 +70,78 @@ fn config() -> impl bincode::config::Config {
         .with_limit::<MAX_PAYLOAD>()
 }
 
+fn malformed(why: String) -> IrError {
+    IrError::Decode { what: "graph", why }
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>, IrError> {
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| malformed(e.to_string()))
+}
+
+/// The value at the start of the bytes, which are then those after it.
+fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, IrError> {
+    let (value, used) =
+        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(in_words(e)))?;
+    *bytes = &bytes[used..];
+    Ok(value)
+}
+
+/// What a check said, or the decoder.
+fn in_words(error: DecodeError) -> String {
+    if let DecodeError::OtherString(words) = error {
+        return words;
+    }
+    error.to_string()
+}
+
 /// The graph's bytes, with or without what identifies the rows that it was trained on.
 fn payload(graph: &Graph, with_training: bool) -> Result<Vec<u8>, IrError> {
     let nodes = graph.nodes().map(|(id, node)| WireNode {
-        name: node.name.clone(),
-        op: node.op.clone(),
-        operands: graph.operands(id).iter().map(|o| o.0).collect(),
+        name: Cow::Borrowed(&node.name),
+        op: WireOp::from(&node.op),
+        operands: graph.operands(id).map(|o| o.0).collect(),
     });
-    let wire = WireGraph {
-        name: graph.name().to_owned(),
+    let mut bytes = encode(&WireGraph {
+        name: graph.name(),
         nodes: nodes.collect(),
-    };
-    let fail = |e: bincode::error::EncodeError| IrError::Decode {
-        what: "graph",
-        why: e.to_string(),
-    };
-    let mut bytes = bincode::serde::encode_to_vec(&wire, config()).map_err(fail)?;
+    })?;
     let notes = WireNotes::of(graph, with_training);
     if notes != WireNotes::default() {
-        bytes.extend(bincode::serde::encode_to_vec(&notes, config()).map_err(fail)?);
+        bytes.extend(encode(&notes)?);
+    }
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(IrError::FileTooLarge {
+            graph: plain(graph.name()),
+            has: bytes.len(),
+            limit: MAX_PAYLOAD,
+        });
     }
     Ok(bytes)
 }
 
-fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
-    let malformed = |why: String| IrError::Decode { what: "graph", why };
-    let (wire, used): (WireGraph, usize) =
-        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| malformed(e.to_string()))?;
-    let rest = &bytes[used..];
-    let (notes, used): (WireNotes, usize) = match rest {
-        [] => (WireNotes::default(), 0),
-        rest => bincode::serde::decode_from_slice(rest, config())
-            .map_err(|e| malformed(format!("{} bytes left over: {e}", rest.len())))?,
-    };
-    // Equal graphs have equal bytes: what is left out is not written as an empty section.
-    if used != rest.len() || (notes == WireNotes::default() && !rest.is_empty()) {
-        return Err(malformed(format!("{} bytes left over", rest.len())));
-    }
-    let has_names = notes.columns.iter().any(|names| !names.is_empty());
-    if !notes.columns.is_empty() && !has_names {
-        return Err(malformed("lists of no names of columns".to_owned()));
-    }
-    let mut builder = GraphBuilder::new(wire.name);
-    builder.set_training(notes.training);
-    let mut columns = notes.columns.into_iter();
-    for mut node in wire.nodes {
-        if let (Op::Input { spec, .. }, true) = (&mut node.op, has_names) {
-            let names = columns.next();
-            spec.columns = names.ok_or_else(|| malformed("an input without its list of names".to_owned()))?;
-        }
+fn from_payload(mut bytes: &[u8]) -> Result<Graph, IrError> {
+    let name: String = take(&mut bytes)?;
+    let nodes: u64 = take(&mut bytes)?;
+    let mut builder = GraphBuilder::new(name);
+    // One after the other: a file of many small nodes is many times larger once it is read.
+    for _ in 0..nodes {
+        let node: WireNode<'_> = take(&mut bytes)?;
         let operands: Vec<NodeId> = node.operands.into_iter().map(NodeId).collect();
-        builder.push(&node.name, node.op, &operands)?;
+        builder.push(&node.name, Op::try_from(node.op)?, &operands)?;
     }
-    if columns.next().is_some() {
-        return Err(malformed(
-            "names of columns of more inputs than there are".to_owned(),
-        ));
+    if !bytes.is_empty() {
+        let left_over = |why: &str| malformed(format!("{} bytes left over{why}", bytes.len()));
+        let mut rest = bytes;
+        let notes: WireNotes = take(&mut rest).map_err(|e| left_over(&format!(": {e}")))?;
+        // Equal graphs have equal bytes: what is left out is not written as an empty section.
+        let has_names = notes.columns.iter().any(|names| !names.is_empty());
+        if !rest.is_empty() || notes == WireNotes::default() || (!has_names && !notes.columns.is_empty()) {
+            return Err(left_over(""));
+        }
+        builder.set_training(notes.training);
+        if has_names {
+            builder.set_columns(notes.columns)?;
+        }
     }
     builder.finish()
 }
@@ -125,8 +155,11 @@ impl Artifact for Graph {
         payload(self, true)
     }
 
-    fn decode(_: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
-        from_payload(payload)
+    fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
+        from_payload(payload).map_err(|source| IrError::Payload {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 

@@ -176,7 +176,7 @@ fn from_start<'p, T: DeserializeOwned>(
     payload: &'p [u8],
 ) -> Result<(T, &'p [u8]), ArtifactError> {
     let decoded = bincode::serde::decode_from_slice(payload, config());
-    let (value, used) = decoded.map_err(|e| malformed(kind, name, e.to_string()))?;
+    let (value, used) = decoded.map_err(|e| malformed(kind, name, in_words(e)))?;
     Ok((value, &payload[used..]))
 }
 
@@ -186,6 +186,14 @@ fn malformed(kind: Kind, name: &str, why: String) -> ArtifactError {
         what: kind.name,
         why,
     }
+}
+
+/// What a check of a part said, or the decoder.
+fn in_words(error: bincode::error::DecodeError) -> String {
+    if let bincode::error::DecodeError::OtherString(words) = error {
+        return words;
+    }
+    error.to_string()
 }
 
 /// Bytes of a [`Binding`] before the rest of a payload.

@@ -16,7 +16,7 @@ pub(crate) use reach::{Reach, Reached};
 
 use crate::lower::LowerError;
 use cml_bitwidth::Widths;
-use cml_ir::{Graph, Interval, NodeId, Op, Source, channel_len, for_each_term};
+use cml_ir::{Graph, Interval, NodeId, OpKind, Source, channel_len, for_each_term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -104,10 +104,10 @@ impl Program {
         let mut terms = 0usize;
         let mut values: Vec<Vec<Affine>> = Vec::with_capacity(graph.len());
         for (id, node) in graph.nodes() {
-            let operands = graph.operands(id);
+            let operands: Vec<NodeId> = graph.operands(id).collect();
             let elements: usize = node.ty.shape.iter().product();
-            let result = match &node.op {
-                Op::Input { .. } => {
+            let result = match node.op.kind() {
+                OpKind::Input(_) => {
                     let first = next_input;
                     next_input += elements as u32;
                     (first..next_input)
@@ -117,7 +117,7 @@ impl Program {
                         })
                         .collect()
                 }
-                Op::Lut(lut) => {
+                OpKind::Lookup(lut) => {
                     let width = channel_len(&node.ty.shape);
                     let layer = program.layers.len() as u32;
                     program.layers.push(node.name.clone());
@@ -151,22 +151,27 @@ impl Program {
                     }
                     results
                 }
-                op => {
+                OpKind::Linear | OpKind::Output(_) => {
                     let mut results = vec![Affine::default(); elements];
                     let shapes: Vec<&[usize]> = operands
                         .iter()
                         .map(|o| graph.node(*o).ty.shape.as_slice())
                         .collect();
-                    for_each_term(op, &shapes, &node.ty.shape, |out, weight, source| match source {
-                        Source::Constant(v) => results[out].constant += weight * v,
-                        Source::Element { operand, index } => {
-                            let from = &values[operands[operand].index()][index];
-                            results[out].constant += weight * from.constant;
-                            for (&wire, &w) in &from.terms {
-                                *results[out].terms.entry(wire).or_default() += weight * w;
+                    for_each_term(
+                        &node.op,
+                        &shapes,
+                        &node.ty.shape,
+                        |out, weight, source| match source {
+                            Source::Constant(v) => results[out].constant += weight * v,
+                            Source::Element { operand, index } => {
+                                let from = &values[operands[operand].index()][index];
+                                results[out].constant += weight * from.constant;
+                                for (&wire, &w) in &from.terms {
+                                    *results[out].terms.entry(wire).or_default() += weight * w;
+                                }
                             }
-                        }
-                    });
+                        },
+                    );
                     results.iter_mut().for_each(|r| r.terms.retain(|_, w| *w != 0));
                     results
                 }
@@ -178,12 +183,15 @@ impl Program {
                     limit: MAX_TERMS,
                 });
             }
-            if matches!(node.op, Op::Output(_)) {
-                let rows = result
-                    .iter()
-                    .map(|r| (r.clone(), row_range(r, &ranges)))
-                    .collect();
-                program.outputs.push(ProgramOutput { node: id, rows });
+            match node.op.kind() {
+                OpKind::Input(_) | OpKind::Linear | OpKind::Lookup(_) => {}
+                OpKind::Output(_) => {
+                    let rows = result
+                        .iter()
+                        .map(|r| (r.clone(), row_range(r, &ranges)))
+                        .collect();
+                    program.outputs.push(ProgramOutput { node: id, rows });
+                }
             }
             values.push(result);
         }

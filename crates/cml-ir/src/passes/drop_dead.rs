@@ -2,7 +2,7 @@
 
 use crate::linear::{Source, for_each_term};
 use crate::tensor::channel_len;
-use crate::{Dot, Graph, GraphBuilder, IrError, Lut, NodeId, Op, Tensor};
+use crate::{Dot, Graph, GraphBuilder, IrError, Lut, NodeId, Op, OpKind, Tensor};
 
 /// Removes nodes and channels that no output depends on. Pruned layers leave
 /// many: 64 of the 100 second-layer units of a pruned 2-100-100-2 network are
@@ -23,12 +23,22 @@ pub fn drop_dead(graph: &Graph) -> Result<Graph, IrError> {
             new.push(None);
             continue;
         }
-        let old_operands = graph.operands(id);
+        let old_operands: Vec<NodeId> = graph.operands(id).collect();
         let operands: Vec<NodeId> = old_operands.iter().filter_map(|o| new[o.index()]).collect();
         let op = match &node.op {
             Op::Dot(dot) => Op::Dot(select_dot(dot, channels, &keep[old_operands[0].index()])?),
             Op::Lut(lut) => Op::Lut(select_lut(lut, channels)?),
-            other => other.clone(),
+            Op::Input { .. }
+            | Op::Conv2d(_)
+            | Op::SumPool(_)
+            | Op::Add
+            | Op::Sub
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Concat { .. }
+            | Op::Slice { .. }
+            | Op::Pad(_)
+            | Op::Output(_) => node.op.clone(),
         };
         new.push(Some(builder.push(&node.name, op, &operands)?));
     }
@@ -46,8 +56,9 @@ fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
     let mut live: Vec<Vec<bool>> = graph.nodes().map(|(id, _)| vec![false; size(id)]).collect();
     for (id, node) in graph.nodes().rev() {
         let i = id.index();
-        if matches!(node.op, Op::Output(_) | Op::Input { .. }) {
-            live[i].fill(true);
+        match node.op.kind() {
+            OpKind::Input(_) | OpKind::Output(_) => live[i].fill(true),
+            OpKind::Linear | OpKind::Lookup(_) => {}
         }
         if !live[i].contains(&true) {
             continue;
@@ -55,14 +66,17 @@ fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
         if !selectable[root[i].index()] {
             live[i].fill(true);
         }
-        let operands = graph.operands(id);
-        if let Op::Lut(_) = node.op {
-            let needed = live[i].clone();
-            live[operands[0].index()]
-                .iter_mut()
-                .zip(needed)
-                .for_each(|(live, needed)| *live |= needed);
-            continue;
+        let operands: Vec<NodeId> = graph.operands(id).collect();
+        match node.op.kind() {
+            OpKind::Lookup(_) => {
+                let needed = live[i].clone();
+                live[operands[0].index()]
+                    .iter_mut()
+                    .zip(needed)
+                    .for_each(|(live, needed)| *live |= needed);
+                continue;
+            }
+            OpKind::Input(_) | OpKind::Linear | OpKind::Output(_) => {}
         }
         let shapes: Vec<&[usize]> = operands
             .iter()
@@ -74,13 +88,11 @@ fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
             }
         });
         // An operand that is read with zero weights only must still exist.
-        for operand in operands
-            .iter()
-            .map(|o| o.index())
-            .filter(|&o| !live[o].contains(&true))
-            .collect::<Vec<_>>()
-        {
-            live[operand][0] = true;
+        for operand in operands {
+            let live = &mut live[operand.index()];
+            if !live.contains(&true) {
+                live[0] = true;
+            }
         }
     }
     let kept = |id: NodeId| {
@@ -105,10 +117,10 @@ fn live_channels(graph: &Graph) -> Vec<Vec<usize>> {
 fn families(graph: &Graph) -> Vec<NodeId> {
     let mut root: Vec<NodeId> = Vec::with_capacity(graph.len());
     for (id, node) in graph.nodes() {
-        root.push(if matches!(node.op, Op::Lut(_)) {
-            root[graph.operands(id)[0].index()]
-        } else {
-            id
+        let read = graph.operands(id).next();
+        root.push(match (node.op.kind(), read) {
+            (OpKind::Lookup(_), Some(read)) => root[read.index()],
+            (OpKind::Lookup(_) | OpKind::Input(_) | OpKind::Linear | OpKind::Output(_), _) => id,
         });
     }
     root
@@ -117,15 +129,38 @@ fn families(graph: &Graph) -> Vec<NodeId> {
 /// Heads of families that can lose channels: dense layers that, themselves or
 /// through lookups, are read by dense layers only.
 fn selectable_families(graph: &Graph, root: &[NodeId]) -> Vec<bool> {
-    let mut selectable: Vec<bool> = graph.nodes().map(|(_, n)| matches!(n.op, Op::Dot(_))).collect();
+    let mut selectable: Vec<bool> = graph.nodes().map(|(_, n)| loses_channels(&n.op)).collect();
     for (id, node) in graph.nodes() {
-        if !matches!(node.op, Op::Dot(_) | Op::Lut(_)) {
+        let reads_selected = match node.op.kind() {
+            OpKind::Lookup(_) => true,
+            OpKind::Input(_) | OpKind::Linear | OpKind::Output(_) => loses_channels(&node.op),
+        };
+        if !reads_selected {
             for operand in graph.operands(id) {
                 selectable[root[operand.index()].index()] = false;
             }
         }
     }
     selectable
+}
+
+/// Whether the pass can take channels off the operation and off what it reads.
+fn loses_channels(op: &Op) -> bool {
+    match op {
+        Op::Dot(_) => true,
+        Op::Input { .. }
+        | Op::Conv2d(_)
+        | Op::SumPool(_)
+        | Op::Add
+        | Op::Sub
+        | Op::Lut(_)
+        | Op::Reshape { .. }
+        | Op::Transpose { .. }
+        | Op::Concat { .. }
+        | Op::Slice { .. }
+        | Op::Pad(_)
+        | Op::Output(_) => false,
+    }
 }
 
 fn select_dot(dot: &Dot, rows: &[usize], columns: &[usize]) -> Result<Dot, IrError> {

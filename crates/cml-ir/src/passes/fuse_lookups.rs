@@ -1,6 +1,6 @@
 //! A lookup of a lookup is one lookup.
 
-use crate::{Graph, GraphBuilder, IrError, NodeId, Op};
+use crate::{Graph, GraphBuilder, IrError, Lut, NodeId, Op, OpKind};
 
 /// Composes each lookup with the lookup that it reads, so that a chain of
 /// univariate functions costs one bootstrap. Exact: both are step functions.
@@ -14,22 +14,25 @@ pub fn fuse_lookups(graph: &Graph) -> Result<Graph, IrError> {
     // For each old node: its new id, and if it is a lookup, what it reads now
     // and its composed table.
     let mut new: Vec<NodeId> = Vec::with_capacity(graph.len());
-    let mut lookups = Vec::with_capacity(graph.len());
+    let mut lookups: Vec<Option<(NodeId, Lut)>> = Vec::with_capacity(graph.len());
     for (id, node) in graph.nodes() {
-        let old_operands = graph.operands(id);
-        let mut operands: Vec<NodeId> = old_operands.iter().map(|o| new[o.index()]).collect();
-        let mut op = node.op.clone();
-        if let (Op::Lut(outer), Some(Some((source, inner)))) =
-            (&node.op, old_operands.first().map(|o| &lookups[o.index()]))
-        {
-            operands = vec![*source];
-            op = Op::Lut(crate::Lut::then(inner, outer));
-        }
-        lookups.push(if let Op::Lut(table) = &op {
-            Some((operands[0], table.clone()))
-        } else {
-            None
-        });
+        let mut old_operands = graph.operands(id);
+        let mut operands: Vec<NodeId> = old_operands.clone().map(|o| new[o.index()]).collect();
+        let (op, lookup) = match node.op.kind() {
+            OpKind::Lookup(outer) => {
+                let below = old_operands.next().and_then(|o| lookups[o.index()].as_ref());
+                let table = match below {
+                    Some((source, inner)) => {
+                        operands = vec![*source];
+                        inner.then(outer)
+                    }
+                    None => outer.clone(),
+                };
+                (Op::Lut(table.clone()), Some((operands[0], table)))
+            }
+            OpKind::Input(_) | OpKind::Linear | OpKind::Output(_) => (node.op.clone(), None),
+        };
+        lookups.push(lookup);
         new.push(builder.push(&node.name, op, &operands)?);
     }
     builder.finish()

@@ -8,6 +8,7 @@ pub use drop_dead::drop_dead;
 pub use fold_constants::fold_constants;
 pub use fuse_lookups::fuse_lookups;
 
+use crate::dump::plain;
 use crate::{Graph, IrError, verify};
 
 /// A pass: its name, its function, why it stands where it does.
@@ -58,7 +59,7 @@ pub fn run_verified(pass: &Pass, before: &Graph) -> Result<Graph, IrError> {
     verify(&after)?;
     let broke = |what: String| IrError::PassBroke {
         pass: pass.name,
-        graph: before.name().to_owned(),
+        graph: plain(before.name()),
         what,
     };
     let interface = |g: &Graph| {

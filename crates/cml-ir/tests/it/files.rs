@@ -56,15 +56,25 @@ fn every_kind_of_damage_has_its_message() {
 
 #[test]
 fn a_checksummed_lie_is_refused_too() {
-    for payload in [
-        vec![0xff; 64],
-        vec![0; 8],
-        [&8u64.to_le_bytes()[..], b"abcdefgh", &[0xff; 8]].concat(),
-    ] {
-        let blob = cml_file::encode(GRAPH, &payload);
-        refused(&blob, "x.cmlg".get(..0).unwrap());
-        assert!(Graph::from_bytes("x", &blob, ()).is_err());
-    }
+    let check = |payload: &[u8], expected: &str| refused(&cml_file::encode(GRAPH, payload), expected);
+    check(&[0xff; 64], "x.cmlg: malformed graph: ");
+    check(&[0; 8], "x.cmlg: malformed graph: ");
+    let nodes = [&8u64.to_le_bytes()[..], b"abcdefgh", &[0xff; 8]].concat();
+    check(&nodes, "x.cmlg: malformed graph: ");
+    check(&[0; 16], "x.cmlg: graph  has no input");
+    let good = sample().encode().unwrap();
+    check(
+        &[&good[..], &[0]].concat(),
+        "x.cmlg: malformed graph: 1 bytes left over",
+    );
+    check(&good[..good.len() - 1], "x.cmlg: malformed graph: ");
+    // The name of the network, the number of nodes, the name of the first, and then what it is.
+    let mut unknown = good.clone();
+    unknown[8 + 6 + 8 + 8 + 1] = 200;
+    check(
+        &unknown,
+        "x.cmlg: malformed graph: operation number 200, this program knows 0 to 12",
+    );
 }
 
 #[test]

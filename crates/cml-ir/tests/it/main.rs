@@ -2,6 +2,9 @@
 
 mod files;
 mod names;
+mod operands;
 mod passes;
+mod passes_as_text;
 mod random;
 mod snapshots;
+mod text;

@@ -3,7 +3,7 @@
 use cml_file::{Artifact, encode};
 use cml_ir::{
     GRAPH, Graph, GraphBuilder, InputSpec, Interval, IrError, Lut, OutputSpec, Tensor, TrainingRows,
-    graph_hash, optimize,
+    graph_from_text, graph_hash, graph_to_text, optimize,
 };
 
 const TRAINING: TrainingRows = TrainingRows {
@@ -55,6 +55,10 @@ fn names_and_training_are_in_the_file() {
         let read = Graph::from_bytes("x", &bytes(&graph), ()).unwrap();
         assert_eq!(read, graph);
         assert_eq!(read.training(), training.as_ref());
+        let text = graph_to_text(&graph);
+        let again = graph_from_text(&text).unwrap();
+        assert_eq!(graph_to_text(&again), text);
+        assert_eq!(graph_hash(&again).unwrap(), graph_hash(&graph).unwrap());
         assert_ne!(read, plain);
         // What follows the nodes is all that differs.
         let (long, short) = (
@@ -134,11 +138,14 @@ fn damaged_sections_are_refused() {
     }
     refused(&[&payload[..], &[0]].concat(), "bytes left over");
     refused(&with(&[], false), "bytes left over");
-    refused(&with(&[&[], &[]], true), "lists of no names");
-    refused(&with(&[&["a", "b"]], true), "an input without its list of names");
+    refused(&with(&[&[], &[]], true), "bytes left over");
+    refused(
+        &with(&[&["a", "b"]], true),
+        "lists of names of columns: needs 2, has 1",
+    );
     refused(
         &with(&[&["a", "b"], &["c"], &["d"]], false),
-        "names of columns of more inputs than there are",
+        "lists of names of columns: needs 2, has 3",
     );
     refused(&with(&[&["a", "\n"], &["c"]], false), "holds control characters");
     // A count that the file is too short for.

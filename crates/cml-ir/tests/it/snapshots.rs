@@ -58,3 +58,21 @@ fn each_pass_before_and_after() {
         graph = after;
     }
 }
+
+/// A file of somebody else's must not move the cursor of who looks at it.
+#[test]
+fn dumps_hold_no_control_characters() {
+    let mut b = GraphBuilder::new("\u{1b}[2J\n");
+    let spec = InputSpec::new(1.0, 0, Interval::new(0, 1));
+    let x = b.input("x", vec![1], spec).unwrap();
+    let spec = OutputSpec {
+        labels: vec!["\u{9b}A".into()],
+        ..OutputSpec::identity()
+    };
+    b.output("y", x, spec).unwrap();
+    let graph = b.finish().unwrap();
+    let dump = graph.to_string();
+    assert!(dump.starts_with("graph \u{fffd}[2J\u{fffd}\n"), "{dump}");
+    assert!(dump.contains("labels \u{fffd}A"), "{dump}");
+    assert!(to_dot(&graph).starts_with("digraph \"\u{fffd}[2J\u{fffd}\" {"));
+}
