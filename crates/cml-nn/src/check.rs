@@ -5,14 +5,14 @@ use cml_quant::Network;
 use ndarray::Array2;
 use std::collections::BTreeMap;
 
-use crate::model::Model;
+use crate::model::TrainableNetwork;
 use crate::{NnError, accumulators};
 
 /// Test rows on which libtorch and the exported network are compared.
 const ROWS: usize = 1_000;
 
 /// Accumulators keep to their layers' bounds.
-pub(crate) fn bound(network: &Network, model: &Model) -> Result<(), NnError> {
+pub(crate) fn bound(network: &Network, model: &TrainableNetwork) -> Result<(), NnError> {
     let bounds: BTreeMap<&str, Option<u64>> = model.bounds().collect();
     for found in accumulators(network)? {
         let bound = bounds.get(found.layer.as_str()).copied().flatten();

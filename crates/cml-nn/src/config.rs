@@ -4,7 +4,7 @@ use cml_quant::{ActQuantizer, QuantError, WeightQuantizer};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerConfig, Schedule};
+use crate::{LayerConfig, LearningRateSchedule};
 
 /// A network with quantizers, and how to train it. The default is the network of the checkerboard demo,
 /// 2-100-100-2 at 3 bits.
@@ -62,7 +62,7 @@ pub struct TrainConfig {
     /// Learning rate of AdamW at the start.
     pub learning_rate: f64,
     /// Course of the learning rate.
-    pub schedule: Schedule,
+    pub schedule: LearningRateSchedule,
     /// Weight decay of AdamW.
     pub weight_decay: f64,
     /// Label smoothing of the cross entropy, 0 to below 1.
@@ -157,7 +157,7 @@ impl Default for TrainConfig {
             epochs: 25,
             batch: 64,
             learning_rate: 0.01,
-            schedule: Schedule::Cosine,
+            schedule: LearningRateSchedule::Cosine,
             weight_decay: 0.01,
             label_smoothing: 0.0,
             augment: Augment::default(),

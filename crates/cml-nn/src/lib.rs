@@ -1,17 +1,18 @@
-//! Quantization-aware training on libtorch.
+//! Training of neural networks for encrypted inference, on libtorch.
 //!
-//! [`train`] turns a [`cml_data::Split`] and a [`TrainConfig`] into a [`cml_quant::Network`]: dense layers,
-//! convolutions, pools, residual sums and concatenations whose weights and activations are small integers,
-//! pruned, and with accumulators of a guaranteed width; or, without quantizers, the float network.
+//! [`train`] makes a [`cml_quant::Network`] of a [`cml_data::Split`] and a [`TrainConfig`]. The network has
+//! dense layers, convolutions, pools, residual sums and concatenations. Its weights and activations are small
+//! integers, it is pruned, and its accumulators have a guaranteed width. Without quantizers, `train` makes
+//! the float network.
 //!
 //! Invariants:
-//! - What trains is what is exported: activations travel as integer codes, weights are quantized by
-//!   `cml_quant` itself, and straight-through gradients enter through terms that are exactly zero.
-//!   libtorch, [`cml_quant::Network::forward`] and the integer graph agree bit for bit.
-//! - The bound on accumulators is kept by the integer weights of every row, not by samples
-//!   ([`accumulators`] counts again).
-//! - A configuration gives the same network every time on one machine.
-//! - No type of libtorch is in the interface, and nothing prints.
+//! - What trains is what is exported. The forward pass multiplies the integer weights that would be exported
+//!   at that step, and straight-through gradients enter by terms that are exactly zero. libtorch,
+//!   [`cml_quant::Network::forward`] and the integer graph agree bit for bit.
+//! - The integer weights of every row keep to the bound on its accumulator, whatever the samples are.
+//!   [`accumulators`] counts again.
+//! - On one machine a configuration gives the same network every time.
+//! - The interface has no type of libtorch, and nothing prints.
 //!
 //! ```
 //! use cml_data::{CheckerboardConfig, checkerboard};
@@ -28,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod architecture;
 mod augment;
 mod batch_norm;
 mod check;
@@ -38,7 +40,6 @@ mod layer_config;
 mod linear_ops;
 mod model;
 mod normalize;
-mod plan;
 mod progress;
 mod prune;
 mod scale;
@@ -53,7 +54,7 @@ pub use cml_quant::{Accumulator, accumulators};
 pub use config::{ActivationScale, Augment, Normalization, Pruning, TrainConfig, WeightScale};
 pub use error::NnError;
 pub use layer_config::{LayerConfig, OpConfig};
-pub use progress::{Control, Progress};
-pub use schedule::Schedule;
+pub use progress::{Control, TrainProgress};
+pub use schedule::LearningRateSchedule;
 pub use scores::scores;
 pub use train::{Trained, train};

@@ -7,7 +7,7 @@ use crate::NnError;
 
 /// Where a convolution reads.
 #[derive(Clone, Copy)]
-pub(crate) struct Window {
+pub(crate) struct ConvWindow {
     /// Height and width.
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
@@ -23,7 +23,7 @@ pub(crate) fn dense(x: &Tensor, weights: &Tensor) -> Result<Tensor, NnError> {
 
 /// `[rows, out, height, width]` of `[rows, in, height, width]` and weights `[out, fan_in]`, as products
 /// of matrices: ready-made convolutions may transform integers to fractions (Winograd).
-pub(crate) fn convolution(x: &Tensor, weights: &Tensor, window: Window) -> Result<Tensor, NnError> {
+pub(crate) fn convolution(x: &Tensor, weights: &Tensor, window: ConvWindow) -> Result<Tensor, NnError> {
     let [top, left, bottom, right] = window.padding.map(|n| n as i64);
     let x = x.f_constant_pad_nd([left, right, top, bottom])?;
     let size = x.size();

@@ -1,20 +1,20 @@
 //! The network under training.
 
-use cml_quant::{ActQuantizer, Layer, LayerId, Network, Normalize, PoolKind, Univariate};
+use cml_quant::{ActQuantizer, Concat, Layer, LayerId, Network, Normalize, PoolKind, Reshape, Univariate};
 use ndarray::Array2;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
+use crate::architecture::{ActivationDesign, Architecture, LayerDesign, LayerOp};
 use crate::fake_quant::activation;
-use crate::linear_ops::{Window, by_channel, convolution, dense, window_sums};
-use crate::plan::{ActPlan, Plan, PlanNode, PlanOp};
+use crate::linear_ops::{ConvWindow, by_channel, convolution, dense, window_sums};
 use crate::scale::LearnedScale;
-use crate::weights::Weights;
+use crate::weights::TrainedWeights;
 use crate::{ActivationScale, NnError, TrainConfig, WeightScale};
 
 /// A network with trainable parameters.
-pub(crate) struct Model {
+pub(crate) struct TrainableNetwork {
     name: String,
     input_shape: Vec<usize>,
     normalize: Option<Normalize>,
@@ -30,12 +30,12 @@ struct Node {
     operands: Vec<usize>,
     shape: Vec<usize>,
     relu: bool,
-    quantizer: Option<ActPlan>,
+    quantizer: Option<ActivationDesign>,
 }
 
 enum Op {
-    Weighted(Box<Weights>),
-    Other(PlanOp),
+    Weighted(Box<TrainedWeights>),
+    Other(LayerOp),
 }
 
 /// A value on its way through the network: codes with their scale, or floats.
@@ -44,7 +44,7 @@ struct Value {
     scale: Option<Tensor>,
 }
 
-impl Model {
+impl TrainableNetwork {
     /// A model with random weights for `features` and `classes`.
     pub(crate) fn new(
         config: &TrainConfig,
@@ -52,16 +52,16 @@ impl Model {
         features: usize,
         classes: usize,
     ) -> Result<Self, NnError> {
-        let plan = Plan::new(config, features, classes)?;
-        let scales = scales(config, &plan)?;
+        let architecture = Architecture::new(config, features, classes)?;
+        let scales = scales(config, &architecture)?;
         let mut rng = weight_stream(config.seed);
-        let mut nodes = Vec::with_capacity(plan.nodes.len());
-        for node in plan.nodes {
+        let mut nodes = Vec::with_capacity(architecture.nodes.len());
+        for node in architecture.nodes {
             nodes.push(initialized(config, node, &mut rng)?);
         }
         let model = Self {
             name: config.name.clone(),
-            input_shape: plan.input_shape,
+            input_shape: architecture.input_shape,
             normalize,
             input: config.quantized.then(|| config.input_quantizer()).transpose()?,
             nodes,
@@ -79,29 +79,29 @@ impl Model {
 
     /// The tensors to optimize with weight decay.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = &Tensor> {
-        self.weights().flat_map(Weights::parameters)
+        self.weights().flat_map(TrainedWeights::parameters)
     }
 
     /// The tensors to optimize without: scales, normalizations.
     pub(crate) fn undecayed(&self) -> impl Iterator<Item = &Tensor> {
-        let norms = self.weights().filter_map(Weights::norm);
+        let norms = self.weights().filter_map(TrainedWeights::norm);
         let norms = norms.flat_map(|n| n.parameters());
         self.scales.iter().map(LearnedScale::parameter).chain(norms)
     }
 
     /// Most values of the accumulators, by layer.
     pub(crate) fn bounds(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
-        self.weights().map(Weights::bound)
+        self.weights().map(TrainedWeights::bound)
     }
 
-    fn weights(&self) -> impl Iterator<Item = &Weights> {
+    fn weights(&self) -> impl Iterator<Item = &TrainedWeights> {
         self.nodes.iter().filter_map(|n| match &n.op {
             Op::Weighted(weights) => Some(weights.as_ref()),
             Op::Other(_) => None,
         })
     }
 
-    /// Brings the integer weights of all layers up to date; see [`Weights::refresh`].
+    /// Brings the integer weights of all layers up to date; see [`TrainedWeights::refresh`].
     pub(crate) fn refresh(&mut self, choose: bool, slack: f64) -> Result<(), NnError> {
         for node in &mut self.nodes {
             if let Op::Weighted(weights) = &mut node.op {
@@ -131,16 +131,16 @@ impl Model {
             let value = node.value(&values, frozen)?;
             let value = match node.quantizer.filter(|_| self.input.is_some()) {
                 None => value,
-                Some(plan) => {
-                    let scale = match self.scales.get_mut(plan.group) {
-                        None => Tensor::f_from_slice(&[plan.quantizer(None)?.scale])?,
+                Some(design) => {
+                    let scale = match self.scales.get_mut(design.group) {
+                        None => Tensor::f_from_slice(&[design.quantizer(None)?.scale])?,
                         Some(learned) => {
                             learned.meet(&value.x)?;
                             learned.scale()?
                         }
                     };
                     // Only the codes of this one count.
-                    let range = plan.quantizer((!self.scales.is_empty()).then_some(1.0))?;
+                    let range = design.quantizer((!self.scales.is_empty()).then_some(1.0))?;
                     Value {
                         x: activation(&value.x, &scale, &range)?,
                         scale: Some(scale),
@@ -177,24 +177,24 @@ impl Model {
         let operands: Vec<LayerId> = node.operands.iter().map(|&v| ids[v]).collect();
         let layer = match &node.op {
             Op::Weighted(weights) => weights.export()?,
-            Op::Other(PlanOp::Pool(pool)) => Layer::Pool(*pool),
-            Op::Other(PlanOp::Add) => Layer::Add,
-            Op::Other(PlanOp::Concat) => Layer::Concat { axis: 0 },
-            Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => Layer::Reshape {
+            Op::Other(LayerOp::Pool(pool)) => Layer::Pool(*pool),
+            Op::Other(LayerOp::Add) => Layer::Add,
+            Op::Other(LayerOp::Concat) => Layer::Concat(Concat { axis: 0 }),
+            Op::Other(LayerOp::Flatten | LayerOp::Weighted(_)) => Layer::Reshape(Reshape {
                 shape: node.shape.clone(),
-            },
+            }),
         };
         let name = &node.name;
         let mut x = network.push(name, layer, &operands)?;
         if node.relu {
             x = network.function(&format!("{name}/relu"), x, Univariate::Relu)?;
         }
-        if let Some(plan) = node.quantizer.filter(|_| self.input.is_some()) {
-            let scale = match self.scales.get(plan.group) {
+        if let Some(design) = node.quantizer.filter(|_| self.input.is_some()) {
+            let scale = match self.scales.get(design.group) {
                 None => None,
                 Some(learned) => Some(learned.scale()?.f_double_value(&[0])? as f32),
             };
-            x = network.quantize(&format!("{name}/quant"), x, plan.quantizer(scale)?)?;
+            x = network.quantize(&format!("{name}/quant"), x, design.quantizer(scale)?)?;
         }
         Ok(x)
     }
@@ -206,7 +206,7 @@ impl Node {
         let read = &values[self.operands[0]];
         let (x, scale) = match &self.op {
             Op::Weighted(weights) => (weighted(weights, read, frozen)?, None),
-            Op::Other(PlanOp::Pool(pool)) => {
+            Op::Other(LayerOp::Pool(pool)) => {
                 let sums = window_sums(&read.x, pool)?;
                 let count = (pool.kernel[0] * pool.kernel[1]) as f64;
                 match (pool.kind, &read.scale) {
@@ -218,18 +218,18 @@ impl Node {
                     (PoolKind::Average, Some(scale)) => (sums, Some(scale.f_div_scalar(count)?)),
                 }
             }
-            Op::Other(PlanOp::Flatten | PlanOp::Weighted(_)) => {
+            Op::Other(LayerOp::Flatten | LayerOp::Weighted(_)) => {
                 let scale = read.scale.as_ref().map(Tensor::shallow_clone);
                 (read.x.f_flatten(1, -1)?, scale)
             }
-            Op::Other(PlanOp::Add) => {
+            Op::Other(LayerOp::Add) => {
                 let sum = read.x.f_add(&values[self.operands[1]].x)?;
                 match &read.scale {
                     None => (sum, None),
                     Some(scale) => (sum.f_mul(scale)?, None),
                 }
             }
-            Op::Other(PlanOp::Concat) => {
+            Op::Other(LayerOp::Concat) => {
                 let parts: Vec<&Tensor> = self.operands.iter().map(|&v| &values[v].x).collect();
                 let scale = read.scale.as_ref().map(Tensor::shallow_clone);
                 (Tensor::f_cat(&parts, 1)?, scale)
@@ -242,17 +242,17 @@ impl Node {
 
 /// `acc * scale + bias`, the expression of [`cml_quant::Dequantizer`], operation by operation, then
 /// batch normalization.
-fn weighted(weights: &Weights, read: &Value, frozen: bool) -> Result<Tensor, NnError> {
+fn weighted(weights: &TrainedWeights, read: &Value, frozen: bool) -> Result<Tensor, NnError> {
     let factors = weights.factors()?;
-    let plan = &weights.plan;
-    let y = if plan.is_dense() {
+    let design = &weights.design;
+    let y = if design.is_dense() {
         dense(&read.x, &factors.weights)?
     } else {
-        let window = Window {
-            kernel: [plan.shape[2], plan.shape[3]],
-            stride: plan.stride,
-            padding: plan.padding,
-            groups: plan.groups,
+        let window = ConvWindow {
+            kernel: [design.shape[2], design.shape[3]],
+            stride: design.stride,
+            padding: design.padding,
+            groups: design.groups,
         };
         convolution(&read.x, &factors.weights, window)?
     };
@@ -267,27 +267,29 @@ fn weighted(weights: &Weights, read: &Value, frozen: bool) -> Result<Tensor, NnE
     }
 }
 
-fn scales(config: &TrainConfig, plan: &Plan) -> Result<Vec<LearnedScale>, NnError> {
+fn scales(config: &TrainConfig, architecture: &Architecture) -> Result<Vec<LearnedScale>, NnError> {
     if !config.quantized || config.activation_scale == ActivationScale::Constant {
         return Ok(Vec::new());
     }
     let levels = |group: usize| {
-        let members = plan.nodes.iter().filter_map(|n| n.quantizer);
+        let members = architecture.nodes.iter().filter_map(|n| n.quantizer);
         let member = members.filter(|q| q.group == group).map(|q| match q.unsigned {
             true => f64::from((1u32 << q.bits) - 1),
             false => f64::from(1u32 << (q.bits - 1)),
         });
         member.fold(1.0, f64::max)
     };
-    (0..plan.groups).map(|g| LearnedScale::new(levels(g))).collect()
+    (0..architecture.groups)
+        .map(|g| LearnedScale::new(levels(g)))
+        .collect()
 }
 
 /// A layer with random weights: uniform in [-1, 1) where the quantizer covers that, else by fan-in
 /// (He et al., arXiv 1502.01852, section 2.2).
-fn initialized(config: &TrainConfig, node: PlanNode, rng: &mut ChaCha8Rng) -> Result<Node, NnError> {
+fn initialized(config: &TrainConfig, node: LayerDesign, rng: &mut ChaCha8Rng) -> Result<Node, NnError> {
     let op = match node.op {
-        PlanOp::Weighted(plan) => {
-            let (out, fan_in) = (plan.shape[0], plan.fan_in());
+        LayerOp::Weighted(design) => {
+            let (out, fan_in) = (design.shape[0], design.fan_in());
             let constant = config.quantized && config.weight_scale == WeightScale::Constant;
             let reach = if constant {
                 1.0
@@ -297,7 +299,12 @@ fn initialized(config: &TrainConfig, node: PlanNode, rng: &mut ChaCha8Rng) -> Re
             let weights = Array2::from_shape_simple_fn((out, fan_in), || uniform(rng) * reach);
             let reach = 1.0 / (fan_in as f32).sqrt();
             let bias: Vec<f32> = (0..out).map(|_| uniform(rng) * reach).collect();
-            Op::Weighted(Box::new(Weights::new(node.name.clone(), plan, weights, &bias)?))
+            Op::Weighted(Box::new(TrainedWeights::new(
+                node.name.clone(),
+                design,
+                weights,
+                &bias,
+            )?))
         }
         other => Op::Other(other),
     };

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// Where a training is after an epoch. Accuracies are those of the integer network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Progress {
+pub struct TrainProgress {
     /// Epochs done.
     pub epoch: usize,
     /// Epochs in all.

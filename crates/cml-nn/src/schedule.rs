@@ -17,14 +17,14 @@ const FROZEN: f64 = 0.8;
 /// Course of the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Schedule {
+pub enum LearningRateSchedule {
     /// The same for all steps.
     Constant,
     /// Half a cosine, down to zero.
     Cosine,
 }
 
-impl Schedule {
+impl LearningRateSchedule {
     /// Factor of the learning rate when a share `done` of the steps is done.
     pub(crate) fn factor(self, done: f64) -> f64 {
         match self {
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn the_cosine_goes_from_one_to_zero() {
-        let rate = |done| Schedule::Cosine.factor(done);
+        let rate = |done| LearningRateSchedule::Cosine.factor(done);
         assert_eq!(rate(0.0), 1.0);
         assert!((rate(0.5) - 0.5).abs() < 1e-12 && rate(1.0) < 1e-12);
-        assert_eq!(Schedule::Constant.factor(0.9), 1.0);
+        assert_eq!(LearningRateSchedule::Constant.factor(0.9), 1.0);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The scores of any network on many rows, by libtorch.
 
-use cml_quant::{Layer, LayerNode, Network, PoolKind, QuantError, Univariate};
+use cml_quant::{Concat, Layer, LayerNode, Network, PoolKind, QuantError, Reshape, Univariate, Weights};
 use ndarray::{Array, Array2, ArrayView2, Axis, Dimension};
 use tch::{Tensor, no_grad};
 
 use crate::fake_quant::activation;
-use crate::linear_ops::{Window, by_channel, convolution, dense, window_sums};
+use crate::linear_ops::{ConvWindow, by_channel, convolution, dense, window_sums};
 use crate::normalize;
 use crate::{NnError, accumulators};
 
@@ -29,9 +29,9 @@ enum Value {
 /// once. For a quantized network bit for bit the same; a float one may be summed in another order.
 ///
 /// # Errors
-/// If the features do not fit or are not finite, a layer reads a value without quantizer, an
-/// accumulator leaves what `f32` holds exactly, a layer is none that training knows, or scales or biases of channels meet a reshape that
-/// mixes channels.
+/// If the features do not fit or are not finite, a layer reads a value without quantizer, an accumulator
+/// leaves what `f32` holds exactly, a layer is none that training knows, or scales or biases of channels meet
+/// a reshape that mixes channels.
 pub fn scores(network: &Network, features: ArrayView2<'_, f32>) -> Result<Array2<f32>, NnError> {
     let input = &network.layers()[0];
     let needs: usize = input.shape.iter().product();
@@ -113,18 +113,15 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
             })
         }
         Layer::Linear(linear) => {
-            let codes = linear.codes().map(floats);
             let scale = linear.quantizer().map(|q| q.scale.as_slice());
-            let weights = rows_of(codes.as_ref().unwrap_or(linear.weights()))?;
+            let weights = factors(linear.weights())?;
             weighted(network, node, x, &weights, scale, linear.bias(), dense)
         }
         Layer::Conv2d(conv) => {
-            let codes = conv.codes().map(floats);
             let scale = conv.quantizer().map(|q| q.scale.as_slice());
-            let weights = rows_of(codes.as_ref().unwrap_or(conv.weights()))?;
-            let (_, _, height, width) = conv.weights().dim();
-            let window = Window {
-                kernel: [height, width],
+            let weights = factors(conv.weights())?;
+            let window = ConvWindow {
+                kernel: [2, 3].map(|axis| conv.weights().shape()[axis]),
                 stride: conv.stride(),
                 padding: conv.padding(),
                 groups: conv.groups(),
@@ -169,7 +166,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 relu: false,
             })
         }
-        Layer::Reshape { shape } => {
+        Layer::Reshape(Reshape { shape }) => {
             let mut all = vec![-1];
             all.extend(shape.iter().map(|&n| n as i64));
             let reshaped = |x: &Tensor| x.f_reshape(all.as_slice());
@@ -189,7 +186,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 }
             }
         }
-        Layer::Add | Layer::Sub | Layer::Concat { .. } => {
+        Layer::Add | Layer::Sub | Layer::Concat(_) => {
             let mut parts = Vec::new();
             let mut common = None;
             for (slot, value) in read.iter().enumerate() {
@@ -211,7 +208,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 Layer::Add => parts[0].f_add(&parts[1])?,
                 Layer::Sub => parts[0].f_sub(&parts[1])?,
                 // Axis 0 of the network is that of the rows.
-                Layer::Concat { axis } => Tensor::f_cat(&parts, axis as i64 + 1)?,
+                Layer::Concat(Concat { axis }) => Tensor::f_cat(&parts, axis as i64 + 1)?,
                 _ => return Err(unsupported(node, node.layer.mnemonic())),
             };
             Ok(match common {
@@ -224,7 +221,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 },
             })
         }
-        Layer::Function(_) | Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } => {
+        Layer::Function(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_) => {
             Err(unsupported(node, node.layer.mnemonic()))
         }
         Layer::Input | Layer::Normalize(_) => Err(not_quantized(network, node, 0)),
@@ -315,8 +312,12 @@ impl Value {
     }
 }
 
-fn floats<D: Dimension>(codes: Array<i64, D>) -> Array<f32, D> {
-    codes.mapv(|c| c as f32)
+/// What is multiplied with: integer weights, or floats, as a matrix `[out, fan_in]`.
+fn factors<D: Dimension>(weights: &Weights<D>) -> Result<Tensor, NnError> {
+    match weights {
+        Weights::Float(floats) => rows_of(floats),
+        Weights::Codes { codes, .. } => rows_of(&codes.mapv(|c| c as f32)),
+    }
 }
 
 /// Weights `[out, ..]` as a matrix `[out, fan_in]`.

@@ -8,8 +8,8 @@ use ndarray::{Array2, Axis};
 use tch::{COptimizer, Reduction, Tensor};
 
 use crate::augment::Augmenter;
-use crate::model::Model;
-use crate::{Augment, Control, NnError, Progress, TrainConfig, check, normalize, schedule, scores};
+use crate::model::TrainableNetwork;
+use crate::{Augment, Control, NnError, TrainConfig, TrainProgress, check, normalize, schedule, scores};
 
 /// A trained network and how it came about.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Trained {
     /// Its share of test rows whose class is found, 0 to 1.
     pub test_accuracy: f64,
     /// What was reported after each epoch.
-    pub history: Vec<Progress>,
+    pub history: Vec<TrainProgress>,
 }
 
 /// Trains a network on `data.train`; `data.test` is only measured, and decides nothing.
@@ -41,7 +41,7 @@ pub struct Trained {
 pub fn train(
     data: &Split,
     config: &TrainConfig,
-    progress: &mut dyn FnMut(Progress) -> Control,
+    progress: &mut dyn FnMut(TrainProgress) -> Control,
 ) -> Result<Trained, NnError> {
     config.validate()?;
     tch::set_num_threads(1);
@@ -101,7 +101,7 @@ fn name(network: &mut Network, data: &Dataset) -> Result<(), NnError> {
 
 /// What an epoch has come to.
 struct Snapshot {
-    progress: Progress,
+    progress: TrainProgress,
     network: Network,
     /// Scores of the test rows, by libtorch.
     scores: Array2<f32>,
@@ -120,7 +120,7 @@ struct Training<'a> {
     config: &'a TrainConfig,
     data: &'a Split,
     start: Instant,
-    model: Model,
+    model: TrainableNetwork,
     optimizer: COptimizer,
     rows: Rows,
     augmenter: Option<Augmenter>,
@@ -138,7 +138,7 @@ impl<'a> Training<'a> {
         };
         let fitted = normalize::fit(&data.train, shape, config.normalize)?;
         let features = normalize::apply(fitted.as_ref(), data.train.features());
-        let model = Model::new(
+        let model = TrainableNetwork::new(
             config,
             fitted,
             data.train.feature_count(),
@@ -223,7 +223,7 @@ impl<'a> Training<'a> {
     }
 
     /// Where the training would be if the budget had its final value now.
-    fn narrowed(&mut self, now: Progress) -> Result<Snapshot, NnError> {
+    fn narrowed(&mut self, now: TrainProgress) -> Result<Snapshot, NnError> {
         self.model.refresh(true, 0.0)?;
         self.snapshot(now.epoch, now.loss, true)
     }
@@ -234,7 +234,7 @@ impl<'a> Training<'a> {
         let train_accuracy = accuracy(&of(&self.data.train)?, &self.data.train);
         let scores = of(&self.data.test)?;
         let test_accuracy = accuracy(&scores, &self.data.test);
-        let progress = Progress {
+        let progress = TrainProgress {
             epoch,
             epochs: self.config.epochs,
             loss,

@@ -4,12 +4,12 @@
 //! what the forward pass sees is at every step what would be exported.
 
 use cml_quant::{BatchNorm, Conv2d, Layer, Linear, QuantError, WeightQuantizer, fold_batch_norm};
-use ndarray::{Array2, ArrayView2, Ix2, Ix4, Zip};
+use ndarray::{Array2, ArrayD, Ix2, Ix4, Zip};
 use tch::{Tensor, no_grad};
 
+use crate::architecture::WeightedDesign;
 use crate::batch_norm::Norm;
 use crate::fake_quant::straight_through;
-use crate::plan::WeightedPlan;
 use crate::scores::to_array;
 use crate::{NnError, Pruning, WeightScale, budget, prune};
 
@@ -47,8 +47,8 @@ struct Quantized {
 }
 
 /// Float parameters `[out, fan_in]` and the integer weights that they stand for.
-pub(crate) struct Weights {
-    pub(crate) plan: WeightedPlan,
+pub(crate) struct TrainedWeights {
+    pub(crate) design: WeightedDesign,
     name: String,
     weight: Tensor,
     bias: Tensor,
@@ -69,16 +69,16 @@ pub(crate) struct Factors {
     pub(crate) bias: Tensor,
 }
 
-impl Weights {
+impl TrainedWeights {
     /// Layer from initial weights `[out, fan_in]` and biases `[out]`.
     pub(crate) fn new(
         name: String,
-        plan: WeightedPlan,
+        design: WeightedDesign,
         weights: Array2<f32>,
         bias: &[f32],
     ) -> Result<Self, NnError> {
         let parameter = |t: Tensor| t.f_set_requires_grad(true);
-        let norm = plan.batch_norm.then(|| Norm::new(bias.len())).transpose()?;
+        let norm = design.batch_norm.then(|| Norm::new(bias.len())).transpose()?;
         let mut layer = Self {
             weight: parameter(Tensor::try_from(&weights)?)?,
             bias: parameter(Tensor::f_from_slice(bias)?)?,
@@ -86,7 +86,7 @@ impl Weights {
             kept: Array2::from_elem(weights.dim(), true),
             mask: Tensor::f_from_slice(&[1f32])?,
             quantized: None,
-            plan,
+            design,
             name,
         };
         layer.refresh(true, 1.0)?;
@@ -95,7 +95,7 @@ impl Weights {
 
     /// Name of the layer, and the most values of its accumulators.
     pub(crate) fn bound(&self) -> (&str, Option<u64>) {
-        (&self.name, self.plan.rules.bound)
+        (&self.name, self.design.rules.bound)
     }
 
     /// The tensors to optimize with weight decay.
@@ -113,7 +113,7 @@ impl Weights {
     /// `slack` widens the budget, and delays the pruning: 0 is the budget itself, 1 what no row exceeds.
     pub(crate) fn refresh(&mut self, choose: bool, slack: f64) -> Result<(), NnError> {
         let mut weights = self.weights()?;
-        let rules = self.plan.rules;
+        let rules = self.design.rules;
         if choose {
             self.kept = prune::kept(rules.pruning, weights.view(), slack);
             self.mask = Tensor::try_from(&self.kept.mapv(|kept| f32::from(u8::from(kept))))?;
@@ -154,7 +154,7 @@ impl Weights {
         quantizer: &mut WeightQuantizer,
         budget: u64,
     ) -> Result<(), NnError> {
-        let Rules { bits, scale, .. } = self.plan.rules;
+        let Rules { bits, scale, .. } = self.design.rules;
         for (channel, mut row) in alive.rows_mut().into_iter().enumerate() {
             // One weight of the largest code must not be beyond the budget by itself.
             let budget = budget.max(quantizer.codes().hi.unsigned_abs());
@@ -171,10 +171,10 @@ impl Weights {
     }
 
     fn budget(&self, quantizer: &WeightQuantizer, slack: f64) -> Option<u64> {
-        let most = self.plan.rules.most_inputs(self.plan.fan_in());
+        let most = self.design.rules.most_inputs(self.design.fan_in());
         let largest = quantizer.codes().hi.unsigned_abs() * most as u64;
         let room = |budget: u64| (largest.saturating_sub(budget) as f64 * slack) as u64;
-        self.plan.rules.budget.map(|budget| budget + room(budget))
+        self.design.rules.budget.map(|budget| budget + room(budget))
     }
 
     /// Factors of this moment, with gradients.
@@ -200,47 +200,41 @@ impl Weights {
         let alive = self.alive(&self.weights()?);
         let bias = Vec::<f32>::try_from(&self.bias.f_detach()?)?;
         let norm = self.norm.as_ref().map(Norm::export).transpose()?;
-        let (weights, bias) = match &norm {
+        let (floats, bias) = match &norm {
             Some(norm) => fold_batch_norm(&alive, Some(&bias), norm)?,
             None => (alive, bias),
         };
-        match &self.quantized {
-            None => self.layer(weights, bias, None),
-            Some(q) => {
-                let (quantizer, codes) = q.folded(norm.as_ref(), weights.nrows())?;
-                let weights = matching(weights.view(), &codes, &quantizer);
-                self.layer(weights, bias, Some(quantizer))
+        let weights = match &self.quantized {
+            None => cml_quant::Weights::Float(self.shaped(floats)?),
+            Some(quantized) => {
+                let (quantizer, codes) = quantized.folded(norm.as_ref(), floats.nrows())?;
+                let codes = self.shaped(codes)?;
+                cml_quant::Weights::Codes { codes, quantizer }
             }
+        };
+        if self.design.is_dense() {
+            let weights = weights.into_dimensionality::<Ix2>()?;
+            return Ok(Layer::Linear(Linear::from_weights(weights, Some(bias))?));
         }
+        let conv = Conv2d::from_weights(weights.into_dimensionality::<Ix4>()?, Some(bias))?
+            .with_stride(self.design.stride)
+            .with_padding(self.design.padding)
+            .with_groups(self.design.groups);
+        Ok(Layer::Conv2d(conv))
     }
 
-    fn layer(
-        &self,
-        weights: Array2<f32>,
-        bias: Vec<f32>,
-        quantizer: Option<WeightQuantizer>,
-    ) -> Result<Layer, NnError> {
+    /// Rows `[out, fan_in]` in the shape of the layer's weights.
+    fn shaped<T>(&self, rows: Array2<T>) -> Result<ArrayD<T>, NnError> {
         let misfit = |e: ndarray::ShapeError| {
             NnError::Quant(QuantError::Shape {
                 layer: self.name.clone(),
                 what: "weights",
-                needs: format!("{:?}", self.plan.shape),
+                needs: format!("{:?}", self.design.shape),
                 has: e.to_string(),
             })
         };
-        let weights = weights
-            .into_shape_with_order(self.plan.shape.clone())
-            .map_err(misfit)?;
-        if self.plan.is_dense() {
-            let weights = weights.into_dimensionality::<Ix2>().map_err(misfit)?;
-            return Ok(Layer::Linear(Linear::new(weights, Some(bias), quantizer)?));
-        }
-        let weights = weights.into_dimensionality::<Ix4>().map_err(misfit)?;
-        let conv = Conv2d::new(weights, Some(bias), quantizer)?
-            .with_stride(self.plan.stride)
-            .with_padding(self.plan.padding)
-            .with_groups(self.plan.groups);
-        Ok(Layer::Conv2d(conv))
+        rows.into_shape_with_order(self.design.shape.clone())
+            .map_err(misfit)
     }
 
     fn alive(&self, weights: &Array2<f32>) -> Array2<f32> {
@@ -312,17 +306,4 @@ fn widen(quantizer: &mut WeightQuantizer, weights: &Array2<f32>, budget: u64) {
         }
         *scale = within;
     }
-}
-
-/// Weights that a quantizer gives some codes: as they are where it does, else the code times its
-/// scale (the budget has shrunk it, or folding has rounded).
-fn matching(weights: ArrayView2<'_, f32>, codes: &Array2<i64>, quantizer: &WeightQuantizer) -> Array2<f32> {
-    Array2::from_shape_fn(weights.dim(), |(o, i)| {
-        let (weight, code) = (weights[[o, i]], codes[[o, i]]);
-        if quantizer.quantize(o, weight) == code {
-            weight
-        } else {
-            code as f32 * quantizer.channel_scale(o)
-        }
-    })
 }

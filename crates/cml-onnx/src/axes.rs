@@ -1,15 +1,15 @@
 //! Axes, shapes and slices, as attributes or operands, over the operator sets.
 
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
-use crate::translate::constant;
+use crate::report::{NodeProblem, Translated};
+use crate::translation::constant;
 use crate::value::Value;
 
 /// An axis that may count from the end.
 ///
 /// # Errors
 /// If it is not one of so many.
-pub(crate) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
+pub(crate) fn axis(axis: i64, rank: usize) -> Translated<usize> {
     let from_start = if axis < 0 {
         axis.saturating_add(rank as i64)
     } else {
@@ -18,7 +18,7 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
     usize::try_from(from_start)
         .ok()
         .filter(|&a| a < rank)
-        .ok_or_else(|| Problem::malformed(format!("axis {axis}, has {rank} axes")))
+        .ok_or_else(|| NodeProblem::malformed(format!("axis {axis}, has {rank} axes")))
 }
 
 /// Integers that are an operand from operator set `since` on, and an attribute before.
@@ -29,7 +29,7 @@ pub(crate) fn list(
     name: &str,
     operands: &[Option<Value>],
     slot: usize,
-) -> Outcome<Option<Vec<i64>>> {
+) -> Translated<Option<Vec<i64>>> {
     if opset < since {
         return node.ints(name);
     }
@@ -37,89 +37,105 @@ pub(crate) fn list(
 }
 
 /// Axes without doubles, sorted.
-pub(crate) fn sorted(axes: &[i64], rank: usize) -> Outcome<Vec<usize>> {
-    let mut all = axes.iter().map(|&a| axis(a, rank)).collect::<Outcome<Vec<_>>>()?;
+pub(crate) fn sorted(axes: &[i64], rank: usize) -> Translated<Vec<usize>> {
+    let mut all = axes
+        .iter()
+        .map(|&a| axis(a, rank))
+        .collect::<Translated<Vec<_>>>()?;
     all.sort_unstable();
     let count = all.len();
     all.dedup();
     if all.len() < count {
-        return Err(Problem::malformed(format!("axes {axes:?} name one twice")));
+        return Err(NodeProblem::malformed(format!("axes {axes:?} name one twice")));
     }
     Ok(all)
 }
 
 /// Order of the axes of a transposition.
-pub(crate) fn permutation(node: &Node, rank: usize) -> Outcome<Vec<usize>> {
+pub(crate) fn permutation(node: &Node, rank: usize) -> Translated<Vec<usize>> {
     let Some(perm) = node.ints("perm")? else {
         return Ok((0..rank).rev().collect());
     };
     if sorted(&perm, rank)?.len() != rank {
-        return Err(Problem::malformed(format!("perm {perm:?} of {rank} axes")));
+        return Err(NodeProblem::malformed(format!("perm {perm:?} of {rank} axes")));
     }
     perm.iter().map(|&a| axis(a, rank)).collect()
 }
 
-/// Shape after a Reshape, Flatten, Squeeze or Unsqueeze of a full shape.
-pub(crate) fn reshaped(
+/// Shape after a Flatten of a full shape.
+pub(crate) fn flattened(_: i64, node: &Node, _: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
+    let (wanted, rank) = (node.int_or("axis", 1)?, from.len());
+    let at = if wanted == rank as i64 {
+        rank
+    } else {
+        axis(wanted, rank)?
+    };
+    Ok(vec![from[..at].iter().product(), from[at..].iter().product()])
+}
+
+/// Shape after a Squeeze of a full shape.
+pub(crate) fn squeezed(
     opset: i64,
     node: &Node,
     operands: &[Option<Value>],
     from: &[usize],
-) -> Outcome<Vec<usize>> {
+) -> Translated<Vec<usize>> {
     let rank = from.len();
-    match node.op.as_str() {
-        "Flatten" => {
-            let wanted = node.int_or("axis", 1)?;
-            let at = if wanted == rank as i64 {
-                rank
-            } else {
-                axis(wanted, rank)?
-            };
-            Ok(vec![from[..at].iter().product(), from[at..].iter().product()])
-        }
-        "Squeeze" => {
-            let axes = match list(opset, 13, node, "axes", operands, 1)? {
-                Some(axes) => sorted(&axes, rank)?,
-                // Never the batch, which may be 1 by chance.
-                None => (1..rank).filter(|&a| from[a] == 1).collect(),
-            };
-            if let Some(&bad) = axes.iter().find(|&&a| from[a] != 1) {
-                return Err(Problem::malformed(format!(
-                    "axis {bad} has size {}, needs 1",
-                    from[bad]
-                )));
-            }
-            Ok((0..rank).filter(|a| !axes.contains(a)).map(|a| from[a]).collect())
-        }
-        "Unsqueeze" => {
-            let axes = list(opset, 13, node, "axes", operands, 1)?
-                .ok_or_else(|| Problem::malformed("it has no axes"))?;
-            if axes.len() > 8 {
-                return Err(Problem::malformed(format!("{} new axes", axes.len())));
-            }
-            let axes = sorted(&axes, rank + axes.len())?;
-            let mut rest = from.iter().copied();
-            let size = |a| {
-                if axes.contains(&a) {
-                    1
-                } else {
-                    rest.next().unwrap_or(1)
-                }
-            };
-            Ok((0..rank + axes.len()).map(size).collect())
-        }
-        _ => {
-            let wanted = constant(operands, 1)?
-                .ok_or_else(|| Problem::malformed("it has no shape"))?
-                .to_ints()?;
-            resolved(&wanted, from, node.int_or("allowzero", 0)? != 0)
-        }
+    let axes = match list(opset, 13, node, "axes", operands, 1)? {
+        Some(axes) => sorted(&axes, rank)?,
+        // Never the batch, which may be 1 by chance.
+        None => (1..rank).filter(|&a| from[a] == 1).collect(),
+    };
+    if let Some(&bad) = axes.iter().find(|&&a| from[a] != 1) {
+        return Err(NodeProblem::malformed(format!(
+            "axis {bad} has size {}, needs 1",
+            from[bad]
+        )));
     }
+    Ok((0..rank).filter(|a| !axes.contains(a)).map(|a| from[a]).collect())
+}
+
+/// Shape after an Unsqueeze of a full shape.
+pub(crate) fn unsqueezed(
+    opset: i64,
+    node: &Node,
+    operands: &[Option<Value>],
+    from: &[usize],
+) -> Translated<Vec<usize>> {
+    let rank = from.len();
+    let axes = list(opset, 13, node, "axes", operands, 1)?
+        .ok_or_else(|| NodeProblem::malformed("it has no axes"))?;
+    if axes.len() > 8 {
+        return Err(NodeProblem::malformed(format!("{} new axes", axes.len())));
+    }
+    let axes = sorted(&axes, rank + axes.len())?;
+    let mut rest = from.iter().copied();
+    let size = |a| {
+        if axes.contains(&a) {
+            1
+        } else {
+            rest.next().unwrap_or(1)
+        }
+    };
+    Ok((0..rank + axes.len()).map(size).collect())
+}
+
+/// Shape after a Reshape of a full shape.
+pub(crate) fn reshaped(
+    _: i64,
+    node: &Node,
+    operands: &[Option<Value>],
+    from: &[usize],
+) -> Translated<Vec<usize>> {
+    let wanted = constant(operands, 1)?
+        .ok_or_else(|| NodeProblem::malformed("it has no shape"))?
+        .to_ints()?;
+    resolved(&wanted, from, node.int_or("allowzero", 0)? != 0)
 }
 
 /// A wanted shape with its 0 (as before) and -1 (the rest) filled in.
-fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Outcome<Vec<usize>> {
-    let fail = || Problem::malformed(format!("a value of shape {from:?} as {wanted:?}"));
+fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Translated<Vec<usize>> {
+    let fail = || NodeProblem::malformed(format!("a value of shape {from:?} as {wanted:?}"));
     let count: usize = from.iter().product();
     let mut shape = Vec::with_capacity(wanted.len());
     let mut rest = None;
@@ -150,14 +166,14 @@ fn resolved(wanted: &[i64], from: &[usize], allow_zero: bool) -> Outcome<Vec<usi
 
 /// A Slice along one axis.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
+pub(crate) struct AxisSlice {
     pub(crate) start: usize,
     pub(crate) count: usize,
     /// Not 0; below 0 it goes backwards.
     pub(crate) step: i64,
 }
 
-impl Range {
+impl AxisSlice {
     /// Index of the `i`-th element that is taken.
     pub(crate) fn at(&self, i: usize) -> usize {
         (self.start as i64).saturating_add((i as i64).saturating_mul(self.step)) as usize
@@ -170,35 +186,35 @@ pub(crate) fn slice(
     node: &Node,
     operands: &[Option<Value>],
     from: &[usize],
-) -> Outcome<Vec<Range>> {
+) -> Translated<Vec<AxisSlice>> {
     let get = |name: &str, slot| list(opset, 10, node, name, operands, slot);
-    let missing = || Problem::malformed("it has no starts or ends");
+    let missing = || NodeProblem::malformed("it has no starts or ends");
     let starts = get("starts", 1)?.ok_or_else(missing)?;
     let ends = get("ends", 2)?.ok_or_else(missing)?;
     let count = starts.len();
     let axes = get("axes", 3)?.unwrap_or_else(|| (0..count as i64).collect());
     let steps = if opset < 10 { None } else { get("steps", 4)? }.unwrap_or_else(|| vec![1; count]);
     if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != count) || count > from.len() {
-        return Err(Problem::malformed("starts, ends, axes and steps do not fit"));
+        return Err(NodeProblem::malformed("starts, ends, axes and steps do not fit"));
     }
-    let whole = |&count: &usize| Range {
+    let whole = |&count: &usize| AxisSlice {
         start: 0,
         count,
         step: 1,
     };
-    let mut ranges: Vec<Range> = from.iter().map(whole).collect();
+    let mut ranges: Vec<AxisSlice> = from.iter().map(whole).collect();
     for (i, &a) in axes.iter().enumerate() {
         let at = axis(a, from.len())?;
         let (size, step) = (from[at] as i64, steps[i]);
         if step == 0 || step == i64::MIN {
-            return Err(Problem::malformed(format!("a step of {step}")));
+            return Err(NodeProblem::malformed(format!("a step of {step}")));
         }
         // Backwards, -1 is before the first.
         let last = if step > 0 { (0, size) } else { (-1, size - 1) };
         let bound = |v: i64| if v < 0 { v.saturating_add(size) } else { v }.clamp(last.0, last.1);
         let (start, end) = (bound(starts[i]), bound(ends[i]));
         let distance = if step > 0 { end - start } else { start - end };
-        ranges[at] = Range {
+        ranges[at] = AxisSlice {
             start: start.max(0) as usize,
             count: (distance.max(0) as usize).div_ceil(step.unsigned_abs() as usize),
             step,

@@ -1,10 +1,9 @@
 //! What a quantized network needs, checked on the draft so that every obstacle is found at once.
 
 use crate::Obstacle;
-use crate::draft::{Draft, Id, Step, Weighted, Weights, Work, of, shown};
-use crate::report::Problem;
-use crate::translate::obstacle;
-use cml_quant::{Layer, PoolKind};
+use crate::draft::{Id, NetworkDraft, Step, Weighted, Work, of, shown};
+use crate::report::NodeProblem;
+use cml_quant::{Layer, PoolKind, Weights};
 
 /// What the integers of a layer stand for, as far as it matters to its readers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,7 +21,7 @@ enum State {
 }
 
 /// Whether any layer works on integers.
-pub(crate) fn is_quantized(draft: &Draft, output: Id) -> bool {
+pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
     draft
         .needed(output)
         .into_iter()
@@ -34,7 +33,7 @@ pub(crate) fn is_quantized(draft: &Draft, output: Id) -> bool {
 }
 
 /// Every obstacle of a network of integers.
-pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
+pub(crate) fn check(draft: &NetworkDraft, output: Id) -> Vec<Obstacle> {
     let mut checks = Checks {
         draft,
         states: vec![State::Unknown; draft.layers.len()],
@@ -45,11 +44,14 @@ pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
     }
     let last = &draft.layers[output];
     let problem = match checks.states[output] {
-        State::Function if !grows(draft, output) => Some(Problem::new(
+        State::Function if !grows(draft, output) => Some(NodeProblem::new(
             format!("the output {} ends with a function", last.edge),
             "a QuantIdentity after it, or the function left to the client",
         )),
-        State::Raw => Some(Problem::new("the output is the input", "a network with a layer")),
+        State::Raw => Some(NodeProblem::new(
+            "the output is the input",
+            "a network with a layer",
+        )),
         _ => None,
     };
     checks.found.extend(problem.map(|p| refused(last, p)));
@@ -58,7 +60,7 @@ pub(crate) fn check(draft: &Draft, output: Id) -> Vec<Obstacle> {
 }
 
 /// The obstacle of an input that several layers read; normalized, it is still the input.
-fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
+fn several_readers(draft: &NetworkDraft, output: Id) -> Option<Obstacle> {
     let mut raw = 0;
     loop {
         let needed = draft.needed(output).into_iter();
@@ -70,7 +72,7 @@ fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
             [] | [_] => return None,
             [..] => {
                 let names: Vec<&str> = readers.iter().map(|&id| draft.layers[id].name.as_str()).collect();
-                let problem = Problem::new(
+                let problem = NodeProblem::new(
                     format!(
                         "{} layers read the raw input: {}",
                         readers.len(),
@@ -85,32 +87,46 @@ fn several_readers(draft: &Draft, output: Id) -> Option<Obstacle> {
 }
 
 /// Whether the functions at the end are factors above 0 and offsets, which become the output's scale.
-fn grows(draft: &Draft, mut id: Id) -> bool {
+fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
     loop {
         let step = &draft.layers[id];
         match &step.work {
             Work::Affine(a) if a.scale.iter().all(|&s| s > 0.0) => {}
-            Work::Plain(Layer::Reshape { .. }) => {}
+            Work::Plain(Layer::Reshape(_)) => {}
             Work::Affine(_) | Work::Plain(Layer::Function(_)) => return false,
-            _ => return true,
+            Work::Input | Work::Quantize(_) | Work::Weighted(_) => return true,
+            Work::Plain(
+                Layer::Input
+                | Layer::Normalize(_)
+                | Layer::Quantize(_)
+                | Layer::Linear(_)
+                | Layer::Conv2d(_)
+                | Layer::Pool(_)
+                | Layer::Add
+                | Layer::Sub
+                | Layer::Transpose(_)
+                | Layer::Slice(_)
+                | Layer::Pad(_)
+                | Layer::Concat(_),
+            ) => return true,
         }
         id = step.operands[0];
     }
 }
 
-fn refused(step: &Step, problem: Problem) -> Obstacle {
-    obstacle(&step.name, &step.operator, shown(&step.shape), problem)
+fn refused(step: &Step, problem: NodeProblem) -> Obstacle {
+    Obstacle::new(&step.name, &step.operator, shown(&step.shape), problem)
 }
 
 struct Checks<'a> {
-    draft: &'a Draft,
+    draft: &'a NetworkDraft,
     states: Vec<State>,
     found: Vec<Obstacle>,
 }
 
 impl Checks<'_> {
     fn refuse(&mut self, step: &Step, why: String, instead: String) -> State {
-        self.found.push(refused(step, Problem::new(why, instead)));
+        self.found.push(refused(step, NodeProblem::new(why, instead)));
         State::Unknown
     }
 
@@ -178,7 +194,7 @@ impl Checks<'_> {
                 Work::Input => return function,
                 Work::Plain(Layer::Function(_)) => function = true,
                 Work::Affine(_) => {}
-                Work::Plain(Layer::Reshape { .. } | Layer::Transpose { .. } | Layer::Slice { .. }) => {}
+                Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_)) => {}
                 _ => return false,
             }
             id = step.operands[0];
@@ -187,7 +203,7 @@ impl Checks<'_> {
 
     fn products(&mut self, step: &Step, weighted: &Weighted) -> State {
         let read = self.plain(step, 0);
-        let Weights::Codes { scale: scales, .. } = &weighted.weights else {
+        let Weights::Codes { quantizer, .. } = &weighted.weights else {
             self.refuse(
                 step,
                 "its weights have no quantizer, but other layers are quantized".to_owned(),
@@ -197,8 +213,8 @@ impl Checks<'_> {
             return State::Sums;
         };
         match read {
-            Some((scale, _)) if weighted.bias.is_none() && scales.len() == 1 => State::Plain {
-                scale: scale * of(scales, 0),
+            Some((scale, _)) if weighted.bias.is_none() && quantizer.scale.len() == 1 => State::Plain {
+                scale: scale * of(&quantizer.scale, 0),
                 zero_point: 0,
             },
             Some(_) => State::Sums,
@@ -231,43 +247,47 @@ impl Checks<'_> {
                 },
                 (state, _) => state,
             },
-            Layer::Add | Layer::Sub | Layer::Concat { .. } => self.common(step, layer),
-            Layer::Pad { .. } => match self.plain(step, 0) {
+            Layer::Add => self.common(step, |a, b| Some(a.saturating_add(b))),
+            Layer::Sub => self.common(step, |a, b| Some(a.saturating_sub(b))),
+            Layer::Concat(_) => self.common(step, |a, b| (a == b).then_some(a)),
+            Layer::Pad(_) => match self.plain(step, 0) {
                 Some((scale, zero_point)) => State::Plain { scale, zero_point },
                 None => State::Unknown,
             },
-            _ => before,
+            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) => before,
+            // These are other works than plain layers.
+            Layer::Input | Layer::Normalize(_) | Layer::Quantize(_) | Layer::Linear(_) | Layer::Conv2d(_) => {
+                before
+            }
         }
     }
 
-    /// Values that are added or joined need one scale, and joined ones one zero point.
-    fn common(&mut self, step: &Step, layer: &Layer) -> State {
-        let joined = matches!(layer, Layer::Concat { .. });
+    /// Values that are added or joined need one scale. `zero` gives the zero point of two of them, if they
+    /// have one.
+    fn common(&mut self, step: &Step, zero: impl Fn(i64, i64) -> Option<i64>) -> State {
         let read: Vec<Option<(f32, i64)>> = (0..step.operands.len())
             .map(|slot| self.plain(step, slot))
             .collect();
         let Some(known) = read.into_iter().collect::<Option<Vec<_>>>() else {
             return State::Unknown;
         };
-        let (scale, mut zero_point) = known[0];
-        for (slot, &(other, zero)) in known.iter().enumerate().skip(1) {
-            if other != scale || (joined && zero != zero_point) {
-                let edge = |slot: usize| &self.draft.layers[step.operands[slot]].edge;
-                let (a, b) = (edge(0).clone(), edge(slot).clone());
-                return self.refuse(
-                    step,
-                    format!(
-                        "{a:?} has scale {scale} and {b:?} has scale {other} (zero points {}, {zero})",
-                        known[0].1
-                    ),
-                    format!("one QuantIdentity, shared by both, on {a:?} and {b:?}"),
-                );
+        let (scale, first) = known[0];
+        let mut zero_point = first;
+        for (slot, &(other, next)) in known.iter().enumerate().skip(1) {
+            match zero(zero_point, next).filter(|_| other == scale) {
+                Some(found) => zero_point = found,
+                None => {
+                    let edge = |slot: usize| &self.draft.layers[step.operands[slot]].edge;
+                    let (a, b) = (edge(0).clone(), edge(slot).clone());
+                    return self.refuse(
+                        step,
+                        format!(
+                            "{a:?} has scale {scale} and {b:?} has scale {other} (zero points {first}, {next})"
+                        ),
+                        format!("one QuantIdentity, shared by both, on {a:?} and {b:?}"),
+                    );
+                }
             }
-            zero_point = match layer {
-                Layer::Add => zero_point.saturating_add(zero),
-                Layer::Sub => zero_point.saturating_sub(zero),
-                _ => zero_point,
-            };
         }
         State::Plain { scale, zero_point }
     }

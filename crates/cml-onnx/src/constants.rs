@@ -1,9 +1,11 @@
 //! Nodes whose operands are constants, and shapes.
 
+use crate::functions::{FunctionArguments, MakeFunction};
 use crate::model::{Attribute, Node};
-use crate::report::{Outcome, Problem};
+use crate::moves::NewShape;
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::{Data, Dtype, Tensor};
-use crate::translate::Translation;
+use crate::translation::{Translation, constant};
 use crate::value::{Coded, Value, broadcast, common, ints, is_float};
 use crate::{axes, functions, qcdq};
 
@@ -11,7 +13,7 @@ use crate::{axes, functions, qcdq};
 const MAX_COMPUTED: usize = 1 << 22;
 
 /// What a `Constant` node holds.
-pub(crate) fn literal(node: &Node) -> Outcome<Tensor> {
+pub(crate) fn literal(_: &mut Translation, node: &Node, _: &[Option<Value>]) -> Translated<Value> {
     let value = node
         .attributes
         .iter()
@@ -23,64 +25,60 @@ pub(crate) fn literal(node: &Node) -> Outcome<Tensor> {
             ("value_ints", Attribute::Ints(i)) => Some(Tensor::ints(vec![i.len()], i.clone())),
             _ => None,
         });
-    value.ok_or_else(|| Problem::new("a constant that is no dense tensor", "a dense tensor"))
+    let value = value.map(Value::Constant);
+    value.ok_or_else(|| NodeProblem::new("a constant that is no dense tensor", "a dense tensor"))
 }
 
-/// Value of a node that can be computed now; `None` if it depends on the input.
-///
-/// # Errors
-/// If the operator is not one that constants are folded with.
-pub(crate) fn fold(t: &Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Option<Value>> {
-    if node.op == "Shape" {
-        return shape(t, node, operands).map(Some);
-    }
-    if operands.is_empty() || !operands.iter().flatten().all(Value::is_constant) {
-        return Ok(None);
-    }
-    let Some(Some(first)) = operands.first() else {
-        return Err(Problem::malformed("operand 0 is missing"));
+/// A constant operand, dequantized.
+fn tensor(operands: &[Option<Value>], slot: usize) -> Translated<Tensor> {
+    constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed(format!("operand {slot} is missing")))
+}
+
+/// A function of one variable.
+pub(crate) fn function(
+    _: &Translation,
+    node: &Node,
+    operands: &[Option<Value>],
+    make: MakeFunction,
+) -> Translated<Value> {
+    let x = tensor(operands, 0)?;
+    let sample = x.shape.get(1..).unwrap_or_default();
+    let function = make(&FunctionArguments {
+        node,
+        operands,
+        sample,
+    })?;
+    // The first axis is that of the batch.
+    let (channels, each) = match sample {
+        [] => (1, 1),
+        [channels, rest @ ..] => (*channels, rest.iter().product()),
     };
-    if matches!(node.op.as_str(), "Identity" | "Dropout") {
-        return Ok(Some(first.clone()));
+    let value = |(i, &x): (usize, &f32)| function.eval(i / each % channels, x);
+    let values = x.to_floats().iter().enumerate().map(value).collect();
+    Ok(Value::Constant(Tensor::floats(x.shape.clone(), values)))
+}
+
+/// Bounds, on floats or integers.
+pub(crate) fn clip(t: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let x = tensor(operands, 0)?;
+    let (lo, hi) = functions::bounds(t.opset, node, operands)?;
+    if !is_float(&x) {
+        return qcdq::clipped(&x, lo, hi).map(Value::Constant);
     }
-    let tensors: Vec<Tensor> = operands.iter().flatten().filter_map(Value::constant).collect();
-    let x = &tensors[0];
-    let value = match node.op.as_str() {
-        "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
-            return moved(t, node, first, operands).map(Some);
-        }
-        "Cast" => cast(node, x)?,
-        "ConstantOfShape" => filled(node, x)?,
-        "Gather" => gather(node, x, &tensors)?,
-        "Concat" => concat(node, &tensors)?,
-        "Slice" => {
-            let slice = axes::slice(t.model.opset, node, operands, &x.shape)?;
-            let shape: Vec<usize> = slice.iter().map(|s| s.count).collect();
-            let from = indices(&shape, |at| {
-                let along = at.iter().zip(&slice).map(|(&i, s)| s.at(i));
-                along.zip(&x.shape).fold(0, |n, (i, d)| n * d + i)
-            });
-            x.pick(shape, from.into_iter())
-        }
-        "Clip" if !is_float(x) => {
-            let (lo, hi) = functions::bounds(t.model.opset, node, operands)?;
-            qcdq::clipped(x, lo, hi)?
-        }
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" => binary(&node.op, x, tensors.get(1))?,
-        op => {
-            let Some(function) = functions::of(t.model.opset, node, operands, &x.shape)? else {
-                return Err(Problem::new(
-                    format!("{op} of constants is not folded"),
-                    "an export with constants folded (do_constant_folding=True)",
-                ));
-            };
-            Tensor::floats(
-                x.shape.clone(),
-                x.to_floats().iter().map(|&x| function.eval(0, x)).collect(),
-            )
-        }
-    };
-    Ok(Some(Value::Constant(value)))
+    let clip = functions::clipped(lo, hi)?;
+    let values = x.to_floats().iter().map(|&x| clip.eval(0, x)).collect();
+    Ok(Value::Constant(Tensor::floats(x.shape, values)))
+}
+
+pub(crate) fn slice(t: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let x = tensor(operands, 0)?;
+    let slice = axes::slice(t.opset, node, operands, &x.shape)?;
+    let shape: Vec<usize> = slice.iter().map(|s| s.count).collect();
+    let from = indices(&shape, |at| {
+        let along = at.iter().zip(&slice).map(|(&i, s)| s.at(i));
+        along.zip(&x.shape).fold(0, |n, (i, d)| n * d + i)
+    });
+    Ok(Value::Constant(x.pick(shape, from.into_iter())))
 }
 
 /// Row-major indices of each element of a shape, given to `from`.
@@ -103,11 +101,11 @@ fn indices(shape: &[usize], from: impl Fn(&[usize]) -> usize) -> Vec<usize> {
 }
 
 /// Shape of a value, the batch axis being 1.
-fn shape(t: &Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn shape(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let shape = match operands.first().and_then(Option::as_ref) {
         Some(Value::Live(id) | Value::Integers(id, _)) => [&[1], t.shape(*id)].concat(),
         Some(value) => value.constant().map(|c| c.shape).unwrap_or_default(),
-        None => return Err(Problem::malformed("operand 0 is missing")),
+        None => return Err(NodeProblem::malformed("operand 0 is missing")),
     };
     let rank = shape.len() as i64;
     let bound = |i: i64| if i < 0 { i.saturating_add(rank) } else { i }.clamp(0, rank) as usize;
@@ -116,16 +114,9 @@ fn shape(t: &Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcom
     Ok(ints(part.iter().map(|&d| d as i64).collect()))
 }
 
-/// The same elements in another shape or order; integers of a quantized constant stay integers.
-fn moved(t: &Translation<'_>, node: &Node, x: &Value, operands: &[Option<Value>]) -> Outcome<Value> {
-    let apply = |tensor: &Tensor| -> Outcome<Tensor> {
-        if node.op != "Transpose" {
-            let shape = axes::reshaped(t.model.opset, node, operands, &tensor.shape)?;
-            return Ok(Tensor {
-                shape,
-                ..tensor.clone()
-            });
-        }
+/// Axes in another order.
+pub(crate) fn transpose(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let apply = |tensor: &Tensor| -> Translated<Tensor> {
         let perm = axes::permutation(node, tensor.shape.len())?;
         let shape: Vec<usize> = perm.iter().map(|&a| tensor.shape[a]).collect();
         let strides = strides(&tensor.shape);
@@ -134,29 +125,43 @@ fn moved(t: &Translation<'_>, node: &Node, x: &Value, operands: &[Option<Value>]
         });
         Ok(tensor.pick(shape, from.into_iter()))
     };
-    match x {
-        // A scale for each channel follows the axes; of a reshape only if there is just one scale.
-        Value::Coded(c) if node.op == "Transpose" || c.scale.len() == 1 => {
-            let codes = apply(&c.codes)?;
-            let scale = if c.scale.len() == 1 {
-                Tensor {
-                    shape: vec![1; codes.shape.len()],
-                    ..c.scale.clone()
-                }
-            } else {
-                apply(&c.scale)?
-            };
+    match operands.first() {
+        // A scale for each channel follows the axes.
+        Some(Some(Value::Coded(c))) => Ok(Value::Coded(Coded {
+            codes: apply(&c.codes)?,
+            scale: apply(&c.scale)?,
+            ..c.clone()
+        })),
+        _ => apply(&tensor(operands, 0)?).map(Value::Constant),
+    }
+}
+
+/// The same elements in another shape. Integers of one scale stay integers.
+pub(crate) fn reshape(
+    t: &Translation,
+    node: &Node,
+    operands: &[Option<Value>],
+    shape: NewShape,
+) -> Translated<Value> {
+    match operands.first() {
+        Some(Some(Value::Coded(c))) if c.scale.len() == 1 => {
+            let shape = shape(t.opset, node, operands, &c.codes.shape)?;
             Ok(Value::Coded(Coded {
-                codes,
-                scale,
+                scale: Tensor {
+                    shape: vec![1; shape.len()],
+                    ..c.scale.clone()
+                },
+                codes: Tensor {
+                    shape,
+                    ..c.codes.clone()
+                },
                 ..c.clone()
             }))
         }
         _ => {
-            let tensor = x
-                .constant()
-                .ok_or_else(|| Problem::malformed("operand 0 is no constant"))?;
-            apply(&tensor).map(Value::Constant)
+            let x = tensor(operands, 0)?;
+            let shape = shape(t.opset, node, operands, &x.shape)?;
+            Ok(Value::Constant(Tensor { shape, ..x }))
         }
     }
 }
@@ -169,10 +174,11 @@ fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-fn cast(node: &Node, x: &Tensor) -> Outcome<Tensor> {
+pub(crate) fn cast(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let x = tensor(operands, 0)?;
     let to = node.int_or("to", 0)?;
     let dtype = Dtype::from_onnx(to).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("a cast to type {to}"),
             "a cast to float or an integer type",
         )
@@ -188,39 +194,38 @@ fn cast(node: &Node, x: &Tensor) -> Outcome<Tensor> {
     if let Data::Int(values) = &data
         && let Some(bad) = values.iter().find(|v| !(lo..=hi).contains(v))
     {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "a cast of {bad} to a type of {lo} to {hi}"
         )));
     }
-    Ok(Tensor {
-        shape: x.shape.clone(),
+    Ok(Value::Constant(Tensor {
+        shape: x.shape,
         dtype,
         data,
-    })
+    }))
 }
 
 /// One value in every element.
-fn filled(node: &Node, shape: &Tensor) -> Outcome<Tensor> {
-    let size = |d: i64| usize::try_from(d).map_err(|_| Problem::malformed(format!("a size of {d}")));
-    let shape = shape
+pub(crate) fn filled(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let size = |d: i64| usize::try_from(d).map_err(|_| NodeProblem::malformed(format!("a size of {d}")));
+    let shape = tensor(operands, 0)?
         .to_ints()?
         .into_iter()
         .map(size)
-        .collect::<Outcome<Vec<_>>>()?;
+        .collect::<Translated<Vec<_>>>()?;
     limit(&shape)?;
     let value = match node.attributes.get("value") {
         None => Tensor::floats(vec![1], vec![0.0]),
         Some(Attribute::Tensor(t)) if t.len() == 1 => t.clone(),
-        Some(_) => return Err(Problem::malformed("attribute value is not one number")),
+        Some(_) => return Err(NodeProblem::malformed("attribute value is not one number")),
     };
     let count: usize = shape.iter().product();
-    Ok(value.pick(shape, std::iter::repeat_n(0, count)))
+    Ok(Value::Constant(value.pick(shape, std::iter::repeat_n(0, count))))
 }
 
-fn gather(node: &Node, x: &Tensor, tensors: &[Tensor]) -> Outcome<Tensor> {
-    let wanted = tensors
-        .get(1)
-        .ok_or_else(|| Problem::malformed("operand 1 is missing"))?;
+/// Elements at constant indices of an axis.
+pub(crate) fn gather(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let (x, wanted) = (tensor(operands, 0)?, tensor(operands, 1)?);
     let axis = axes::axis(node.int_or("axis", 0)?, x.shape.len())?;
     let size = x.shape[axis] as i64;
     let picked: Vec<usize> = wanted
@@ -229,7 +234,7 @@ fn gather(node: &Node, x: &Tensor, tensors: &[Tensor]) -> Outcome<Tensor> {
         .map(|i| usize::try_from(if i < 0 { i.saturating_add(size) } else { i }).ok())
         .map(|i| i.filter(|&i| i < x.shape[axis]))
         .collect::<Option<_>>()
-        .ok_or_else(|| Problem::malformed(format!("an index outside axis {axis} of size {size}")))?;
+        .ok_or_else(|| NodeProblem::malformed(format!("an index outside axis {axis} of size {size}")))?;
     let outer: usize = x.shape[..axis].iter().product();
     let inner: usize = x.shape[axis + 1..].iter().product();
     let shape = [&x.shape[..axis], &wanted.shape, &x.shape[axis + 1..]].concat();
@@ -240,15 +245,19 @@ fn gather(node: &Node, x: &Tensor, tensors: &[Tensor]) -> Outcome<Tensor> {
             from.extend((0..inner).map(|i| (o * x.shape[axis] + p) * inner + i));
         }
     }
-    Ok(x.pick(shape, from.into_iter()))
+    Ok(Value::Constant(x.pick(shape, from.into_iter())))
 }
 
-fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
-    let first = &tensors[0];
+/// Constants one after the other along an axis.
+pub(crate) fn concat(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let tensors: Vec<Tensor> = operands.iter().flatten().filter_map(Value::constant).collect();
+    let Some(first) = tensors.first() else {
+        return Err(NodeProblem::malformed("it joins nothing"));
+    };
     let axis = axes::axis(node.int_or("axis", 0)?, first.shape.len())?;
     let mut shape = first.shape.clone();
     shape[axis] = 0;
-    for tensor in tensors {
+    for tensor in &tensors {
         let same = tensor
             .shape
             .iter()
@@ -256,7 +265,7 @@ fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
             .enumerate()
             .all(|(a, (x, y))| a == axis || x == y);
         if tensor.shape.len() != shape.len() || !same || is_float(tensor) != is_float(first) {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "{:?} and {:?} do not join",
                 first.shape, tensor.shape
             )));
@@ -267,7 +276,7 @@ fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
     let outer: usize = shape[..axis].iter().product();
     let (mut floats, mut integers) = (Vec::new(), Vec::new());
     for o in 0..outer {
-        for tensor in tensors {
+        for tensor in &tensors {
             let each: usize = tensor.shape[axis..].iter().product();
             match &tensor.data {
                 Data::Float(v) => floats.extend_from_slice(&v[o * each..(o + 1) * each]),
@@ -279,58 +288,53 @@ fn concat(node: &Node, tensors: &[Tensor]) -> Outcome<Tensor> {
         Data::Float(_) => Data::Float(floats),
         Data::Int(_) => Data::Int(integers),
     };
-    Ok(Tensor {
+    Ok(Value::Constant(Tensor {
         shape,
         dtype: first.dtype,
         data,
-    })
+    }))
 }
 
 /// Refuses a result of too many elements.
-fn limit(shape: &[usize]) -> Outcome<()> {
+fn limit(shape: &[usize]) -> Translated<()> {
     // An axis of size 0 must not hide the others.
     let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d.max(1)));
     if count <= MAX_COMPUTED {
         return Ok(());
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         format!("a computed constant of {count} elements, limit {MAX_COMPUTED}"),
         "a smaller constant",
     ))
 }
 
-fn binary(op: &str, a: &Tensor, b: Option<&Tensor>) -> Outcome<Tensor> {
-    let b = b.ok_or_else(|| Problem::malformed("operand 1 is missing"))?;
+/// An operation on two constants that are broadcast to each other; integers stay integers.
+pub(crate) fn binary(
+    operands: &[Option<Value>],
+    floats: fn(f32, f32) -> f32,
+    integers: fn(i64, i64) -> Option<i64>,
+) -> Translated<Value> {
+    let (a, b) = (tensor(operands, 0)?, tensor(operands, 1)?);
     let shape = common(&a.shape, &b.shape)?;
     limit(&shape)?;
     let pairs = broadcast(&shape, &a.shape)
         .into_iter()
         .zip(broadcast(&shape, &b.shape));
     if let (Data::Int(x), Data::Int(y)) = (&a.data, &b.data) {
-        let both = |(i, j): (usize, usize)| match op {
-            "Add" => x[i].checked_add(y[j]),
-            "Sub" => x[i].checked_sub(y[j]),
-            "Mul" => x[i].checked_mul(y[j]),
-            "Div" => x[i].checked_div(y[j]),
-            _ => u32::try_from(y[j]).ok().and_then(|e| x[i].checked_pow(e)),
-        };
-        let values: Option<Vec<i64>> = pairs.map(both).collect();
-        return match values {
-            Some(values) => Ok(Tensor {
-                shape,
-                dtype: a.dtype,
-                data: Data::Int(values),
-            }),
-            None => Err(Problem::malformed("an integer overflows")),
-        };
+        let values: Option<Vec<i64>> = pairs.map(|(i, j)| integers(x[i], y[j])).collect();
+        let values = values.ok_or_else(|| NodeProblem::malformed("an integer overflows"))?;
+        return Ok(Value::Constant(Tensor {
+            shape,
+            dtype: a.dtype,
+            data: Data::Int(values),
+        }));
     }
     let (x, y) = (a.to_floats(), b.to_floats());
-    let both = |(i, j): (usize, usize)| match op {
-        "Add" => x[i] + y[j],
-        "Sub" => x[i] - y[j],
-        "Mul" => x[i] * y[j],
-        "Div" => x[i] / y[j],
-        _ => x[i].powf(y[j]),
-    };
-    Ok(Tensor::floats(shape, pairs.map(both).collect()))
+    let values = pairs.map(|(i, j)| floats(x[i], y[j])).collect();
+    Ok(Value::Constant(Tensor::floats(shape, values)))
+}
+
+/// A power of an integer, if it is one that fits.
+pub(crate) fn power(base: i64, exponent: i64) -> Option<i64> {
+    base.checked_pow(u32::try_from(exponent).ok()?)
 }

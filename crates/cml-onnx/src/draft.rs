@@ -1,14 +1,15 @@
 //! The network while it is being translated: layers whose weights can still change.
 
-use crate::report::{Outcome, Problem};
-use cml_quant::{ActQuantizer, Layer, Univariate};
+use crate::report::{NodeProblem, Translated};
+use cml_quant::{ActQuantizer, Layer, Univariate, WeightQuantizer, Weights};
+use ndarray::IxDyn;
 
 /// Index of a layer of the draft.
 pub(crate) type Id = usize;
 
 /// Layers in order, each reading layers before it; the first is the input.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct NetworkDraft {
     pub(crate) layers: Vec<Step>,
 }
 
@@ -42,16 +43,14 @@ pub(crate) enum Work {
 /// A dense layer or a convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighted {
-    pub(crate) kind: Kind,
-    /// Of the weights, output channels first.
-    pub(crate) shape: Vec<usize>,
-    pub(crate) weights: Weights,
+    pub(crate) kind: WeightedKind,
+    pub(crate) weights: Weights<IxDyn>,
     pub(crate) bias: Option<Vec<f32>>,
 }
 
 /// What is multiplied.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum WeightedKind {
     Dense,
     Conv {
         stride: [usize; 2],
@@ -59,43 +58,6 @@ pub(crate) enum Kind {
         padding: [usize; 4],
         groups: usize,
     },
-}
-
-/// Weights, output channels first.
-#[derive(Clone, Debug)]
-pub(crate) enum Weights {
-    Float(Vec<f32>),
-    Codes {
-        codes: Vec<i64>,
-        /// Width that the file states, and whether the smallest code is left out.
-        bits: u32,
-        narrow: bool,
-        /// One, or one for each output channel.
-        scale: Vec<f32>,
-    },
-}
-
-impl Weights {
-    /// The elements at other places: for each new one the place that it had, or none for 0.
-    pub(crate) fn rearranged(self, from: impl Iterator<Item = Option<usize>>) -> Self {
-        fn picked<T: Copy + Default>(values: &[T], from: impl Iterator<Item = Option<usize>>) -> Vec<T> {
-            from.map(|i| i.map_or(T::default(), |i| values[i])).collect()
-        }
-        match self {
-            Self::Float(values) => Self::Float(picked(&values, from)),
-            Self::Codes {
-                codes,
-                bits,
-                narrow,
-                scale,
-            } => Self::Codes {
-                codes: picked(&codes, from),
-                bits,
-                narrow,
-                scale,
-            },
-        }
-    }
 }
 
 /// Factors and offsets, one or one for each channel, in `f64` so that several can be joined.
@@ -156,7 +118,7 @@ impl Affine {
 
 impl Weighted {
     pub(crate) fn outputs(&self) -> usize {
-        self.shape[0]
+        self.weights.shape()[0]
     }
 
     /// The same layer with its results scaled and shifted: a factor on each channel's scale, its
@@ -164,42 +126,30 @@ impl Weighted {
     ///
     /// # Errors
     /// If a number leaves the range of `f32`, or codes that of 16 bits.
-    pub(crate) fn absorb(&mut self, affine: &Affine) -> Outcome<()> {
-        let (out, each) = (self.outputs(), self.shape[1..].iter().product::<usize>());
-        let rows = |i: usize| i / each;
+    pub(crate) fn absorb(&mut self, affine: &Affine) -> Translated<()> {
+        let out = self.outputs();
         match &mut self.weights {
-            Weights::Float(values) => {
-                for (i, w) in values.iter_mut().enumerate() {
-                    *w = (f64::from(*w) * of(&affine.scale, rows(i))) as f32;
+            Weights::Float(floats) => {
+                for (c, mut channel) in floats.outer_iter_mut().enumerate() {
+                    channel.mapv_inplace(|w| (f64::from(w) * of(&affine.scale, c)) as f32);
                 }
             }
-            Weights::Codes {
-                codes,
-                bits,
-                narrow,
-                scale,
-            } => {
-                for (i, code) in codes.iter_mut().enumerate() {
-                    let factor = of(&affine.scale, rows(i));
-                    *code *= if factor == 0.0 { 0 } else { factor.signum() as i64 };
+            Weights::Codes { codes, quantizer } => {
+                for (c, mut channel) in codes.outer_iter_mut().enumerate() {
+                    let factor = of(&affine.scale, c);
+                    let sign = if factor == 0.0 { 0 } else { factor.signum() as i64 };
+                    channel.mapv_inplace(|code| code * sign);
                 }
-                let count = if scale.len() == 1 && affine.scale.len() == 1 {
-                    1
-                } else {
-                    out
+                let one = quantizer.scale.len() == 1 && affine.scale.len() == 1;
+                let scale = |c| {
+                    let factor = of(&affine.scale, c).abs();
+                    let factor = if factor > 0.0 { factor } else { 1.0 };
+                    (f64::from(of(&quantizer.scale, c)) * factor) as f32
                 };
-                let factor = |c| {
-                    Some(of(&affine.scale, c).abs())
-                        .filter(|&f| f > 0.0)
-                        .unwrap_or(1.0)
-                };
-                *scale = (0..count)
-                    .map(|c| (f64::from(of(scale, c)) * factor(c)) as f32)
-                    .collect();
-                let (width, is_narrow) = fitting(codes, *bits, *narrow)?;
-                (*bits, *narrow) = (width, is_narrow);
-                if let Some(bad) = scale.iter().find(|s| !(s.is_normal() && **s > 0.0)) {
-                    return Err(Problem::new(
+                let scale: Vec<f32> = (0..if one { 1 } else { out }).map(scale).collect();
+                *quantizer = fitting(codes.iter().copied(), quantizer.bits, quantizer.narrow, scale)?;
+                if let Some(bad) = quantizer.scale.iter().find(|s| !(s.is_normal() && **s > 0.0)) {
+                    return Err(NodeProblem::new(
                         format!("its factors make a weight scale of {bad}"),
                         "factors nearer to 1",
                     ));
@@ -215,33 +165,39 @@ impl Weighted {
     }
 }
 
-/// Width and narrowness of codes: as stated where they fit, else the least that do.
+/// A quantizer for codes: its width and narrowness as stated where they fit, else the least that do.
 ///
 /// # Errors
 /// If more than 16 bits are needed.
-pub(crate) fn fitting(codes: &[i64], bits: u32, narrow: bool) -> Outcome<(u32, bool)> {
+pub(crate) fn fitting(
+    codes: impl Iterator<Item = i64> + Clone,
+    bits: u32,
+    narrow: bool,
+    scale: Vec<f32>,
+) -> Translated<WeightQuantizer> {
     const MOST: u32 = 16;
-    let (lo, hi) = codes.iter().fold((0, 0), |(lo, hi), &c| (c.min(lo), c.max(hi)));
+    let quantizer = |bits, narrow| WeightQuantizer { bits, narrow, scale };
+    let (lo, hi) = codes.clone().fold((0, 0), |(lo, hi), c| (c.min(lo), c.max(hi)));
     let fits = |bits: u32, narrow: bool| {
         let top = (1i64 << (bits - 1)) - 1;
         hi <= top && lo >= -top - i64::from(!narrow)
     };
     if (2..=MOST).contains(&bits) && fits(bits, narrow) {
-        return Ok((bits, narrow));
+        return Ok(quantizer(bits, narrow));
     }
-    if bits == 1 && narrow && codes.iter().all(|&c| c.abs() == 1) {
-        return Ok((1, false));
+    if bits == 1 && narrow && codes.clone().all(|c| c.abs() == 1) {
+        return Ok(quantizer(1, false));
     }
     let least = (2..=MOST).find(|&b| fits(b, false)).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("its integer weights reach from {lo} to {hi}, limit {MOST} bits"),
             "weights of at most 16 bits",
         )
     })?;
-    Ok((least, fits(least, true)))
+    Ok(quantizer(least, fits(least, true)))
 }
 
-impl Draft {
+impl NetworkDraft {
     pub(crate) fn push(&mut self, step: Step) -> Id {
         self.layers.push(step);
         self.layers.len() - 1

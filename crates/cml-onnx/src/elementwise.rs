@@ -2,82 +2,134 @@
 
 use crate::draft::{Affine, Id, Work};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
-use crate::translate::{Translation, constant, live};
+use crate::report::{NodeProblem, Translated};
+use crate::translation::{Translation, constant, live};
 use crate::value::{Value, per_channel};
 use cml_quant::{Layer, Univariate};
 
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
-    if node.op == "BatchNormalization" {
-        return batch_norm(t, node, operands).map(Value::Live);
-    }
+/// What a sum or product reads.
+enum Pair {
+    /// Two values of the sample.
+    Values(Id, Id),
+    /// A value and a constant, one number or one for each channel.
+    Constant {
+        x: Id,
+        numbers: Vec<f64>,
+        /// Which operand the constant is.
+        slot: usize,
+    },
+}
+
+fn pair(t: &Translation, operands: &[Option<Value>]) -> Translated<Pair> {
     let slot = match operands {
         [Some(a), Some(b)] => [a, b].iter().position(|v| v.is_constant()),
         _ => {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "{} operands, needs 2",
                 operands.len()
             )));
         }
     };
     let Some(slot) = slot else {
-        return both(t, node, live(operands, 0)?, live(operands, 1)?).map(Value::Live);
+        return Ok(Pair::Values(live(operands, 0)?, live(operands, 1)?));
     };
-    let mut x = live(operands, 1 - slot)?;
-    let tensor = constant(operands, slot)?.ok_or_else(|| Problem::malformed("a missing constant"))?;
-    let values: Vec<f64> = per_channel(&tensor, t.shape(x))?
+    let x = live(operands, 1 - slot)?;
+    let tensor = constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed("a missing constant"))?;
+    let numbers: Vec<f64> = per_channel(&tensor, t.shape(x))?
         .into_iter()
         .map(f64::from)
         .collect();
-    if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
-        return Err(Problem::malformed("a constant that is empty or not finite"));
+    if numbers.is_empty() || numbers.iter().any(|v| !v.is_finite()) {
+        return Err(NodeProblem::malformed("a constant that is empty or not finite"));
     }
-    let negated = || values.iter().map(|v| -v).collect();
-    let affine = match (node.op.as_str(), slot) {
-        ("Add", _) => Affine::shifted(values),
-        ("Sub", 1) => Affine::shifted(negated()),
-        ("Sub", _) => Affine {
-            scale: vec![-1.0],
-            offset: values,
+    Ok(Pair::Constant { x, numbers, slot })
+}
+
+pub(crate) fn add(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    Ok(Value::Live(match pair(t, operands)? {
+        Pair::Constant { x, numbers, .. } => t.affine(node, x, Affine::shifted(numbers)),
+        // A difference is also written as a sum with the negative.
+        Pair::Values(a, b) => match (scaled(t, a), scaled(t, b)) {
+            (_, (source, -1.0)) => both(t, node, Layer::Sub, a, source)?,
+            ((source, -1.0), _) => both(t, node, Layer::Sub, b, source)?,
+            _ => both(t, node, Layer::Add, a, b)?,
         },
-        ("Mul", _) => Affine::scaled(values),
-        ("Div", 1) if values.contains(&0.0) => return Err(Problem::malformed("a division by 0")),
-        ("Div", 1) => Affine::scaled(values.iter().map(|v| v.recip()).collect()),
-        _ => {
-            x = t.function(node, x, Univariate::Reciprocal);
-            Affine::scaled(values)
+    }))
+}
+
+pub(crate) fn sub(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    Ok(Value::Live(match pair(t, operands)? {
+        Pair::Constant { x, numbers, slot: 1 } => {
+            let negated = numbers.iter().map(|v| -v).collect();
+            t.affine(node, x, Affine::shifted(negated))
         }
-    };
-    Ok(Value::Live(t.affine(node, x, affine)))
+        Pair::Constant { x, numbers, .. } => {
+            let affine = Affine {
+                scale: vec![-1.0],
+                offset: numbers,
+            };
+            t.affine(node, x, affine)
+        }
+        Pair::Values(a, b) => both(t, node, Layer::Sub, a, b)?,
+    }))
+}
+
+pub(crate) fn mul(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    Ok(Value::Live(match pair(t, operands)? {
+        Pair::Constant { x, numbers, .. } => t.affine(node, x, Affine::scaled(numbers)),
+        Pair::Values(a, b) => gated(t, node, a, b)?,
+    }))
+}
+
+pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    Ok(Value::Live(match pair(t, operands)? {
+        Pair::Constant { numbers, slot: 1, .. } if numbers.contains(&0.0) => {
+            return Err(NodeProblem::malformed("a division by 0"));
+        }
+        Pair::Constant { x, numbers, slot: 1 } => {
+            let factors = numbers.iter().map(|v| v.recip()).collect();
+            t.affine(node, x, Affine::scaled(factors))
+        }
+        Pair::Constant { x, numbers, .. } => {
+            let inverse = t.function(node, x, Univariate::Reciprocal);
+            t.affine(node, inverse, Affine::scaled(numbers))
+        }
+        Pair::Values(..) => {
+            return Err(NodeProblem::new(
+                "it divides one value of the sample by another",
+                "a constant divisor",
+            ));
+        }
+    }))
 }
 
 /// Factors and offsets: `gamma * (x - mean) / sqrt(var + eps) + beta`.
-fn batch_norm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn batch_norm(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let x = live(operands, 0)?;
     if node.int_or("training_mode", 0)? != 0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "it is in training mode",
             "an export after model.eval()",
         ));
     }
     let channels = t.shape(x).first().copied().unwrap_or(0);
-    let list = |slot: usize| -> Outcome<Vec<f64>> {
+    let list = |slot: usize| -> Translated<Vec<f64>> {
         let tensor = constant(operands, slot)?
-            .ok_or_else(|| Problem::malformed(format!("operand {slot} is missing")))?;
+            .ok_or_else(|| NodeProblem::malformed(format!("operand {slot} is missing")))?;
         let values: Vec<f64> = tensor.to_floats().into_iter().map(f64::from).collect();
         if tensor.shape != [channels] || values.iter().any(|v| !v.is_finite()) {
             let why = format!(
                 "operand {slot} has shape {:?}, needs [{channels}] finite numbers",
                 tensor.shape
             );
-            return Err(Problem::malformed(why));
+            return Err(NodeProblem::malformed(why));
         }
         Ok(values)
     };
     let (gamma, beta, mean, var) = (list(1)?, list(2)?, list(3)?, list(4)?);
     let eps = f64::from(node.float_or("epsilon", 1e-5)?);
     if channels == 0 || var.iter().any(|v| v + eps <= 0.0) {
-        return Err(Problem::malformed("a variance that is not positive"));
+        return Err(NodeProblem::malformed("a variance that is not positive"));
     }
     let scale: Vec<f64> = gamma
         .iter()
@@ -85,37 +137,14 @@ fn batch_norm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) 
         .map(|(g, v)| g / (v + eps).sqrt())
         .collect();
     let offset = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
-    Ok(t.affine(node, x, Affine { scale, offset }))
+    Ok(Value::Live(t.affine(node, x, Affine { scale, offset })))
 }
 
-/// Two values of the sample.
-fn both(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
-    let (mut a, mut b) = (a, b);
-    let layer = match node.op.as_str() {
-        // A difference is also written as a sum with the negative.
-        "Add" => match (scaled(t, a), scaled(t, b)) {
-            (_, (source, -1.0)) => {
-                b = source;
-                Layer::Sub
-            }
-            ((source, -1.0), _) => {
-                (a, b) = (b, source);
-                Layer::Sub
-            }
-            _ => Layer::Add,
-        },
-        "Sub" => Layer::Sub,
-        "Mul" => return gated(t, node, a, b),
-        _ => {
-            return Err(Problem::new(
-                "it divides one value of the sample by another",
-                "a constant divisor",
-            ));
-        }
-    };
+/// A sum or difference of two values of the sample.
+fn both(t: &mut Translation, node: &Node, layer: Layer, a: Id, b: Id) -> Translated<Id> {
     let (left, right) = (t.shape(a).to_vec(), t.shape(b));
     if left != right {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("values of shapes {left:?} and {right:?}"),
             "values of the same shape",
         ));
@@ -124,7 +153,7 @@ fn both(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
 }
 
 /// `x * g(x)`, where it is a function that has a name.
-fn gated(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
+fn gated(t: &mut Translation, node: &Node, a: Id, b: Id) -> Translated<Id> {
     for (x, gate) in [(a, b), (b, a)] {
         // A factor may be on either side: `0.5 * x` with `1 + erf(..)`.
         for (base, factor, offset) in chain(t, x) {
@@ -134,14 +163,14 @@ fn gated(t: &mut Translation<'_>, node: &Node, a: Id, b: Id) -> Outcome<Id> {
             }
         }
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         "it multiplies two values of the sample",
         "a constant factor, Gelu or HardSwish",
     ))
 }
 
 /// Layers that a layer is a single factor and offset of, itself first.
-fn chain(t: &Translation<'_>, id: Id) -> Vec<(Id, f64, f64)> {
+fn chain(t: &Translation, id: Id) -> Vec<(Id, f64, f64)> {
     let mut all = vec![(id, 1.0, 0.0)];
     let (mut at, mut factor, mut shift) = all[0];
     while let Work::Affine(Affine { scale, offset }) = &t.draft.layers[at].work
@@ -156,13 +185,13 @@ fn chain(t: &Translation<'_>, id: Id) -> Vec<(Id, f64, f64)> {
 }
 
 /// A layer and the one factor that it is multiplied with.
-fn scaled(t: &Translation<'_>, id: Id) -> (Id, f64) {
+fn scaled(t: &Translation, id: Id) -> (Id, f64) {
     let whole = chain(t, id).into_iter().rev().find(|c| c.2 == 0.0);
     whole.map_or((id, 1.0), |(at, factor, _)| (at, factor))
 }
 
 /// Factor and offset that make a layer of another, if both come from one.
-fn relative(t: &Translation<'_>, id: Id, x: Id) -> Option<(f64, f64)> {
+fn relative(t: &Translation, id: Id, x: Id) -> Option<(f64, f64)> {
     let (base, factor, offset) = *chain(t, id).last()?;
     let (same, of_x, at_x) = *chain(t, x).last()?;
     let ratio = factor / of_x;
@@ -170,7 +199,7 @@ fn relative(t: &Translation<'_>, id: Id, x: Id) -> Option<(f64, f64)> {
 }
 
 /// The function `f` with `x * gate(x) = factor * f(x)`.
-fn gate_of(t: &Translation<'_>, gate: Id, x: Id) -> Option<(Univariate, f64)> {
+fn gate_of(t: &Translation, gate: Id, x: Id) -> Option<(Univariate, f64)> {
     let near = |a: f64, b: f64| (a - b).abs() < 1e-5;
     let (end, factor, offset) = *chain(t, gate).last()?;
     let step = &t.draft.layers[end];

@@ -1,11 +1,9 @@
 //! From a draft to a network.
 
-use crate::draft::{Affine, Draft, Id, Kind, Step, Weighted, Weights, Work, of};
-use crate::report::Problem;
-use crate::translate::obstacle;
+use crate::draft::{Affine, Id, NetworkDraft, Step, Weighted, WeightedKind, Work, of};
+use crate::report::NodeProblem;
 use crate::{Obstacle, OnnxError, draft};
-use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError, WeightQuantizer};
-use ndarray::{Array2, Array4};
+use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError};
 use std::collections::BTreeSet;
 
 /// Builds the network.
@@ -13,7 +11,7 @@ use std::collections::BTreeSet;
 /// # Errors
 /// If a layer does not fit the network, which no check before has found.
 pub(crate) fn emit(
-    draft: &Draft,
+    draft: &NetworkDraft,
     output: Id,
     name: &str,
     obstacles: &mut Vec<Obstacle>,
@@ -30,8 +28,8 @@ pub(crate) fn emit(
         match pushed {
             Ok(pushed) => ids[id] = Some(pushed),
             Err(error) => {
-                let problem = Problem::new(error.to_string(), "sizes and numbers that fit");
-                obstacles.push(obstacle(
+                let problem = NodeProblem::new(error.to_string(), "sizes and numbers that fit");
+                obstacles.push(Obstacle::new(
                     &step.name,
                     &step.operator,
                     draft::shown(&step.shape),
@@ -60,11 +58,11 @@ fn unique(names: &mut BTreeSet<String>, name: &str) -> String {
     unique
 }
 
-fn layer(draft: &Draft, step: &Step) -> Result<Layer, OnnxError> {
+fn layer(draft: &NetworkDraft, step: &Step) -> Result<Layer, OnnxError> {
     Ok(match &step.work {
         Work::Input => Layer::Input,
         Work::Quantize(q) => Layer::Quantize(*q),
-        Work::Weighted(w) => weighted(step, w)?,
+        Work::Weighted(w) => weighted(w)?,
         Work::Affine(a) => {
             let reads_input = step
                 .operands
@@ -93,61 +91,19 @@ fn normalization(affine: &Affine) -> Option<Normalize> {
     (usable(&normalize.offset) && usable(&normalize.factor)).then_some(normalize)
 }
 
-fn weighted(step: &Step, layer: &Weighted) -> Result<Layer, OnnxError> {
-    let misfit = |what: &'static str, has: String| QuantError::Shape {
-        layer: step.name.clone(),
-        what,
-        needs: "weights that give their codes back".to_owned(),
-        has,
-    };
-    let (values, codes, quantizer) = match &layer.weights {
-        Weights::Float(values) => (values.clone(), None, None),
-        Weights::Codes {
-            codes,
-            bits,
-            narrow,
-            scale,
-        } => {
-            let quantizer = WeightQuantizer::new(*bits, *narrow, scale.clone())?;
-            let each = layer.shape[1..].iter().product::<usize>();
-            let value = |(i, &c): (usize, &i64)| c as f32 * quantizer.channel_scale(i / each);
-            (
-                codes.iter().enumerate().map(value).collect(),
-                Some(codes),
-                Some(quantizer),
-            )
-        }
-    };
-    let shape_error = |e: ndarray::ShapeError| misfit("weights", e.to_string());
-    let bias = layer.bias.clone();
-    let (built, given) = match (layer.kind, &layer.shape[..]) {
-        (Kind::Dense, &[out, fan_in]) => {
-            let weights = Array2::from_shape_vec((out, fan_in), values).map_err(shape_error)?;
-            let linear = Linear::new(weights, bias, quantizer)?;
-            let codes = linear.codes().map(|c| c.into_iter().collect::<Vec<i64>>());
-            (Layer::Linear(linear), codes)
-        }
-        (
-            Kind::Conv {
-                stride,
-                padding,
-                groups,
-            },
-            &[out, per_group, height, width],
-        ) => {
-            let weights =
-                Array4::from_shape_vec((out, per_group, height, width), values).map_err(shape_error)?;
-            let conv = Conv2d::new(weights, bias, quantizer)?
+fn weighted(layer: &Weighted) -> Result<Layer, QuantError> {
+    let (weights, bias) = (layer.weights.clone(), layer.bias.clone());
+    Ok(match layer.kind {
+        WeightedKind::Dense => Layer::Linear(Linear::from_weights(weights.into_dimensionality()?, bias)?),
+        WeightedKind::Conv {
+            stride,
+            padding,
+            groups,
+        } => Layer::Conv2d(
+            Conv2d::from_weights(weights.into_dimensionality()?, bias)?
                 .with_stride(stride)
                 .with_padding(padding)
-                .with_groups(groups);
-            let codes = conv.codes().map(|c| c.into_iter().collect::<Vec<i64>>());
-            (Layer::Conv2d(conv), codes)
-        }
-        (_, shape) => return Err(misfit("weights", format!("{shape:?}")).into()),
-    };
-    if given.as_ref() != codes {
-        return Err(misfit("weight codes", "others after rounding".to_owned()).into());
-    }
-    Ok(built)
+                .with_groups(groups),
+        ),
+    })
 }

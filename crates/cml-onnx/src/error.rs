@@ -1,6 +1,6 @@
 //! What can be wrong with a file.
 
-use crate::Report;
+use crate::ImportReport;
 use cml_quant::QuantError;
 use std::path::PathBuf;
 
@@ -55,7 +55,7 @@ pub enum OnnxError {
     Twice(String),
     /// Everything that stands in the way of an import.
     #[error("{0}")]
-    Obstacles(Report),
+    Obstacles(ImportReport),
     /// A network that was imported, but cannot become integers.
     #[error(transparent)]
     Network(#[from] QuantError),

@@ -1,14 +1,13 @@
 //! Factors and offsets go into the layer before them, or the one after, where integers stay as they are.
 
-use crate::draft::{Affine, Draft, Id, Work};
-use crate::report::Outcome;
-use crate::translate::obstacle;
+use crate::draft::{Affine, Id, NetworkDraft, Work};
+use crate::report::Translated;
 use crate::{Obstacle, draft};
 use cml_quant::Layer;
 
 /// Joins every [`Work::Affine`] with a layer that has weights, another one, or the input's
 /// normalization, where its operand has no other reader. What stays becomes a function.
-pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obstacle>) {
+pub(crate) fn fold(draft: &mut NetworkDraft, output: &mut Id, obstacles: &mut Vec<Obstacle>) {
     for id in 0..draft.layers.len() {
         let Work::Affine(affine) = draft.layers[id].work.clone() else {
             continue;
@@ -28,7 +27,7 @@ pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obsta
             Err(problem) => {
                 let step = &draft.layers[id];
                 let shape = draft::shown(&step.shape);
-                obstacles.push(obstacle(&step.name, &step.operator, shape, problem));
+                obstacles.push(Obstacle::new(&step.name, &step.operator, shape, problem));
             }
         }
     }
@@ -36,7 +35,7 @@ pub(crate) fn fold(draft: &mut Draft, output: &mut Id, obstacles: &mut Vec<Obsta
 }
 
 /// Puts an affine function into what it reads; whether that could be done.
-fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Outcome<bool> {
+fn absorb(draft: &mut NetworkDraft, readers: &[usize], id: Id, affine: &Affine) -> Translated<bool> {
     let mut at = draft.layers[id].operands[0];
     loop {
         if readers[at] != 1 {
@@ -47,7 +46,7 @@ fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Outc
         match (&step.work, before) {
             (Work::Weighted(_), _) => break,
             (Work::Affine(_), _) => break,
-            (Work::Plain(Layer::Reshape { .. }), Some(before))
+            (Work::Plain(Layer::Reshape(_)), Some(before))
                 if affine.len() == 1 || draft.layers[before].shape.first() == step.shape.first() =>
             {
                 at = before;
@@ -64,7 +63,7 @@ fn absorb(draft: &mut Draft, readers: &[usize], id: Id, affine: &Affine) -> Outc
 }
 
 /// Everything that reads `from` reads `to`.
-pub(crate) fn redirect(draft: &mut Draft, output: &mut Id, from: Id, to: Id) {
+pub(crate) fn redirect(draft: &mut NetworkDraft, output: &mut Id, from: Id, to: Id) {
     for step in &mut draft.layers {
         for operand in &mut step.operands {
             if *operand == from {
@@ -78,7 +77,7 @@ pub(crate) fn redirect(draft: &mut Draft, output: &mut Id, from: Id, to: Id) {
 }
 
 /// Puts a positive factor on codes into the weights that are the only ones to read it.
-fn forward(draft: &mut Draft, output: Id) {
+fn forward(draft: &mut NetworkDraft, output: Id) {
     let readers = draft.readers(output);
     for id in 0..draft.layers.len() {
         if !matches!(draft.layers[id].work, Work::Weighted(_)) {

@@ -1,12 +1,12 @@
 //! The raw input has one reader, its quantizer: reshapes and the like move behind it.
 
-use crate::draft::{Draft, Id, Work};
+use crate::draft::{Id, NetworkDraft, Work};
 use crate::fold::redirect;
 use cml_quant::Layer;
 
 /// Joins quantizers that do the same, and moves the input's quantizer before what only moves
 /// elements, with which it commutes.
-pub(crate) fn hoist(draft: &mut Draft, output: &mut Id) {
+pub(crate) fn hoist(draft: &mut NetworkDraft, output: &mut Id) {
     loop {
         join(draft, output);
         if !swap(draft, *output) {
@@ -16,7 +16,7 @@ pub(crate) fn hoist(draft: &mut Draft, output: &mut Id) {
 }
 
 /// Quantizers of one value that are equal become one.
-fn join(draft: &mut Draft, output: &mut Id) {
+fn join(draft: &mut NetworkDraft, output: &mut Id) {
     for second in 0..draft.layers.len() {
         let Work::Quantize(quantizer) = &draft.layers[second].work else {
             continue;
@@ -33,7 +33,7 @@ fn join(draft: &mut Draft, output: &mut Id) {
 }
 
 /// Exchanges one move of raw elements with the quantizer that alone reads it.
-fn swap(draft: &mut Draft, output: Id) -> bool {
+fn swap(draft: &mut NetworkDraft, output: Id) -> bool {
     let readers = draft.readers(output);
     let needed = draft.needed(output);
     for &id in &needed {
@@ -61,14 +61,12 @@ fn swap(draft: &mut Draft, output: Id) -> bool {
 fn moves(work: &Work) -> bool {
     matches!(
         work,
-        Work::Plain(
-            Layer::Reshape { .. } | Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. }
-        )
+        Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_))
     )
 }
 
 /// Whether nothing but moves and factors lies between the input and a layer.
-fn is_raw(draft: &Draft, mut id: Id) -> bool {
+fn is_raw(draft: &NetworkDraft, mut id: Id) -> bool {
     loop {
         let step = &draft.layers[id];
         match &step.work {

@@ -1,7 +1,7 @@
 //! The whole way from a file to a network.
 
-use crate::translate::{Translated, translate};
-use crate::{Note, OnnxError, Report, checks, emit, fold, hoist, parse};
+use crate::translate::{Drafted, translate};
+use crate::{ImportReport, Note, OnnxError, checks, emit, fold, hoist, parse};
 use cml_quant::{Network, to_graph};
 use std::fs::File;
 use std::io::Read as _;
@@ -45,9 +45,9 @@ pub fn import_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Imported, Onn
 ///
 /// # Errors
 /// If the file cannot be read, is no ONNX model or too large.
-pub fn check(path: &Path) -> Result<Report, OnnxError> {
+pub fn check(path: &Path) -> Result<ImportReport, OnnxError> {
     match import(path) {
-        Ok(imported) => Ok(Report {
+        Ok(imported) => Ok(ImportReport {
             obstacles: Vec::new(),
             notes: imported.notes,
         }),
@@ -89,7 +89,7 @@ fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, 
         }
     });
     let model = parse::parse(bytes, folder)?;
-    let Translated {
+    let Drafted {
         mut draft,
         output,
         mut report,

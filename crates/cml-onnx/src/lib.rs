@@ -1,18 +1,15 @@
-//! Networks from ONNX files: QONNX (`Quant`), QCDQ (`QuantizeLinear`, `Clip`, `DequantizeLinear`) and
+//! Neural networks from ONNX files: QONNX (`Quant`), QCDQ (`QuantizeLinear`, `Clip`, `DequantizeLinear`) and
 //! plain float ONNX.
 //!
-//! [`import`] gives a [`cml_quant::Network`] that does what the file says: integer weights are kept as they are,
-//! batch normalization, factors and offsets go into the layers around them, and functions of one
-//! variable stay functions, which become lookups. A file that cannot be imported gets one
-//! [`Report`] with every obstacle.
-//!
-//! Stages, in order: `wire` and `parse` (bytes to a model), `translate` (nodes to a draft),
-//! `fold`, `hoist`, `checks`, `emit` (draft to network).
+//! [`import`] makes a [`cml_quant::Network`] that computes what the file says. Integer weights stay as they
+//! are. Batch normalization, factors and offsets go into the layers around them. Functions of one variable
+//! stay functions, and become lookup tables later. [`supported_operators`] lists the operators. A file that
+//! cannot be imported gets one [`ImportReport`], which names every obstacle and what to write instead.
 //!
 //! Invariants:
-//! - No input makes this crate panic, and lengths are bounded before anything is allocated.
-//! - Nothing outside the file's folder is read.
-//! - A quantized network that is returned has a graph ([`cml_quant::to_graph`]).
+//! - No input makes this crate panic. Lengths are bounded before anything is allocated.
+//! - Only the file and files in its folder are read.
+//! - A quantized network that is returned has a graph: [`cml_quant::to_graph`] was tried.
 //!
 //! ```
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/mlp4_learned.qonnx.onnx");
@@ -22,6 +19,9 @@
 //! # Ok::<(), cml_onnx::OnnxError>(())
 //! ```
 
+// In the order of the stages: bytes to a model (`wire`, `parse`, `order`), nodes to a draft (`translate`,
+// which looks them up in the table of `operators`; their handlers see the state in `translation`), the draft
+// to a network (`fold`, `hoist`, `checks`, `emit`).
 mod axes;
 mod checks;
 mod constants;
@@ -36,6 +36,7 @@ mod hoist;
 mod import;
 mod model;
 mod moves;
+mod operators;
 mod order;
 mod parse;
 mod pools;
@@ -45,6 +46,7 @@ mod quantizers;
 mod report;
 mod tensor;
 mod translate;
+mod translation;
 mod value;
 mod weighted;
 mod window;
@@ -52,4 +54,5 @@ mod wire;
 
 pub use error::OnnxError;
 pub use import::{Imported, check, import, import_bytes, import_named};
-pub use report::{Note, Obstacle, Report};
+pub use operators::supported_operators;
+pub use report::{ImportReport, Note, Obstacle};

@@ -1,6 +1,6 @@
 //! The graph of a file, decoded: nodes in the order of execution, constants, interface.
 
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 
@@ -40,8 +40,8 @@ pub(crate) struct Node {
     /// Its own name, or that of its first result.
     pub(crate) name: String,
     pub(crate) op: String,
-    /// Whether the operator is of ONNX itself.
-    pub(crate) standard: bool,
+    /// Who defines the operator; empty for ONNX itself.
+    pub(crate) domain: String,
     /// Empty for those left out.
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
@@ -49,11 +49,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn wrong<T>(&self, name: &str, needs: &str) -> Outcome<T> {
-        Err(Problem::malformed(format!("attribute {name} is no {needs}")))
+    fn wrong<T>(&self, name: &str, needs: &str) -> Translated<T> {
+        Err(NodeProblem::malformed(format!("attribute {name} is no {needs}")))
     }
 
-    pub(crate) fn int(&self, name: &str) -> Outcome<Option<i64>> {
+    pub(crate) fn int(&self, name: &str) -> Translated<Option<i64>> {
         match self.attributes.get(name) {
             None => Ok(None),
             Some(&Attribute::Int(i)) => Ok(Some(i)),
@@ -61,11 +61,11 @@ impl Node {
         }
     }
 
-    pub(crate) fn int_or(&self, name: &str, default: i64) -> Outcome<i64> {
+    pub(crate) fn int_or(&self, name: &str, default: i64) -> Translated<i64> {
         Ok(self.int(name)?.unwrap_or(default))
     }
 
-    pub(crate) fn float_or(&self, name: &str, default: f32) -> Outcome<f32> {
+    pub(crate) fn float_or(&self, name: &str, default: f32) -> Translated<f32> {
         match self.attributes.get(name) {
             None => Ok(default),
             Some(&Attribute::Float(f)) if f.is_finite() => Ok(f),
@@ -73,7 +73,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn text_or(&self, name: &str, default: &str) -> Outcome<String> {
+    pub(crate) fn text_or(&self, name: &str, default: &str) -> Translated<String> {
         match self.attributes.get(name) {
             None => Ok(default.to_owned()),
             Some(Attribute::Text(t)) => Ok(t.clone()),
@@ -81,7 +81,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn ints(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
+    pub(crate) fn ints(&self, name: &str) -> Translated<Option<Vec<i64>>> {
         match self.attributes.get(name) {
             None => Ok(None),
             Some(Attribute::Ints(i)) => Ok(Some(i.clone())),

@@ -3,91 +3,91 @@
 use crate::axes;
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
-use crate::translate::{Translation, constant, live};
+use crate::report::{NodeProblem, Translated};
+use crate::translation::{Translation, constant, live};
 use crate::value::Value;
-use cml_quant::Layer;
+use cml_quant::{Concat, Layer, Pad, Slice, Transpose};
 
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
-    if node.op == "Concat" {
-        return concat(t, node, operands).map(Value::Live);
-    }
+/// The shape that a node gives the elements of a value of a full shape, batch axis included.
+pub(crate) type NewShape = fn(i64, &Node, &[Option<Value>], &[usize]) -> Translated<Vec<usize>>;
+
+/// A value of the sample and its shape, batch axis included.
+fn value(t: &Translation, operands: &[Option<Value>]) -> Translated<(Id, Vec<usize>)> {
     let x = live(operands, 0)?;
-    let full = [&[1], t.shape(x)].concat();
-    match node.op.as_str() {
-        "Transpose" => transpose(t, node, x, &full),
-        "Slice" => slice(t, node, operands, x, &full),
-        "Pad" => pad(t, node, operands, x, &full),
-        _ => {
-            let shape = axes::reshaped(t.model.opset, node, operands, &full)?;
-            match shape.split_first() {
-                Some((1, sample)) if !sample.is_empty() => Ok(t.reshape(node, x, sample.to_vec())),
-                _ => Err(Problem::new(
-                    format!("from {full:?} to {shape:?}, which has no batch axis"),
-                    "a shape whose first axis is the batch",
-                )),
-            }
-        }
-    }
-    .map(Value::Live)
+    Ok((x, [&[1], t.shape(x)].concat()))
 }
 
-fn transpose(t: &mut Translation<'_>, node: &Node, x: Id, full: &[usize]) -> Outcome<Id> {
+pub(crate) fn reshape(
+    t: &mut Translation,
+    node: &Node,
+    operands: &[Option<Value>],
+    shape: NewShape,
+) -> Translated<Value> {
+    let (x, full) = value(t, operands)?;
+    let shape = shape(t.opset, node, operands, &full)?;
+    match shape.split_first() {
+        Some((1, sample)) if !sample.is_empty() => Ok(Value::Live(t.reshape(node, x, sample.to_vec()))),
+        _ => Err(NodeProblem::new(
+            format!("from {full:?} to {shape:?}, which has no batch axis"),
+            "a shape whose first axis is the batch",
+        )),
+    }
+}
+
+pub(crate) fn transpose(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let (x, full) = value(t, operands)?;
     let perm = axes::permutation(node, full.len())?;
     if perm.first() != Some(&0) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("perm {perm:?} moves the batch axis"),
             "an order of axes that starts with 0",
         ));
     }
     let perm: Vec<usize> = perm[1..].iter().map(|a| a - 1).collect();
     if perm.iter().copied().eq(0..perm.len()) {
-        return Ok(x);
+        return Ok(Value::Live(x));
     }
     let shape = perm.iter().map(|&a| full[a + 1]).collect();
-    Ok(t.push(node, Work::Plain(Layer::Transpose { perm }), &[x], shape))
+    let y = t.push(
+        node,
+        Work::Plain(Layer::Transpose(Transpose { perm })),
+        &[x],
+        shape,
+    );
+    Ok(Value::Live(y))
 }
 
-fn slice(
-    t: &mut Translation<'_>,
-    node: &Node,
-    operands: &[Option<Value>],
-    x: Id,
-    full: &[usize],
-) -> Outcome<Id> {
-    let ranges = axes::slice(t.model.opset, node, operands, full)?;
+pub(crate) fn slice(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let (x, full) = value(t, operands)?;
+    let ranges = axes::slice(t.opset, node, operands, &full)?;
     if let Some(bad) = ranges.iter().find(|r| r.step < 0) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("a step of {}", bad.step),
             "a step of at least 1",
         ));
     }
     if let Some(axis) = ranges.iter().position(|r| r.count == 0) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("nothing is left of axis {axis}"),
             "a slice with elements",
         ));
     }
     let sample = &ranges[1..];
-    let layer = Layer::Slice {
+    let layer = Layer::Slice(Slice {
         starts: sample.iter().map(|r| r.start).collect(),
         ends: sample.iter().map(|r| r.at(r.count - 1) + 1).collect(),
         steps: sample.iter().map(|r| r.step as usize).collect(),
-    };
+    });
     let shape = sample.iter().map(|r| r.count).collect();
-    Ok(t.push(node, Work::Plain(layer), &[x], shape))
+    let y = t.push(node, Work::Plain(layer), &[x], shape);
+    Ok(Value::Live(y))
 }
 
-fn pad(
-    t: &mut Translation<'_>,
-    node: &Node,
-    operands: &[Option<Value>],
-    x: Id,
-    full: &[usize],
-) -> Outcome<Id> {
+pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let (x, full) = value(t, operands)?;
     const MOST: i64 = 1 << 20;
     let mode = node.text_or("mode", "constant")?;
-    let value = if t.model.opset < 11 {
+    let value = if t.opset < 11 {
         node.float_or("value", 0.0)?
     } else {
         constant(operands, 2)?
@@ -95,23 +95,23 @@ fn pad(
             .unwrap_or(f32::NAN)
     };
     if mode != "constant" || value != 0.0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("padding in mode {mode} with {value}"),
             "constant padding with 0",
         ));
     }
-    let pads = axes::list(t.model.opset, 11, node, "pads", operands, 1)?
-        .ok_or_else(|| Problem::malformed("it has no pads"))?;
+    let pads = axes::list(t.opset, 11, node, "pads", operands, 1)?
+        .ok_or_else(|| NodeProblem::malformed("it has no pads"))?;
     let padded = match constant(operands, 3)? {
         Some(axes) => axes
             .to_ints()?
             .into_iter()
             .map(|a| axes::axis(a, full.len()))
-            .collect::<Outcome<Vec<_>>>()?,
+            .collect::<Translated<Vec<_>>>()?,
         None => (0..full.len()).collect(),
     };
     if pads.len() != 2 * padded.len() || pads.iter().any(|p| !(0..=MOST).contains(p)) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("pads {pads:?} of {full:?}"),
             "one pad of at least 0 for each start, then one for each end",
         ));
@@ -121,31 +121,32 @@ fn pad(
         padding[axis] = [pads[i] as usize, pads[i + padded.len()] as usize];
     }
     if padding[0] != [0, 0] {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "it pads the batch axis",
             "padding of the other axes",
         ));
     }
     let padding = padding.split_off(1);
     if padding.iter().all(|p| *p == [0, 0]) {
-        return Ok(x);
+        return Ok(Value::Live(x));
     }
     let sizes = full[1..].iter().zip(&padding);
     let shape = sizes.map(|(d, p)| d.saturating_add(p[0] + p[1])).collect();
-    Ok(t.push(node, Work::Plain(Layer::Pad { padding }), &[x], shape))
+    let y = t.push(node, Work::Plain(Layer::Pad(Pad { padding })), &[x], shape);
+    Ok(Value::Live(y))
 }
 
-fn concat(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn concat(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let parts = (0..operands.len())
         .map(|slot| live(operands, slot))
-        .collect::<Outcome<Vec<Id>>>()?;
+        .collect::<Translated<Vec<Id>>>()?;
     let Some(&first) = parts.first() else {
-        return Err(Problem::malformed("it joins nothing"));
+        return Err(NodeProblem::malformed("it joins nothing"));
     };
     let mut shape = t.shape(first).to_vec();
     let axis = axes::axis(node.int_or("axis", 0)?, shape.len() + 1)?;
     let Some(axis) = axis.checked_sub(1) else {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "it joins samples along the batch axis",
             "axis 1 or more",
         ));
@@ -155,7 +156,7 @@ fn concat(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> O
         let other = t.shape(part);
         let same = |(a, (x, y)): (usize, (&usize, &usize))| a == axis || x == y;
         if other.len() != shape.len() || !other.iter().zip(&shape).enumerate().all(same) {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "a value of shape {other:?} joined along axis {}",
                 axis + 1
             )));
@@ -163,7 +164,8 @@ fn concat(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> O
         shape[axis] = shape[axis].saturating_add(other[axis]);
     }
     if let [only] = parts[..] {
-        return Ok(only);
+        return Ok(Value::Live(only));
     }
-    Ok(t.push(node, Work::Plain(Layer::Concat { axis }), &parts, shape))
+    let y = t.push(node, Work::Plain(Layer::Concat(Concat { axis })), &parts, shape);
+    Ok(Value::Live(y))
 }

@@ -133,7 +133,7 @@ impl Reader<'_> {
         Ok(Node {
             name: own.unwrap_or_else(result),
             op: proto.op_type.clone().unwrap_or_default(),
-            standard: matches!(proto.domain.as_deref(), None | Some("" | "ai.onnx")),
+            domain: proto.domain.clone().unwrap_or_default(),
             inputs: proto.input.clone(),
             outputs: proto.output.clone(),
             attributes,

@@ -3,61 +3,92 @@
 use crate::axes;
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
-use crate::translate::{Translation, live};
+use crate::report::{NodeProblem, Translated};
+use crate::translation::{Translation, live};
 use crate::value::Value;
 use crate::window;
 use cml_quant::{Layer, Pool, PoolKind};
 
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn average(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let kind = PoolKind::Average;
+    windows(t, node, operands, |plane, axes| windowed(node, kind, plane, axes))
+}
+
+pub(crate) fn max(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let kind = PoolKind::Max;
+    windows(t, node, operands, |plane, axes| windowed(node, kind, plane, axes))
+}
+
+pub(crate) fn global_average(
+    t: &mut Translation,
+    node: &Node,
+    operands: &[Option<Value>],
+) -> Translated<Value> {
+    windows(t, node, operands, |plane, _| Ok(global(PoolKind::Average, plane)))
+}
+
+pub(crate) fn global_max(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    windows(t, node, operands, |plane, _| Ok(global(PoolKind::Max, plane)))
+}
+
+/// The mean over axes, which are an operand from operator set 18 on.
+pub(crate) fn reduce_mean(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    reduce(t, node, operands, PoolKind::Average, 18).map(Value::Live)
+}
+
+/// The sum over axes, which are an operand from operator set 13 on.
+pub(crate) fn reduce_sum(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    reduce(t, node, operands, PoolKind::Sum, 13).map(Value::Live)
+}
+
+/// Windows of a plane, with the number of their positions.
+type Placed = (Pool, [usize; 2]);
+
+/// A pool in 1 or 2 dimensions.
+fn windows(
+    t: &mut Translation,
+    node: &Node,
+    operands: &[Option<Value>],
+    pool: impl Fn([usize; 2], usize) -> Translated<Placed>,
+) -> Translated<Value> {
     let x = live(operands, 0)?;
     let shape = t.shape(x).to_vec();
     let axes = shape.len().saturating_sub(1);
-    match node.op.as_str() {
-        "ReduceMean" => return reduce(t, node, operands, x, PoolKind::Average).map(Value::Live),
-        "ReduceSum" => return reduce(t, node, operands, x, PoolKind::Sum).map(Value::Live),
-        _ if !(1..=2).contains(&axes) => {
-            return Err(Problem::new(
-                format!("a pool of a value of shape {shape:?}"),
-                "a pool in 1 or 2 dimensions",
-            ));
-        }
-        _ => {}
+    if !(1..=2).contains(&axes) {
+        return Err(NodeProblem::new(
+            format!("a pool of a value of shape {shape:?}"),
+            "a pool in 1 or 2 dimensions",
+        ));
     }
-    let plane = window::plane(&shape);
-    let global = |kind| Pool {
-        kind,
-        kernel: plane,
-        stride: [1, 1],
-        padding: [0; 4],
-    };
-    let (pool, positions) = match node.op.as_str() {
-        "GlobalAveragePool" => (global(PoolKind::Average), [1, 1]),
-        "GlobalMaxPool" => (global(PoolKind::Max), [1, 1]),
-        _ => windowed(node, plane, axes)?,
-    };
+    let (pool, positions) = pool(window::plane(&shape), axes)?;
     let y = pooled(t, node, x, pool, positions);
     let mut result = shape[..1].to_vec();
     result.extend(&positions[2 - axes..]);
     Ok(Value::Live(t.reshape(node, y, result)))
 }
 
-fn windowed(node: &Node, plane: [usize; 2], axes: usize) -> Outcome<(Pool, [usize; 2])> {
+/// One window, the whole plane.
+fn global(kind: PoolKind, plane: [usize; 2]) -> Placed {
+    let pool = Pool {
+        kind,
+        kernel: plane,
+        stride: [1, 1],
+        padding: [0; 4],
+    };
+    (pool, [1, 1])
+}
+
+fn windowed(node: &Node, kind: PoolKind, plane: [usize; 2], axes: usize) -> Translated<Placed> {
     if node.ints("kernel_shape")?.is_none() {
-        return Err(Problem::malformed("it has no kernel_shape"));
+        return Err(NodeProblem::malformed("it has no kernel_shape"));
     }
     let kernel = window::pair(node, "kernel_shape", axes)?;
     if window::pair(node, "dilations", axes)? != [1, 1] {
-        return Err(Problem::new("a pool with dilations", "dilation 1"));
+        return Err(NodeProblem::new("a pool with dilations", "dilation 1"));
     }
     let window = window::read(node, kernel, plane, axes)?;
-    let kind = if node.op == "MaxPool" {
-        PoolKind::Max
-    } else {
-        PoolKind::Average
-    };
     if kind == PoolKind::Average && window.padding != [0; 4] && node.int_or("count_include_pad", 0)? == 0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             "padding that an average does not count: windows of different sizes",
             "count_include_pad=True, or no padding",
         ));
@@ -72,7 +103,7 @@ fn windowed(node: &Node, plane: [usize; 2], axes: usize) -> Outcome<(Pool, [usiz
 }
 
 /// A pool on `[channels, height, width]`, with a reshape before it in one dimension.
-fn pooled(t: &mut Translation<'_>, node: &Node, x: Id, pool: Pool, positions: [usize; 2]) -> Id {
+fn pooled(t: &mut Translation, node: &Node, x: Id, pool: Pool, positions: [usize; 2]) -> Id {
     let shape = t.shape(x).to_vec();
     let plane = window::plane(&shape);
     let x = t.reshape(node, x, vec![shape[0], plane[0], plane[1]]);
@@ -82,16 +113,16 @@ fn pooled(t: &mut Translation<'_>, node: &Node, x: Id, pool: Pool, positions: [u
 
 /// A mean or sum over the last axes.
 fn reduce(
-    t: &mut Translation<'_>,
+    t: &mut Translation,
     node: &Node,
     operands: &[Option<Value>],
-    x: Id,
     kind: PoolKind,
-) -> Outcome<Id> {
+    since: i64,
+) -> Translated<Id> {
+    let x = live(operands, 0)?;
     let full = [&[1], t.shape(x)].concat();
     let rank = full.len();
-    let since = if node.op == "ReduceSum" { 13 } else { 18 };
-    let axes = match axes::list(t.model.opset, since, node, "axes", operands, 1)?.filter(|a| !a.is_empty()) {
+    let axes = match axes::list(t.opset, since, node, "axes", operands, 1)?.filter(|a| !a.is_empty()) {
         Some(axes) => axes::sorted(&axes, rank)?,
         None if node.int_or("noop_with_empty_axes", 0)? != 0 => return Ok(x),
         None => (0..rank).collect(),
@@ -99,7 +130,7 @@ fn reduce(
     // The batch is one sample: its axis says nothing, but must stay.
     let first = axes.iter().copied().find(|&a| a > 0).unwrap_or(rank);
     if axes.first() == Some(&0) || !axes.iter().copied().eq(first..rank) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("it reduces axes {axes:?} of {full:?}"),
             "the last axes only, without the batch (axis 0)",
         ));
@@ -111,7 +142,7 @@ fn reduce(
         result.resize(rank - 1, 1);
     }
     if result.is_empty() {
-        return Err(Problem::new("nothing is left but the batch", "keepdims=True"));
+        return Err(NodeProblem::new("nothing is left but the batch", "keepdims=True"));
     }
     let (channels, rows) = match kept {
         [] => (1, 1),

@@ -3,13 +3,15 @@
 use crate::model::Node;
 use crate::quantizers::{
     MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of, whole,
+    whole_axes,
 };
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::{Data, Dtype, Tensor};
-use crate::translate::{Translation, constant, live};
+use crate::translation::{Translation, constant, live};
 use crate::value::{Levels, Value, broadcast, broadcasts_to};
 
-pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn quantize(_: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    whole_axes(node)?;
     let scale = required(operands, 1, "scale")?;
     let zero = constant(operands, 2)?;
     let stated = Dtype::from_onnx(node.int_or("output_dtype", 0)?);
@@ -19,7 +21,7 @@ pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value
     };
     let dtype = zero.as_ref().map(|z| z.dtype).or(stated).unwrap_or(default);
     let (Dtype::Int { bits: 1..=32, .. }, Some((lo, hi))) = (dtype, dtype.range()) else {
-        return Err(Problem::new("a quantizer to floats", "8-bit integers"));
+        return Err(NodeProblem::new("a quantizer to floats", "8-bit integers"));
     };
     let zero = zero.unwrap_or_else(|| Tensor::ints(vec![], vec![0]));
     if let Some(tensor) = constant_operand(operands) {
@@ -57,7 +59,7 @@ pub(crate) fn quantize(node: &Node, operands: &[Option<Value>]) -> Outcome<Value
 }
 
 /// A list for an axis, as a tensor that broadcasts to a shape.
-fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Outcome<Tensor> {
+fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Translated<Tensor> {
     if list.len() == 1 {
         return Ok(Tensor {
             shape: Vec::new(),
@@ -69,7 +71,7 @@ fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Outcome<Tensor> {
     }
     let axis = crate::axes::axis(axis, shape.len())?;
     if list.shape != [shape[axis]] {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "scales of shape {:?} for axis {axis} of {shape:?}",
             list.shape
         )));
@@ -82,13 +84,14 @@ fn along(list: &Tensor, axis: i64, shape: &[usize]) -> Outcome<Tensor> {
     })
 }
 
-pub(crate) fn dequantize(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn dequantize(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    whole_axes(node)?;
     let scale = required(operands, 1, "scale")?;
     let zero = constant(operands, 2)?.unwrap_or_else(|| Tensor::ints(vec![], vec![0]));
     match operands.first().and_then(Option::as_ref) {
         Some(Value::Integers(x, levels)) => {
             if scale_of(&scale)? != levels.scale || whole(&zero, "zero point")? != levels.zero_point {
-                return Err(Problem::new(
+                return Err(NodeProblem::new(
                     format!(
                         "its scale or zero point is not that of QuantizeLinear, {} and {}",
                         levels.scale, levels.zero_point
@@ -100,10 +103,10 @@ pub(crate) fn dequantize(t: &mut Translation<'_>, node: &Node, operands: &[Optio
         }
         Some(Value::Constant(tensor)) => {
             let (Dtype::Int { bits, .. }, Data::Int(_)) = (tensor.dtype, &tensor.data) else {
-                return Err(Problem::malformed("it reads floats"));
+                return Err(NodeProblem::malformed("it reads floats"));
             };
             if zero.scalar().is_none() {
-                return Err(Problem::new(
+                return Err(NodeProblem::new(
                     "weight zero points that differ",
                     "weight zero points of 0",
                 ));
@@ -111,27 +114,30 @@ pub(crate) fn dequantize(t: &mut Translation<'_>, node: &Node, operands: &[Optio
             let zero = whole(&zero, "zero point")?;
             let scale = along(&scale, node.int_or("axis", 1)?, &tensor.shape)?;
             if !broadcasts_to(&scale.shape, &tensor.shape) && scale.len() != 1 {
-                return Err(Problem::malformed(format!("scales of shape {:?}", scale.shape)));
+                return Err(NodeProblem::malformed(format!(
+                    "scales of shape {:?}",
+                    scale.shape
+                )));
             }
             let narrow = tensor.to_ints()?.iter().all(|&c| c != -(1 << (bits.min(40) - 1)));
             coded(tensor.clone(), &scale, bits, narrow, zero).map(Value::Coded)
         }
-        Some(Value::Live(_)) => Err(Problem::new(
+        Some(Value::Live(_)) => Err(NodeProblem::new(
             "it reads a value that no QuantizeLinear made",
             "QuantizeLinear before it",
         )),
-        Some(Value::Coded(_) | Value::Broken) | None => Err(Problem::malformed("operand 0 is missing")),
+        Some(Value::Coded(_) | Value::Broken) | None => Err(NodeProblem::malformed("operand 0 is missing")),
     }
 }
 
 /// Integers of a constant with bounds put on them: the type gets the width of the bounds.
-pub(crate) fn clipped(x: &Tensor, lo: f32, hi: f32) -> Outcome<Tensor> {
+pub(crate) fn clipped(x: &Tensor, lo: f32, hi: f32) -> Translated<Tensor> {
     let Some((least, most)) = x.dtype.range() else {
-        return Err(Problem::malformed("a clip of integers"));
+        return Err(NodeProblem::malformed("a clip of integers"));
     };
     let (lo, hi) = ((lo.ceil() as i64).max(least), (hi.floor() as i64).min(most));
     if lo > hi {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "a clip to {lo} to {hi} leaves no level"
         )));
     }

@@ -6,9 +6,9 @@ use crate::quantizers::{
     MOST_BITS, MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of,
     whole, width,
 };
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
-use crate::translate::{Translation, live};
+use crate::translation::{Translation, live};
 use crate::value::{Levels, Value};
 use cml_quant::Univariate;
 
@@ -23,15 +23,15 @@ fn rounding(mode: &str) -> Option<fn(f32) -> f32> {
     })
 }
 
-fn mode_of(node: &Node, default: &str) -> Outcome<String> {
+fn mode_of(node: &Node, default: &str) -> Translated<String> {
     Ok(node.text_or("rounding_mode", default)?.to_uppercase())
 }
 
-fn unknown_mode(mode: &str) -> Problem {
-    Problem::new(format!("rounding mode {mode}"), "rounding mode ROUND")
+fn unknown_mode(mode: &str) -> NodeProblem {
+    NodeProblem::new(format!("rounding mode {mode}"), "rounding mode ROUND")
 }
 
-pub(crate) fn quant(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn quant(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let (scale, zero) = (
         required(operands, 1, "scale")?,
         required(operands, 2, "zero point")?,
@@ -85,7 +85,7 @@ pub(crate) fn quant(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
 /// Whether weights are levels of a signed quantizer already, some of them negative. Brevitas 0.10
 /// exchanges the attributes `signed` and `narrow` of weights, which matters if only one is set: the
 /// weights of a signed quantizer that is not narrow would all be cut off at 0.
-fn on_signed_grid(weights: &Tensor, scale: &Tensor, zero: &Tensor, bits: u32) -> Outcome<bool> {
+fn on_signed_grid(weights: &Tensor, scale: &Tensor, zero: &Tensor, bits: u32) -> Translated<bool> {
     const OFF: i64 = i64::MAX;
     let (lo, hi) = levels(bits, true, false);
     let code = |y: f32| {
@@ -101,7 +101,7 @@ fn on_signed_grid(weights: &Tensor, scale: &Tensor, zero: &Tensor, bits: u32) ->
 }
 
 /// What rounds as a mode other than the nearest says, before a quantizer that rounds to the nearest.
-fn rounded(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels, mode: &str) -> Outcome<Id> {
+fn rounded(t: &mut Translation, node: &Node, x: Id, levels: Levels, mode: &str) -> Translated<Id> {
     let function = match mode {
         "ROUND" | "HALF_EVEN" => return Ok(x),
         "FLOOR" => Univariate::Floor,
@@ -110,7 +110,7 @@ fn rounded(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels, mode: &s
     };
     // Only then is a product with the inverse what a division gives.
     if levels.scale.to_bits() & 0x7f_ffff != 0 || !levels.scale.is_normal() {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!(
                 "rounding mode {mode} with scale {}, which is no power of two",
                 levels.scale
@@ -125,7 +125,7 @@ fn rounded(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels, mode: &s
 }
 
 /// `scale` where x is at least 0, else `-scale`.
-pub(crate) fn bipolar(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
+pub(crate) fn bipolar(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let scale = required(operands, 1, "scale")?;
     if let Some(tensor) = constant_operand(operands) {
         let zero = Tensor::floats(vec![], vec![0.0]);
@@ -156,9 +156,9 @@ pub(crate) fn bipolar(t: &mut Translation<'_>, node: &Node, operands: &[Option<V
 }
 
 /// Drops the lowest bits of codes: `(round_mode(q / 2^(in - out)) - zero) * scale`.
-pub(crate) fn trunc(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     if operands.len() != 5 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("Trunc with {} operands, needs 5", operands.len()),
             "Trunc of version 1, or Quant",
         ));
@@ -173,14 +173,14 @@ pub(crate) fn trunc(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
         MOST_BITS - 1,
     )?;
     if zero != 0 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("Trunc with zero point {zero}"),
             "zero point 0",
         ));
     }
     let shift = bits
         .checked_sub(kept)
-        .ok_or_else(|| Problem::malformed(format!("Trunc from {bits} to {kept} bits")))?;
+        .ok_or_else(|| NodeProblem::malformed(format!("Trunc from {bits} to {kept} bits")))?;
     let mode = mode_of(node, "FLOOR")?;
     let function = match mode.as_str() {
         "FLOOR" => Univariate::Floor,
@@ -202,5 +202,5 @@ pub(crate) fn trunc(t: &mut Translation<'_>, node: &Node, operands: &[Option<Val
         lo,
         hi,
     };
-    activation(t, node, y, levels)
+    activation(t, node, y, levels).map(Value::Live)
 }

@@ -2,11 +2,10 @@
 
 use crate::draft::{Id, Work};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
-use crate::translate::{Translation, constant};
+use crate::translation::{Translation, constant};
 use crate::value::{Coded, Levels, Value, broadcast, broadcasts_to};
-use crate::{qcdq, qonnx};
 use cml_quant::{ActQuantizer, Univariate};
 
 /// Most bits of a quantizer of activations.
@@ -14,29 +13,15 @@ pub(crate) const MOST_BITS: u32 = 16;
 /// Most bits of a quantized constant: integers that `f64` holds, with room.
 pub(crate) const MOST_CONSTANT_BITS: u32 = 32;
 
-/// Whether a node is one, whatever domain its exporter gave it.
-pub(crate) fn is_quantizer(node: &Node) -> bool {
-    if node.standard {
-        matches!(node.op.as_str(), "QuantizeLinear" | "DequantizeLinear")
-    } else {
-        matches!(node.op.as_str(), "Quant" | "IntQuant" | "BipolarQuant" | "Trunc")
+/// Refuses scales for blocks of a tensor.
+pub(crate) fn whole_axes(node: &Node) -> Translated<()> {
+    if node.int_or("block_size", 0)? == 0 {
+        return Ok(());
     }
-}
-
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
-    if node.int_or("block_size", 0)? != 0 {
-        return Err(Problem::new(
-            "scales for blocks",
-            "one scale, or one for each channel",
-        ));
-    }
-    match node.op.as_str() {
-        "QuantizeLinear" => qcdq::quantize(node, operands),
-        "DequantizeLinear" => qcdq::dequantize(t, node, operands),
-        "BipolarQuant" => qonnx::bipolar(t, node, operands),
-        "Trunc" => qonnx::trunc(t, node, operands).map(Value::Live),
-        _ => qonnx::quant(t, node, operands),
-    }
+    Err(NodeProblem::new(
+        "scales for blocks",
+        "one scale, or one for each channel",
+    ))
 }
 
 /// What a quantizer of a constant (of weights, mostly) reads.
@@ -44,14 +29,14 @@ pub(crate) fn constant_operand(operands: &[Option<Value>]) -> Option<Tensor> {
     operands.first()?.as_ref()?.constant()
 }
 
-pub(crate) fn required(operands: &[Option<Value>], slot: usize, what: &str) -> Outcome<Tensor> {
-    constant(operands, slot)?.ok_or_else(|| Problem::malformed(format!("it has no {what}")))
+pub(crate) fn required(operands: &[Option<Value>], slot: usize, what: &str) -> Translated<Tensor> {
+    constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed(format!("it has no {what}")))
 }
 
 /// The one scale of a quantizer of activations.
-pub(crate) fn scale_of(tensor: &Tensor) -> Outcome<f32> {
+pub(crate) fn scale_of(tensor: &Tensor) -> Translated<f32> {
     let scale = tensor.scalar().ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("activation scales of shape {:?} that differ", tensor.shape),
             "one scale for the whole tensor",
         )
@@ -59,26 +44,26 @@ pub(crate) fn scale_of(tensor: &Tensor) -> Outcome<f32> {
     if scale.is_finite() && scale > 0.0 {
         return Ok(scale);
     }
-    Err(Problem::malformed(format!("a scale of {scale}")))
+    Err(NodeProblem::malformed(format!("a scale of {scale}")))
 }
 
-pub(crate) fn whole(tensor: &Tensor, what: &str) -> Outcome<i64> {
+pub(crate) fn whole(tensor: &Tensor, what: &str) -> Translated<i64> {
     let value = tensor.scalar().filter(|v| v.fract() == 0.0 && v.abs() < 1e9);
     value.map(|v| v as i64).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("a {what} that is not one integer"),
             format!("one {what} for the whole tensor"),
         )
     })
 }
 
-pub(crate) fn width(tensor: &Tensor, what: &str, most: u32) -> Outcome<u32> {
+pub(crate) fn width(tensor: &Tensor, what: &str, most: u32) -> Translated<u32> {
     let bits = whole(tensor, what)?;
     u32::try_from(bits)
         .ok()
         .filter(|b| (1..=most).contains(b))
         .ok_or_else(|| {
-            Problem::new(
+            NodeProblem::new(
                 format!("a {what} of {bits} bits, needs 1 to {most}"),
                 format!("a {what} of at most {most} bits"),
             )
@@ -99,14 +84,14 @@ pub(crate) fn codes(
     scale: &Tensor,
     zero: &Tensor,
     round: impl Fn(f32) -> i64,
-) -> Outcome<Tensor> {
+) -> Translated<Tensor> {
     for (what, tensor) in [("scale", scale), ("zero point", zero)] {
         if !broadcasts_to(&tensor.shape, &x.shape) && tensor.len() != 1 {
             let why = format!(
                 "a {what} of shape {:?} with a constant of {:?}",
                 tensor.shape, x.shape
             );
-            return Err(Problem::malformed(why));
+            return Err(NodeProblem::malformed(why));
         }
     }
     let at = |tensor: &Tensor| {
@@ -128,9 +113,9 @@ pub(crate) fn codes(
 }
 
 /// A quantized constant from its codes, of which the zero point is taken off.
-pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero: i64) -> Outcome<Coded> {
+pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero: i64) -> Translated<Coded> {
     if scale.to_floats().iter().any(|s| !(s.is_finite() && *s > 0.0)) {
-        return Err(Problem::malformed("a scale that is not finite and positive"));
+        return Err(NodeProblem::malformed("a scale that is not finite and positive"));
     }
     let values = codes
         .to_ints()?
@@ -159,7 +144,7 @@ pub(crate) fn coded(codes: Tensor, scale: &Tensor, bits: u32, narrow: bool, zero
 }
 
 /// A quantizer of a value of the sample.
-pub(crate) fn activation(t: &mut Translation<'_>, node: &Node, x: Id, levels: Levels) -> Outcome<Id> {
+pub(crate) fn activation(t: &mut Translation, node: &Node, x: Id, levels: Levels) -> Translated<Id> {
     let Levels {
         scale,
         zero_point,
@@ -182,13 +167,13 @@ pub(crate) fn activation(t: &mut Translation<'_>, node: &Node, x: Id, levels: Le
         })
     };
     let (bits, signed, narrow) = exact.or_else(covering).ok_or_else(|| {
-        Problem::new(
+        NodeProblem::new(
             format!("a quantizer with levels {lo} to {hi}"),
             format!("one of at most {MOST_BITS} bits"),
         )
     })?;
     let quantizer = ActQuantizer::new(bits, signed, narrow, scale, zero_point)
-        .map_err(|e| Problem::new(e.to_string(), "a zero point among the levels"))?;
+        .map_err(|e| NodeProblem::new(e.to_string(), "a zero point among the levels"))?;
     let mut x = x;
     if exact.is_none() {
         let bound = |level: i64| (level - zero_point) as f32 * scale;

@@ -29,11 +29,23 @@ pub struct Note {
 
 /// Every obstacle of a file, and every note.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct ImportReport {
     /// Why the file cannot be imported; none if it can.
     pub obstacles: Vec<Obstacle>,
     /// What an import leaves out.
     pub notes: Vec<Note>,
+}
+
+impl Obstacle {
+    pub(crate) fn new(node: &str, operator: &str, shape: String, problem: NodeProblem) -> Self {
+        Self {
+            node: node.to_owned(),
+            operator: operator.to_owned(),
+            shape,
+            why: problem.why,
+            instead: problem.instead,
+        }
+    }
 }
 
 impl fmt::Display for Obstacle {
@@ -52,7 +64,7 @@ impl fmt::Display for Note {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ImportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.obstacles.len() {
             0 => write!(f, "no obstacles")?,
@@ -71,12 +83,12 @@ impl fmt::Display for Report {
 
 /// Why one node cannot be imported, before its name is known.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct NodeProblem {
     pub(crate) why: String,
     pub(crate) instead: String,
 }
 
-impl Problem {
+impl NodeProblem {
     pub(crate) fn new(why: impl Into<String>, instead: impl Into<String>) -> Self {
         Self {
             why: shortened(why.into()),
@@ -100,4 +112,4 @@ fn shortened(why: String) -> String {
 }
 
 /// What translating a node gives.
-pub(crate) type Outcome<T> = Result<T, Problem>;
+pub(crate) type Translated<T> = Result<T, NodeProblem>;

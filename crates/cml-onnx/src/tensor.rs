@@ -1,6 +1,6 @@
 //! Constant tensors.
 
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::{OnnxError, external};
 use rten_onnx::onnx::{DataLocation, DataType, TensorProto};
 use std::path::Path;
@@ -109,7 +109,7 @@ impl Tensor {
     ///
     /// # Errors
     /// If one is no integer.
-    pub(crate) fn to_ints(&self) -> Outcome<Vec<i64>> {
+    pub(crate) fn to_ints(&self) -> Translated<Vec<i64>> {
         match &self.data {
             Data::Int(v) => Ok(v.clone()),
             Data::Float(v) => {
@@ -117,7 +117,7 @@ impl Tensor {
                 v.iter()
                     .map(whole)
                     .collect::<Option<_>>()
-                    .ok_or_else(|| Problem::malformed("needs integers, has floats"))
+                    .ok_or_else(|| NodeProblem::malformed("needs integers, has floats"))
             }
         }
     }

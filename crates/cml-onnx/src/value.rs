@@ -1,7 +1,7 @@
 //! What a name of the file stands for while nodes are translated.
 
 use crate::draft::Id;
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::{Data, Dtype, Tensor};
 
 /// A value.
@@ -93,14 +93,16 @@ pub(crate) fn broadcast(shape: &[usize], small: &[usize]) -> Vec<usize> {
 ///
 /// # Errors
 /// If they do not fit.
-pub(crate) fn common(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
+pub(crate) fn common(a: &[usize], b: &[usize]) -> Translated<Vec<usize>> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |i| shape[i]);
     (0..rank)
         .map(|axis| match (size(a, axis), size(b, axis)) {
             (x, y) if x == y || y == 1 => Ok(x),
             (1, y) => Ok(y),
-            _ => Err(Problem::malformed(format!("shapes {a:?} and {b:?} do not fit"))),
+            _ => Err(NodeProblem::malformed(format!(
+                "shapes {a:?} and {b:?} do not fit"
+            ))),
         })
         .collect()
 }
@@ -114,11 +116,11 @@ pub(crate) fn broadcasts_to(small: &[usize], shape: &[usize]) -> bool {
 ///
 /// # Errors
 /// If they differ along another axis, or do not fit the shape.
-pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>> {
+pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Translated<Vec<f32>> {
     // The batch axis leads.
     let full = [&[1], sample].concat();
     if !broadcasts_to(&tensor.shape, &full) {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!(
                 "a constant of shape {:?} with a value of shape {full:?}",
                 tensor.shape
@@ -140,7 +142,7 @@ pub(crate) fn per_channel(tensor: &Tensor, sample: &[usize]) -> Outcome<Vec<f32>
     if same {
         return Ok(channels);
     }
-    Err(Problem::new(
+    Err(NodeProblem::new(
         format!(
             "a constant of shape {:?} that differs within a channel",
             tensor.shape

@@ -1,80 +1,73 @@
 //! Dense layers and convolutions.
 
-use crate::draft::{Affine, Id, Kind, Weighted, Weights, Work, fitting};
+use crate::draft::{Affine, Id, Weighted, WeightedKind, Work, fitting};
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
-use crate::translate::{Translation, constant, live};
+use crate::translation::{Translation, constant, live};
 use crate::value::{Value, broadcast, broadcasts_to};
 use crate::window;
+use cml_quant::Weights;
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
 /// Most weights of a kernel into which a dilation puts zeros.
 const MAX_DILATED: usize = 1 << 22;
 
-pub(crate) fn apply(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Value> {
-    match node.op.as_str() {
-        "Gemm" => gemm(t, node, operands),
-        "MatMul" => matmul(t, node, operands),
-        _ => conv(t, node, operands),
-    }
-    .map(Value::Live)
-}
-
-/// The constant that is multiplied with, and its shape.
-fn weight_of(operands: &[Option<Value>]) -> Outcome<&Value> {
+/// The constant that is multiplied with.
+fn weight_of(operands: &[Option<Value>]) -> Translated<&Value> {
     match operands.get(1) {
         Some(Some(value)) if value.is_constant() => Ok(value),
-        Some(Some(_)) => Err(Problem::new(
+        Some(Some(_)) => Err(NodeProblem::new(
             "it multiplies two values of the sample",
             "constant weights as the second operand",
         )),
-        _ => Err(Problem::malformed("it has no weights")),
+        _ => Err(NodeProblem::malformed("it has no weights")),
     }
 }
 
-fn gemm(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn gemm(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
     if node.int_or("transA", 0)? != 0 {
-        return Err(Problem::new("transA: it transposes the batch axis", "transA = 0"));
+        return Err(NodeProblem::new(
+            "transA: it transposes the batch axis",
+            "transA = 0",
+        ));
     }
-    let (shape, mut weights) = matrix(weight, node.int_or("transB", 0)? != 0)?;
+    let weights = matrix(weight, node.int_or("transB", 0)? != 0)?;
     let bias = match constant(operands, 2)? {
         None => None,
         Some(bias) => {
             let beta = node.float_or("beta", 1.0)?;
-            Some(bias_of(&bias, shape[0], beta)?)
+            Some(bias_of(&bias, weights.shape()[0], beta)?)
         }
     };
+    let mut layer = dense(weights);
     let alpha = node.float_or("alpha", 1.0)?;
     if alpha != 1.0 {
-        let mut scaled = dense(shape.clone(), weights, None);
-        scaled.absorb(&Affine::scaled(vec![f64::from(alpha)]))?;
-        weights = scaled.weights;
+        layer.absorb(&Affine::scaled(vec![f64::from(alpha)]))?;
     }
-    push_dense(t, node, x, dense(shape, weights, bias))
+    push_dense(t, node, x, Weighted { bias, ..layer }).map(Value::Live)
 }
 
-fn matmul(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn matmul(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
-    let (shape, weights) = matrix(weight, false)?;
-    push_dense(t, node, x, dense(shape, weights, None))
+    push_dense(t, node, x, dense(matrix(weight, false)?)).map(Value::Live)
 }
 
-fn dense(shape: Vec<usize>, weights: Weights, bias: Option<Vec<f32>>) -> Weighted {
+fn dense(weights: Weights<IxDyn>) -> Weighted {
     Weighted {
-        kind: Kind::Dense,
-        shape,
+        kind: WeightedKind::Dense,
         weights,
-        bias,
+        bias: None,
     }
 }
 
-fn push_dense(t: &mut Translation<'_>, node: &Node, x: Id, layer: Weighted) -> Outcome<Id> {
-    let (out, fan_in) = (layer.shape[0], layer.shape[1]);
+fn push_dense(t: &mut Translation, node: &Node, x: Id, layer: Weighted) -> Translated<Id> {
+    let (out, fan_in) = (layer.weights.shape()[0], layer.weights.shape()[1]);
     if t.shape(x) != [fan_in] {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!(
                 "weights for {fan_in} features with a value of shape {:?}",
                 t.shape(x)
@@ -86,23 +79,26 @@ fn push_dense(t: &mut Translation<'_>, node: &Node, x: Id, layer: Weighted) -> O
 }
 
 /// Weights `[out, in]` of a matrix `[in, out]`, or of `[out, in]` if `transposed`.
-fn matrix(value: &Value, transposed: bool) -> Outcome<(Vec<usize>, Weights)> {
-    let (shape, weights) = extract(value, usize::from(!transposed))?;
-    let &[rows, columns] = &shape[..] else {
-        return Err(Problem::malformed(format!(
-            "weights of shape {shape:?}, needs 2 axes"
+fn matrix(value: &Value, transposed: bool) -> Translated<Weights<IxDyn>> {
+    let weights = extract(value, usize::from(!transposed))?;
+    if weights.shape().len() != 2 {
+        return Err(NodeProblem::malformed(format!(
+            "weights of shape {:?}, needs 2 axes",
+            weights.shape()
         )));
-    };
-    if transposed {
-        return Ok((shape, weights));
     }
-    let from = (0..columns).flat_map(|c| (0..rows).map(move |r| Some(r * columns + c)));
-    let weights = weights.rearranged(from);
-    Ok((vec![columns, rows], weights))
+    Ok(match weights {
+        weights if transposed => weights,
+        Weights::Float(floats) => Weights::Float(floats.reversed_axes()),
+        Weights::Codes { codes, quantizer } => Weights::Codes {
+            codes: codes.reversed_axes(),
+            quantizer,
+        },
+    })
 }
 
 /// Weights of a constant whose axis `out` is that of the output channels.
-fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
+fn extract(value: &Value, out: usize) -> Translated<Weights<IxDyn>> {
     let empty = |shape: &[usize]| shape.contains(&0) || shape.len() <= out;
     match value {
         Value::Constant(tensor) => {
@@ -112,14 +108,14 @@ fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
                     "weights of shape {:?} that are missing or not finite",
                     tensor.shape
                 );
-                return Err(Problem::malformed(why));
+                return Err(NodeProblem::malformed(why));
             }
-            Ok((tensor.shape.clone(), Weights::Float(values)))
+            Ok(Weights::Float(array(&tensor.shape, values)?))
         }
         Value::Coded(coded) => {
-            let shape = coded.codes.shape.clone();
-            if empty(&shape) {
-                return Err(Problem::malformed(format!("weights of shape {shape:?}")));
+            let shape = &coded.codes.shape;
+            if empty(shape) {
+                return Err(NodeProblem::malformed(format!("weights of shape {shape:?}")));
             }
             let codes = coded.codes.to_ints()?;
             let scale = coded.scale.to_floats();
@@ -133,7 +129,7 @@ fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
                 Some(one) => vec![one],
                 None if along => scale,
                 None => {
-                    return Err(Problem::new(
+                    return Err(NodeProblem::new(
                         format!(
                             "weight scales of shape {:?} that differ within an output channel",
                             coded.scale.shape
@@ -142,24 +138,26 @@ fn extract(value: &Value, out: usize) -> Outcome<(Vec<usize>, Weights)> {
                     ));
                 }
             };
-            let (bits, narrow) = fitting(&codes, coded.bits, coded.narrow)?;
-            let weights = Weights::Codes {
-                codes,
-                bits,
-                narrow,
-                scale,
-            };
-            Ok((shape, weights))
+            let quantizer = fitting(codes.iter().copied(), coded.bits, coded.narrow, scale)?;
+            let codes = array(shape, codes)?;
+            Ok(Weights::Codes { codes, quantizer })
         }
-        Value::Live(_) | Value::Integers(..) | Value::Broken => Err(Problem::malformed("it has no weights")),
+        Value::Live(_) | Value::Integers(..) | Value::Broken => {
+            Err(NodeProblem::malformed("it has no weights"))
+        }
     }
 }
 
+fn array<T>(shape: &[usize], values: Vec<T>) -> Translated<ArrayD<T>> {
+    ArrayD::from_shape_vec(shape, values)
+        .map_err(|e| NodeProblem::malformed(format!("weights of shape {shape:?}: {e}")))
+}
+
 /// A bias that broadcasts to `[1, out]`, times `beta`.
-fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Outcome<Vec<f32>> {
+fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Translated<Vec<f32>> {
     let full = [1, out];
     if !broadcasts_to(&bias.shape, &full) {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "a bias of shape {:?} for {out} outputs",
             bias.shape
         )));
@@ -170,19 +168,20 @@ fn bias_of(bias: &Tensor, out: usize, beta: f32) -> Outcome<Vec<f32>> {
         .map(|i| values[i] * beta)
         .collect();
     if all.iter().any(|b| !b.is_finite()) {
-        return Err(Problem::malformed("a bias that is not finite"));
+        return Err(NodeProblem::malformed("a bias that is not finite"));
     }
     Ok(all)
 }
 
-fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Outcome<Id> {
+pub(crate) fn conv(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
-    let (mut shape, mut weights) = extract(weight, 0)?;
+    let weights = extract(weight, 0)?;
+    let shape = weights.shape().to_vec();
     let input = t.shape(x).to_vec();
     let axes = shape.len().saturating_sub(2);
     if !(1..=2).contains(&axes) || input.len() != axes + 1 {
-        return Err(Problem::new(
+        return Err(NodeProblem::new(
             format!("weights of shape {shape:?} with a value of shape {input:?}"),
             "a convolution in 1 or 2 dimensions",
         ));
@@ -190,22 +189,23 @@ fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
     if let Some(kernel) = node.ints("kernel_shape")?
         && !kernel.iter().map(|&k| k as usize).eq(shape[2..].iter().copied())
     {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "kernel_shape {kernel:?}, weights {shape:?}"
         )));
     }
-    if axes == 1 {
-        shape.insert(2, 1);
-    }
-    let dilations = window::pair(node, "dilations", axes)?;
-    if dilations != [1, 1] {
-        (shape, weights) = dilate(shape, weights, dilations)?;
-    }
+    let weights = match weights {
+        Weights::Float(floats) => Weights::Float(kernels(floats, window::pair(node, "dilations", axes)?)?),
+        Weights::Codes { codes, quantizer } => Weights::Codes {
+            codes: kernels(codes, window::pair(node, "dilations", axes)?)?,
+            quantizer,
+        },
+    };
+    let shape = weights.shape().to_vec();
     let plane = window::plane(&input);
     let window = window::read(node, [shape[2], shape[3]], plane, axes)?;
     let groups = usize::try_from(node.int_or("group", 1)?).unwrap_or(0);
     if groups == 0 || shape[0] % groups != 0 || shape[1].checked_mul(groups) != Some(input[0]) {
-        return Err(Problem::malformed(format!(
+        return Err(NodeProblem::malformed(format!(
             "weights {shape:?} in {groups} groups for {} input channels",
             input[0]
         )));
@@ -215,48 +215,52 @@ fn conv(t: &mut Translation<'_>, node: &Node, operands: &[Option<Value>]) -> Out
         .transpose()?;
     let result = vec![shape[0], window.positions[0], window.positions[1]];
     let layer = Weighted {
-        kind: Kind::Conv {
+        kind: WeightedKind::Conv {
             stride: window.stride,
             padding: window.padding,
             groups,
         },
-        shape,
         weights,
         bias,
     };
     let x = t.reshape(node, x, vec![input[0], plane[0], plane[1]]);
     let y = t.push(node, Work::Weighted(layer), &[x], result.clone());
-    Ok(if axes == 1 {
+    Ok(Value::Live(if axes == 1 {
         t.reshape(node, y, vec![result[0], result[2]])
     } else {
         y
-    })
+    }))
 }
 
-/// The kernel with zeros between its elements.
-fn dilate(shape: Vec<usize>, weights: Weights, by: [usize; 2]) -> Outcome<(Vec<usize>, Weights)> {
-    let size = |axis: usize| {
-        let gaps = (shape[axis + 2] - 1).checked_mul(by[axis])?;
-        gaps.checked_add(1)
+/// Kernels of a convolution in 1 or 2 dimensions as those of one in 2, with zeros between their elements
+/// where they are dilated.
+fn kernels<T: Clone + Default>(weights: ArrayD<T>, by: [usize; 2]) -> Translated<ArrayD<T>> {
+    let weights = if weights.ndim() == 3 {
+        weights.insert_axis(Axis(2))
+    } else {
+        weights
     };
-    let larger = (|| {
-        let new = vec![shape[0], shape[1], size(0)?, size(1)?];
+    if by == [1, 1] {
+        return Ok(weights);
+    }
+    let shape = weights.shape().to_vec();
+    let size = |axis: usize| (shape[axis + 2] - 1).checked_mul(by[axis])?.checked_add(1);
+    let larger = || {
+        let new = [shape[0], shape[1], size(0)?, size(1)?];
         let count = new.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
-        (count <= MAX_DILATED).then_some((new, count))
-    })();
-    let Some((new, count)) = larger else {
-        return Err(Problem::new(
+        (count <= MAX_DILATED).then_some(new)
+    };
+    let Some(new) = larger() else {
+        return Err(NodeProblem::new(
             format!("dilations {by:?} of a kernel {shape:?}"),
             "smaller dilations",
         ));
     };
-    let at = |i: usize| {
-        let (column, rest) = (i % shape[3], i / shape[3]);
-        let (row, plane) = (rest % shape[2], rest / shape[2]);
-        (plane * new[2] + row * by[0]) * new[3] + column * by[1]
-    };
-    let mut from = vec![None; count];
-    (0..shape.iter().product()).for_each(|i| from[at(i)] = Some(i));
-    let weights = weights.rearranged(from.into_iter());
-    Ok((new, weights))
+    let mut dilated = ArrayD::from_elem(&new[..], T::default());
+    let steps = [1, 1, by[0], by[1]];
+    let every = |axis: usize| Slice::new(0, None, steps[axis] as isize);
+    dilated
+        .slice_each_axis_mut(|axis| every(axis.axis.index()))
+        .assign(&weights);
+    Ok(dilated)
 }

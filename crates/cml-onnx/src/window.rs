@@ -1,14 +1,14 @@
 //! Kernels, strides and padding of convolutions and pools.
 
 use crate::model::Node;
-use crate::report::{Outcome, Problem};
+use crate::report::{NodeProblem, Translated};
 
 /// Largest stride, padding or dilation.
 const MOST: i64 = 1 << 20;
 
 /// A window in two dimensions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+pub(crate) struct PlacedWindow {
     pub(crate) stride: [usize; 2],
     /// Top, left, bottom, right.
     pub(crate) padding: [usize; 4],
@@ -26,11 +26,11 @@ pub(crate) fn plane(shape: &[usize]) -> [usize; 2] {
 }
 
 /// Two numbers, or one in one dimension; 1 if they are left out.
-pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Outcome<[usize; 2]> {
+pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Translated<[usize; 2]> {
     let Some(list) = node.ints(name)?.filter(|l| !l.is_empty()) else {
         return Ok([1, 1]);
     };
-    let fail = || Problem::malformed(format!("{name} {list:?} in {axes} dimensions"));
+    let fail = || NodeProblem::malformed(format!("{name} {list:?} in {axes} dimensions"));
     let number = |v: i64| {
         usize::try_from(v)
             .ok()
@@ -48,7 +48,12 @@ pub(crate) fn pair(node: &Node, name: &str, axes: usize) -> Outcome<[usize; 2]> 
 ///
 /// # Errors
 /// If they do not fit, or the result depends on `ceil_mode`.
-pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usize) -> Outcome<Window> {
+pub(crate) fn read(
+    node: &Node,
+    kernel: [usize; 2],
+    plane: [usize; 2],
+    axes: usize,
+) -> Translated<PlacedWindow> {
     let stride = pair(node, "strides", axes)?;
     let mut padding = [0; 4];
     let auto = node.text_or("auto_pad", "NOTSET")?;
@@ -60,7 +65,9 @@ pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usi
                 .filter(|p| !p.is_empty())
                 .unwrap_or_else(|| vec![0; 2 * axes]);
             if pads.len() != 2 * axes || pads.iter().any(|p| !(0..=MOST).contains(p)) {
-                return Err(Problem::malformed(format!("pads {pads:?} in {axes} dimensions")));
+                return Err(NodeProblem::malformed(format!(
+                    "pads {pads:?} in {axes} dimensions"
+                )));
             }
             for (axis, &pad) in pads.iter().enumerate() {
                 // All starts, then all ends.
@@ -86,25 +93,25 @@ pub(crate) fn read(node: &Node, kernel: [usize; 2], plane: [usize; 2], axes: usi
                 };
             }
         }
-        other => return Err(Problem::malformed(format!("auto_pad {other:?}"))),
+        other => return Err(NodeProblem::malformed(format!("auto_pad {other:?}"))),
     }
     let mut positions = [1, 1];
     for axis in 0..2 {
         let padded = plane[axis] + padding[axis] + padding[axis + 2];
         let Some(room) = padded.checked_sub(kernel[axis]).filter(|_| kernel[axis] >= 1) else {
-            return Err(Problem::malformed(format!(
+            return Err(NodeProblem::malformed(format!(
                 "a kernel {kernel:?} on {plane:?}, padded by {padding:?}"
             )));
         };
         if room % stride[axis] != 0 && node.int_or("ceil_mode", 0)? != 0 {
-            return Err(Problem::new(
+            return Err(NodeProblem::new(
                 format!("ceil_mode: windows that reach over the edge of {plane:?}"),
                 "ceil_mode=False, or padding",
             ));
         }
         positions[axis] = room / stride[axis] + 1;
     }
-    Ok(Window {
+    Ok(PlacedWindow {
         stride,
         padding,
         positions,

@@ -2,7 +2,7 @@
 //! forward and the lookup tables share.
 
 use crate::Univariate;
-use crate::univariate::pick;
+use crate::layers::univariate::pick;
 
 /// The float that an integer accumulator of channel `c` stands for:
 /// `y = (acc - zero_point) as f32 * scale[c] + bias[c]`, then the functions in

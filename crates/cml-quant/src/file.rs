@@ -1,24 +1,25 @@
 //! Networks as safetensors files.
 //!
-//! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups,
-//! height, width]`) and `LAYER.bias` `[out]`, `F32`. The
-//! metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
+//! Tensors `LAYER.weight` (dense `[out, in]`, convolution `[out, in / groups, height, width]`) and
+//! `LAYER.bias` `[out]`, `F32`. Of integer weights the tensor holds what the codes stand for, `code * scale`,
+//! so that every program that reads safetensors finds the weights themselves; the layer's quantizer gives
+//! each its code back. (Files of older programs hold the floats that the codes were rounded from. They are
+//! read in the same way.) The metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
 //! version, layers, quantizers (none in a float network); names of columns and the rows of the training
-//! where they are known. The digits are a SHA-256 of the JSON and every
-//! tensor, so damage is found. (One entry: the order of several is random.)
+//! where they are known. The digits are a SHA-256 of the JSON and every tensor, so damage is found. (One entry: the order of several is random.)
 
-use crate::error::misfit;
 use crate::file_training::FileTraining;
+use crate::layers::{Conv2dForm, LinearForm};
+use crate::tensors::{Tensors, Written};
 use crate::{
-    ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Normalize, Pool, QuantError,
-    Univariate, WeightQuantizer,
+    ActQuantizer, Concat, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError, Reshape,
+    Slice, Transpose, Univariate,
 };
 use cml_file::{Access, write_atomic};
-use ndarray::{Array, Dimension, Ix2, Ix4};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 const VERSION: u32 = 3;
@@ -53,48 +54,59 @@ struct FileLayer {
 enum FileOp {
     Normalize(Normalize),
     Quantize(ActQuantizer),
-    Linear {
-        weights: Option<WeightQuantizer>,
-        bias: bool,
-    },
-    Conv2d {
-        weights: Option<WeightQuantizer>,
-        bias: bool,
-        stride: [usize; 2],
-        padding: [usize; 4],
-        groups: usize,
-    },
+    Linear(LinearForm),
+    Conv2d(Conv2dForm),
     Pool(Pool),
     Function(Univariate),
-    Reshape {
-        shape: Vec<usize>,
-    },
+    Reshape(Reshape),
     Add,
     Sub,
-    Transpose {
-        perm: Vec<usize>,
-    },
-    Slice {
-        starts: Vec<usize>,
-        ends: Vec<usize>,
-        steps: Vec<usize>,
-    },
-    Pad {
-        padding: Vec<[usize; 2]>,
-    },
-    Concat {
-        axis: usize,
-    },
+    Transpose(Transpose),
+    Slice(Slice),
+    Pad(Pad),
+    Concat(Concat),
 }
 
-/// Shapes and little-endian numbers to write.
-type Bytes = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+impl FileOp {
+    /// The form of a layer, whose tensors are added to those of the file; the input has none.
+    fn of(node: &LayerNode, tensors: &mut Written) -> Option<Self> {
+        Some(match &node.layer {
+            Layer::Input => return None,
+            Layer::Normalize(normalize) => Self::Normalize(normalize.clone()),
+            Layer::Quantize(quantizer) => Self::Quantize(*quantizer),
+            Layer::Linear(linear) => Self::Linear(LinearForm::of(linear, &node.name, tensors)),
+            Layer::Conv2d(conv) => Self::Conv2d(Conv2dForm::of(conv, &node.name, tensors)),
+            Layer::Pool(pool) => Self::Pool(*pool),
+            Layer::Function(function) => Self::Function(function.clone()),
+            Layer::Reshape(reshape) => Self::Reshape(reshape.clone()),
+            Layer::Add => Self::Add,
+            Layer::Sub => Self::Sub,
+            Layer::Transpose(transpose) => Self::Transpose(transpose.clone()),
+            Layer::Slice(slice) => Self::Slice(slice.clone()),
+            Layer::Pad(pad) => Self::Pad(pad.clone()),
+            Layer::Concat(concat) => Self::Concat(concat.clone()),
+        })
+    }
 
-/// What was read.
-type Tensors<'a> = BTreeMap<String, TensorView<'a>>;
-
-/// Weights and bias.
-type Parameters<D> = (Array<f32, D>, Option<Vec<f32>>);
+    /// The layer of this name.
+    fn read(self, name: &str, tensors: &Tensors<'_>) -> Result<Layer, QuantError> {
+        Ok(match self {
+            Self::Normalize(normalize) => Layer::Normalize(normalize),
+            Self::Quantize(quantizer) => Layer::Quantize(quantizer),
+            Self::Linear(form) => Layer::Linear(form.read(name, tensors)?),
+            Self::Conv2d(form) => Layer::Conv2d(form.read(name, tensors)?),
+            Self::Pool(pool) => Layer::Pool(pool),
+            Self::Function(function) => Layer::Function(function),
+            Self::Reshape(reshape) => Layer::Reshape(reshape),
+            Self::Add => Layer::Add,
+            Self::Sub => Layer::Sub,
+            Self::Transpose(transpose) => Layer::Transpose(transpose),
+            Self::Slice(slice) => Layer::Slice(slice),
+            Self::Pad(pad) => Layer::Pad(pad),
+            Self::Concat(concat) => Layer::Concat(concat),
+        })
+    }
+}
 
 /// A network as the bytes of a `.safetensors` file.
 ///
@@ -105,31 +117,10 @@ pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
         name: network.name().to_owned(),
         why,
     };
-    let mut tensors = Bytes::new();
-    for node in network.layers() {
-        match &node.layer {
-            Layer::Linear(l) => store(&mut tensors, &node.name, l.weights(), l.bias()),
-            Layer::Conv2d(c) => store(&mut tensors, &node.name, c.weights(), c.bias()),
-            Layer::Input
-            | Layer::Normalize(_)
-            | Layer::Quantize(_)
-            | Layer::Pool(_)
-            | Layer::Function(_)
-            | Layer::Reshape { .. }
-            | Layer::Add
-            | Layer::Sub
-            | Layer::Transpose { .. }
-            | Layer::Slice { .. }
-            | Layer::Pad { .. }
-            | Layer::Concat { .. } => {}
-        }
-    }
-    let structure = serde_json::to_string(&describe(network)?).map_err(|e| fail(e.to_string()))?;
-    let views: Result<Vec<(&str, TensorView<'_>)>, _> = tensors
-        .iter()
-        .map(|(name, (shape, data))| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
-        .collect();
-    let views = views.map_err(|e: safetensors::SafeTensorError| fail(e.to_string()))?;
+    let mut tensors = Written::default();
+    let description = describe(network, &mut tensors)?;
+    let structure = serde_json::to_string(&description).map_err(|e| fail(e.to_string()))?;
+    let views = tensors.views().map_err(|e| fail(e.to_string()))?;
     let sum = checksum(&structure, views.iter().map(|(n, v)| (*n, v.shape(), v.data())));
     let metadata = HashMap::from([(STRUCTURE.to_owned(), format!("{sum} {structure}"))]);
     safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))
@@ -158,12 +149,8 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
         )));
     };
     let (expected, structure) = entry.split_once(' ').unwrap_or(("", entry));
-    let tensors: Tensors<'_> = file.tensors().into_iter().collect();
-    if checksum(
-        structure,
-        tensors.iter().map(|(n, v)| (n.as_str(), v.shape(), v.data())),
-    ) != expected
-    {
+    let tensors = Tensors::of(&file);
+    if checksum(structure, tensors.parts()) != expected {
         return Err(fail("checksum mismatch: the file is damaged".to_owned()));
     }
     let parsed: FileNetwork =
@@ -233,45 +220,13 @@ fn check_labels(labels: &[String]) -> Result<(), QuantError> {
     }
 }
 
-fn describe(network: &Network) -> Result<FileNetwork, QuantError> {
+fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, QuantError> {
     check_labels(network.labels())?;
     let layer = |node: &LayerNode| {
-        let layer = match &node.layer {
-            Layer::Input => return None,
-            Layer::Normalize(n) => FileOp::Normalize(n.clone()),
-            Layer::Quantize(q) => FileOp::Quantize(*q),
-            Layer::Linear(l) => FileOp::Linear {
-                weights: l.quantizer().cloned(),
-                bias: l.bias().is_some(),
-            },
-            Layer::Conv2d(c) => FileOp::Conv2d {
-                weights: c.quantizer().cloned(),
-                bias: c.bias().is_some(),
-                stride: c.stride(),
-                padding: c.padding(),
-                groups: c.groups(),
-            },
-            Layer::Pool(p) => FileOp::Pool(*p),
-            Layer::Function(f) => FileOp::Function(f.clone()),
-            Layer::Reshape { shape } => FileOp::Reshape { shape: shape.clone() },
-            Layer::Add => FileOp::Add,
-            Layer::Sub => FileOp::Sub,
-            Layer::Transpose { perm } => FileOp::Transpose { perm: perm.clone() },
-            Layer::Slice { starts, ends, steps } => FileOp::Slice {
-                starts: starts.clone(),
-                ends: ends.clone(),
-                steps: steps.clone(),
-            },
-            Layer::Pad { padding } => FileOp::Pad {
-                padding: padding.clone(),
-            },
-            Layer::Concat { axis } => FileOp::Concat { axis: *axis },
-        };
-        let operands = node.operands.iter().map(|o| o.index()).collect();
         Some(FileLayer {
             name: node.name.clone(),
-            operands,
-            layer,
+            operands: node.operands.iter().map(|o| o.index()).collect(),
+            layer: FileOp::of(node, tensors)?,
         })
     };
     Ok(FileNetwork {
@@ -294,39 +249,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
         layer,
     } in parsed.layers
     {
-        let invalid = |e: QuantError| QuantError::File {
-            name: format!("layer {name}"),
-            why: e.to_string(),
-        };
-        let layer = match layer {
-            FileOp::Normalize(n) => Layer::Normalize(n),
-            FileOp::Quantize(q) => Layer::Quantize(q.checked()?),
-            FileOp::Function(f) => Layer::Function(f),
-            FileOp::Linear { weights, bias } => {
-                let (values, bias) = load::<Ix2>(tensors, &name, "[out, in]", bias)?;
-                Layer::Linear(Linear::new(values, bias, weights).map_err(invalid)?)
-            }
-            FileOp::Conv2d {
-                weights,
-                bias,
-                stride,
-                padding,
-                groups,
-            } => {
-                let needs = "[out, in / groups, height, width]";
-                let (values, bias) = load::<Ix4>(tensors, &name, needs, bias)?;
-                let conv = Conv2d::new(values, bias, weights).map_err(invalid)?;
-                Layer::Conv2d(conv.with_stride(stride).with_padding(padding).with_groups(groups))
-            }
-            FileOp::Pool(p) => Layer::Pool(p),
-            FileOp::Reshape { shape } => Layer::Reshape { shape },
-            FileOp::Add => Layer::Add,
-            FileOp::Sub => Layer::Sub,
-            FileOp::Transpose { perm } => Layer::Transpose { perm },
-            FileOp::Slice { starts, ends, steps } => Layer::Slice { starts, ends, steps },
-            FileOp::Pad { padding } => Layer::Pad { padding },
-            FileOp::Concat { axis } => Layer::Concat { axis },
-        };
+        let layer = layer.read(&name, tensors)?;
         let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();
         network.push(&name, layer, &operands)?;
     }
@@ -336,47 +259,4 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     network.set_columns(parsed.columns)?;
     network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;
     Ok(network)
-}
-
-fn store<D: Dimension>(tensors: &mut Bytes, layer: &str, weights: &Array<f32, D>, bias: Option<&[f32]>) {
-    let bytes = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
-    tensors.insert(format!("{layer}.weight"), (weights.shape().to_vec(), bytes));
-    if let Some(bias) = bias {
-        let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
-        tensors.insert(format!("{layer}.bias"), (vec![bias.len()], bytes));
-    }
-}
-
-/// Weights, and the bias if the layer has one; `needs` are the axes.
-fn load<D: Dimension>(
-    tensors: &Tensors<'_>,
-    layer: &str,
-    needs: &str,
-    bias: bool,
-) -> Result<Parameters<D>, QuantError> {
-    let (shape, weights) = floats(tensors, &format!("{layer}.weight"))?;
-    let weights = Array::from_shape_vec(shape.as_slice(), weights)
-        .and_then(Array::into_dimensionality)
-        .map_err(|_| misfit(layer, "weights", needs, format!("{shape:?}")))?;
-    let bias = bias
-        .then(|| floats(tensors, &format!("{layer}.bias")))
-        .transpose()?;
-    Ok((weights, bias.map(|(_, values)| values)))
-}
-
-fn floats(tensors: &Tensors<'_>, name: &str) -> Result<(Vec<usize>, Vec<f32>), QuantError> {
-    let fail = |why: &str| QuantError::File {
-        name: name.to_owned(),
-        why: why.to_owned(),
-    };
-    let view = tensors.get(name).ok_or_else(|| fail("tensor is missing"))?;
-    if view.dtype() != Dtype::F32 {
-        return Err(fail("tensor must be F32"));
-    }
-    let data = view
-        .data()
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
-    Ok((view.shape().to_vec(), data))
 }

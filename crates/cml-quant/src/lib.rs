@@ -1,15 +1,16 @@
-//! Networks with quantizers, and their exact translation to integer graphs.
+//! Neural networks whose weights and activations are small integers, and their exact translation to integer
+//! graphs.
 //!
-//! A [`Network`] is what training and import yield: float weights, layers, and
-//! a quantizer wherever a value becomes an integer. [`to_graph`] turns it into
-//! a [`cml_ir::Graph`] in which scales, biases and activation functions have
-//! become lookup tables.
+//! Training and import make a [`Network`]: layers, weights, and a quantizer wherever a value becomes an
+//! integer. [`to_graph`] translates it to a [`cml_ir::Graph`], in which scales, biases and activation
+//! functions have become lookup tables. [`quantize_network`] makes a quantized network of a float one.
 //!
 //! Invariants:
-//! - [`Network::forward`], the float pass with fake quantization, and the
-//!   integer graph agree bit for bit: both evaluate the same `f32` expression
-//!   on the same integer accumulator (see [`Dequantizer`]).
-//! - A network that was read from a file is checked like one that was built.
+//! - [`Network::forward`], the float pass with fake quantization, and the integer graph agree bit for bit.
+//!   Both evaluate one `f32` expression on the same integer accumulator: see [`Dequantizer`].
+//! - A layer of a quantized network holds integer weights and their quantizer, a layer of a float network
+//!   floats: see [`Weights`].
+//! - A network that is read from a file passes the same checks as one that is built.
 //!
 //! ```
 //! use cml_quant::{ActQuantizer, Linear, Network, WeightQuantizer, to_graph};
@@ -29,10 +30,8 @@
 //! ```
 
 mod accumulators;
-mod activation;
 mod batch_norm;
 pub mod budget;
-mod conv2d;
 mod dequantizer;
 mod error;
 mod file;
@@ -40,23 +39,14 @@ mod file_training;
 mod float_forward;
 mod forward;
 mod input;
-mod layer;
-mod linear;
-mod max_pool;
+mod layers;
 mod meaning;
-mod moves;
 mod network;
-mod normalize;
-mod pool;
 mod ptq;
+mod tensors;
 mod to_graph;
-mod univariate;
-mod weight_quantizer;
-mod weights;
-mod window;
 
 pub use accumulators::{Accumulator, accumulators};
-pub use activation::ActQuantizer;
 pub use batch_norm::{BatchNorm, fold_batch_norm};
 /// Most columns that a network can name.
 pub use cml_ir::MAX_NAMES;
@@ -64,16 +54,13 @@ pub use cml_ir::MAX_NAMES;
 pub use cml_ir::TrainingRows;
 /// How the scores that [`Network::forward`] gives become a class.
 pub use cml_ir::argmax;
-pub use conv2d::Conv2d;
 pub use dequantizer::Dequantizer;
 pub use error::QuantError;
 pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
-pub use layer::{Layer, LayerNode};
-pub use linear::Linear;
+pub use layers::{
+    ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pad, Pool, PoolKind, Reshape, Slice,
+    Transpose, Univariate, WeightQuantizer, Weights,
+};
 pub use network::{LayerId, Network};
-pub use normalize::Normalize;
-pub use pool::{Pool, PoolKind};
 pub use ptq::{PtqConfig, PtqMethod, quantize_network};
 pub use to_graph::to_graph;
-pub use univariate::Univariate;
-pub use weight_quantizer::WeightQuantizer;

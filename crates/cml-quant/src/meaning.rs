@@ -2,11 +2,9 @@
 //! pass and the translation to a graph share, so that they cannot disagree.
 
 use crate::dequantizer::NotFinite;
-use crate::error::misfit;
-use crate::weights::Weights;
-use crate::{ActQuantizer, Dequantizer, Layer, LayerId, LayerNode, Network, Pool, PoolKind, QuantError};
-use cml_ir::{IrError, LIMIT, channel_len, channels};
-use ndarray::Dimension;
+use crate::layers::kind::Place;
+use crate::{Dequantizer, Layer, LayerId, LayerNode, Network, QuantError};
+use cml_ir::{IrError, LIMIT, channels};
 
 impl Network {
     /// What the integers of each layer stand for, by layer; `None` for the raw
@@ -15,13 +13,13 @@ impl Network {
     /// # Errors
     /// If a layer reads a value that is not quantized as it needs.
     pub(crate) fn meanings(&self) -> Result<Vec<Option<Dequantizer>>, QuantError> {
-        let mut meanings = Vec::with_capacity(self.layers().len());
+        let mut meanings: Vec<Option<Dequantizer>> = Vec::with_capacity(self.layers().len());
         for node in self.layers() {
-            let meaning = match &node.layer {
-                Layer::Input | Layer::Normalize(_) => None,
-                Layer::Quantize(q) => Some(of_codes(q)),
-                _ => Some(self.meaning(node, &meanings)?),
-            };
+            let meaning = node.layer.kind().meaning(&Place {
+                network: self,
+                node,
+                before: &meanings,
+            })?;
             meanings.push(meaning);
         }
         // The client evaluates affine functions at the end, with the scale and offset that it has.
@@ -32,70 +30,6 @@ impl Network {
             meanings[output.index()] = folded.or_else(|| Some(meaning.clone()));
         }
         Ok(meanings)
-    }
-
-    /// The meaning of a layer that works on integers.
-    fn meaning(&self, node: &LayerNode, before: &[Option<Dequantizer>]) -> Result<Dequantizer, QuantError> {
-        let mut operands = Vec::with_capacity(node.operands.len());
-        for (slot, o) in node.operands.iter().enumerate() {
-            let Some(meaning) = &before[o.index()] else {
-                return Err(self.not_quantized(node, slot));
-            };
-            operands.push(meaning);
-        }
-        let x = operands[0];
-        let plain = |slot: usize| {
-            operands[slot]
-                .plain_scale()
-                .ok_or_else(|| self.not_quantized(node, slot))
-        };
-        match &node.layer {
-            Layer::Input | Layer::Normalize(_) => Err(self.not_quantized(node, 0)),
-            Layer::Quantize(q) => Ok(of_codes(q)),
-            Layer::Linear(l) => of_products(node, plain(0)?, &l.weights),
-            Layer::Conv2d(c) => of_products(node, plain(0)?, &c.weights),
-            Layer::Pool(pool) if pool.is_max() => plain(0).map(|_| x.clone()),
-            // A border of 0.0 is a code only where there is no bias.
-            Layer::Pool(pool) if x.functions.is_empty() && !(pool.is_padded() && x.bias.is_some()) => {
-                of_windows(node, x, pool)
-            }
-            Layer::Pool(_) => Err(self.not_quantized(node, 0)),
-            Layer::Pad { .. } => plain(0).map(|_| x.clone()),
-            Layer::Function(f) => {
-                let mut meaning = x.clone();
-                meaning.functions.push(f.clone());
-                Ok(meaning)
-            }
-            Layer::Reshape { shape } => of_another_shape(node, x, &self.layer(node.operands[0]).shape, shape),
-            Layer::Transpose { perm } => of_another_order(node, x, perm),
-            Layer::Slice { starts, steps, .. } => {
-                let Some((start, step)) = starts.first().zip(steps.first()) else {
-                    return Ok(x.clone());
-                };
-                let count = channels(&node.shape);
-                Ok(x.respread(|list| (0..count).map(|c| list[start + c * step]).collect()))
-            }
-            Layer::Add | Layer::Sub => {
-                if plain(0)? != plain(1)? {
-                    return Err(self.not_common(node, &operands, 1, "scale"));
-                }
-                let (a, b) = (i128::from(x.zero_point), i128::from(operands[1].zero_point));
-                let zero_point = if node.layer == Layer::Sub { a - b } else { a + b };
-                Ok(Dequantizer {
-                    zero_point: bounded(&node.name, zero_point)?,
-                    ..x.clone()
-                })
-            }
-            Layer::Concat { .. } => {
-                let scale = plain(0)?;
-                for slot in 1..operands.len() {
-                    if plain(slot)? != scale || operands[slot].zero_point != x.zero_point {
-                        return Err(self.not_common(node, &operands, slot, "scale and zero point"));
-                    }
-                }
-                Ok(x.clone())
-            }
-        }
     }
 
     pub(crate) fn not_quantized(&self, node: &LayerNode, slot: usize) -> QuantError {
@@ -132,113 +66,43 @@ impl Network {
             has: bad.has,
         }
     }
+}
 
-    fn not_common(
-        &self,
-        node: &LayerNode,
-        operands: &[&Dequantizer],
-        slot: usize,
-        what: &'static str,
-    ) -> QuantError {
+impl<'a> Place<'a, Option<Dequantizer>> {
+    /// What an operand stands for.
+    ///
+    /// # Errors
+    /// If it is no integers.
+    pub(crate) fn meaning(&self, slot: usize) -> Result<&'a Dequantizer, QuantError> {
+        let meaning = self.read(slot).as_ref();
+        meaning.ok_or_else(|| self.network.not_quantized(self.node, slot))
+    }
+
+    /// Scale of an operand that is plain codes.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub(crate) fn plain(&self, slot: usize) -> Result<f32, QuantError> {
+        let scale = self.meaning(slot)?.plain_scale();
+        scale.ok_or_else(|| self.network.not_quantized(self.node, slot))
+    }
+
+    /// Operands, the first and another, that differ where they must not.
+    pub(crate) fn not_common(&self, slot: usize, what: &'static str) -> QuantError {
         let describe = |slot: usize| {
-            let of: &Dequantizer = operands[slot];
-            let name = &self.layer(node.operands[slot]).name;
-            format!("{name} has scale {} zero point {}", of.scale[0], of.zero_point)
+            let name = &self.network.layer(self.node.operands[slot]).name;
+            match self.read(slot) {
+                Some(of) => format!("{name} has scale {} zero point {}", of.scale[0], of.zero_point),
+                None => format!("{name} has no scale"),
+            }
         };
         QuantError::NotCommon {
-            layer: node.name.clone(),
+            layer: self.node.name.clone(),
             what,
             first: describe(0),
             second: describe(slot),
         }
     }
-}
-
-/// Codes of a quantizer.
-fn of_codes(q: &ActQuantizer) -> Dequantizer {
-    Dequantizer {
-        zero_point: q.zero_point,
-        scale: vec![q.scale],
-        bias: None,
-        functions: Vec::new(),
-    }
-}
-
-/// Sums of products of weights and codes, each less its zero point.
-fn of_products<D: Dimension>(
-    node: &LayerNode,
-    scale: f32,
-    weights: &Weights<D>,
-) -> Result<Dequantizer, QuantError> {
-    let Some(quantizer) = &weights.quantizer else {
-        return Err(QuantError::FloatWeights(node.name.clone()));
-    };
-    Ok(Dequantizer {
-        zero_point: 0,
-        scale: quantizer.scale.iter().map(|w| scale * w).collect(),
-        bias: weights.bias.clone(),
-        functions: Vec::new(),
-    })
-}
-
-/// Sums over windows; the expressions are those of [`Pool`].
-fn of_windows(node: &LayerNode, x: &Dequantizer, pool: &Pool) -> Result<Dequantizer, QuantError> {
-    let count = pool.count();
-    let n = count as f32;
-    let zero_point = bounded(&node.name, i128::from(x.zero_point) * count as i128)?;
-    let meaning = Dequantizer {
-        zero_point,
-        ..x.clone()
-    };
-    Ok(match pool.kind {
-        PoolKind::Sum => Dequantizer {
-            bias: x.bias.as_ref().map(|b| b.iter().map(|b| b * n).collect()),
-            ..meaning
-        },
-        PoolKind::Average => Dequantizer {
-            scale: x.scale.iter().map(|s| s / n).collect(),
-            ..meaning
-        },
-        PoolKind::Max => x.clone(),
-    })
-}
-
-/// The same elements under another channel axis: what a channel meant goes to
-/// each of the channels that its elements became.
-fn of_another_shape(
-    node: &LayerNode,
-    x: &Dequantizer,
-    from: &[usize],
-    to: &[usize],
-) -> Result<Dequantizer, QuantError> {
-    let (old, new) = (channel_len(from), channel_len(to));
-    if x.is_per_tensor() || old == new {
-        return Ok(x.clone());
-    }
-    if old % new != 0 {
-        return Err(misfit(
-            &node.name,
-            "shape",
-            format!(
-                "channels within those of {from:?}, which differ in scale or bias, or a quantizer before"
-            ),
-            format!("{to:?}"),
-        ));
-    }
-    Ok(x.respread(|list| list.iter().flat_map(|&v| vec![v; old / new]).collect()))
-}
-
-/// Axes in another order: channels that differ must stay channels.
-fn of_another_order(node: &LayerNode, x: &Dequantizer, perm: &[usize]) -> Result<Dequantizer, QuantError> {
-    if x.is_per_tensor() || perm.first() == Some(&0) {
-        return Ok(x.clone());
-    }
-    Err(misfit(
-        &node.name,
-        "perm",
-        "axis 0 first, whose channels differ in scale, bias or function, or a quantizer before",
-        format!("{perm:?}"),
-    ))
 }
 
 /// An integer of a layer, if the graph could hold it too.

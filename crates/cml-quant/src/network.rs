@@ -1,8 +1,10 @@
 //! Networks: layers, weights and quantizers.
 
 use crate::error::misfit;
-use crate::layer::element_count;
-use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Univariate};
+use crate::layers::element_count;
+use crate::{
+    ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Reshape, Univariate,
+};
 use cml_ir::{TrainingRows, names_fault};
 
 /// Most elements of a layer's result, as in `cml_ir`.
@@ -187,7 +189,7 @@ impl Network {
     /// # Errors
     /// As [`Network::push`].
     pub fn reshape(&mut self, name: &str, x: LayerId, shape: Vec<usize>) -> Result<LayerId, QuantError> {
-        self.push(name, Layer::Reshape { shape }, &[x])
+        self.push(name, Layer::Reshape(Reshape { shape }), &[x])
     }
 
     /// Makes a vector of all elements.
@@ -226,7 +228,7 @@ impl Network {
         values: &[LayerId],
         axis: usize,
     ) -> Result<LayerId, QuantError> {
-        self.push(name, Layer::Concat { axis }, values)
+        self.push(name, Layer::Concat(Concat { axis }), values)
     }
 
     /// Takes a value from another, element by element. They must have one scale, as in
@@ -271,9 +273,6 @@ impl Network {
             Err(misfit(name, what, needs, format!("{shape:?}")))
         };
         sized("input shape", &self.layers[0].shape)?;
-        if let Layer::Quantize(quantizer) = &layer {
-            quantizer.checked()?;
-        }
         if let (Layer::Normalize(_), Some(read)) = (&layer, operands.iter().find(|o| o.0 != 0)) {
             let (needs, has) = (&self.layers[0].name, &self.layers[read.0].name);
             return Err(misfit(name, "operand", format!("the raw input {needs}"), has));

@@ -1,14 +1,7 @@
 //! From a network to an integer graph.
 
-use crate::error::EXACT;
-use crate::max_pool::max_pool;
-use crate::meaning::bounded;
-use crate::{ActQuantizer, Dequantizer, Layer, LayerNode, Network, QuantError};
-use cml_ir::{
-    Dot, Graph, GraphBuilder, Interval, Lut, NodeId, Op, OutputSpec, Pad, Steps, SumPool, Tensor,
-    channel_len, channels,
-};
-use ndarray::{Array, ArrayView, RemoveAxis};
+use crate::{Dequantizer, LayerNode, Network, QuantError};
+use cml_ir::{Graph, GraphBuilder, InputSpec, NodeId, Op, OutputSpec, SumPool};
 use std::collections::BTreeSet;
 
 /// Translates a network: linear layers keep their integer weights, and
@@ -28,32 +21,16 @@ pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
     if network.is_float() {
         return Err(QuantError::Float(network.name().to_owned()));
     }
-    let mut spec = network.input_spec()?;
-    spec.columns = network.columns().to_vec();
-    let meanings = network.meanings()?;
-    let mut lowering = Lowering::new(network);
-    // The integers of each layer; `None` for raw floats.
-    let mut values: Vec<Option<NodeId>> = Vec::with_capacity(network.layers().len());
+    let mut lowering = Lowering::new(network)?;
     for node in network.layers() {
-        let operands: Option<Vec<NodeId>> = node.operands.iter().map(|o| values[o.index()]).collect();
-        let x = node.operands.first().and_then(|o| meanings[o.index()].as_ref());
-        let value = match (operands.as_deref(), x, &node.layer) {
-            (_, _, Layer::Input | Layer::Normalize(_)) => None,
-            (Some(operands), Some(x), _) => Some(lowering.integers(node, operands, x)?),
-            (_, _, Layer::Quantize(_)) => {
-                let input = &network.layers()[0];
-                Some(
-                    lowering
-                        .builder
-                        .input(&input.name, input.shape.clone(), spec.clone())?,
-                )
-            }
-            _ => return Err(network.not_quantized(node, 0)),
-        };
-        values.push(value);
+        let value = node.layer.kind().to_graph(node, &mut lowering)?;
+        lowering.values.push(value);
     }
     let last = network.layer(output);
-    let (Some(y), Some(meaning)) = (values[output.index()], &meanings[output.index()]) else {
+    let (Some(y), Some(meaning)) = (
+        lowering.values[output.index()],
+        &lowering.meanings[output.index()],
+    ) else {
         return Err(network.not_quantized(last, 0));
     };
     if let Some(function) = meaning.functions.first() {
@@ -69,21 +46,71 @@ pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
 
 /// A graph under construction.
 pub(crate) struct Lowering<'a> {
-    network: &'a Network,
+    pub(crate) network: &'a Network,
     pub(crate) builder: GraphBuilder,
+    meanings: Vec<Option<Dequantizer>>,
+    spec: InputSpec,
+    /// The integers of each layer so far; `None` for floats of the raw input.
+    values: Vec<Option<NodeId>>,
     /// Names of layers and of parts of layers.
     taken: BTreeSet<String>,
 }
 
 impl<'a> Lowering<'a> {
-    fn new(network: &'a Network) -> Self {
+    fn new(network: &'a Network) -> Result<Self, QuantError> {
         let mut builder = GraphBuilder::new(network.name());
         builder.set_training(network.training().copied());
-        Self {
+        let mut spec = network.input_spec()?;
+        spec.columns = network.columns().to_vec();
+        Ok(Self {
             network,
             builder,
+            spec,
+            meanings: network.meanings()?,
+            values: Vec::with_capacity(network.layers().len()),
             taken: network.layers().iter().map(|l| l.name.clone()).collect(),
-        }
+        })
+    }
+
+    /// The integers of an operand.
+    ///
+    /// # Errors
+    /// If it is floats of the raw input.
+    pub(crate) fn operand(&self, node: &LayerNode, slot: usize) -> Result<NodeId, QuantError> {
+        let value = node.operands.get(slot).and_then(|o| self.values[o.index()]);
+        value.ok_or_else(|| self.network.not_quantized(node, slot))
+    }
+
+    /// What they stand for.
+    ///
+    /// # Errors
+    /// As [`Lowering::operand`].
+    pub(crate) fn meaning(&self, node: &LayerNode, slot: usize) -> Result<&Dequantizer, QuantError> {
+        let operand = node.operands.get(slot);
+        let meaning = operand.and_then(|o| self.meanings[o.index()].as_ref());
+        meaning.ok_or_else(|| self.network.not_quantized(node, slot))
+    }
+
+    /// The integer of the first operand that stands for 0.0.
+    ///
+    /// # Errors
+    /// As [`Lowering::operand`].
+    pub(crate) fn zero(&self, node: &LayerNode) -> Result<i64, QuantError> {
+        Ok(self.meaning(node, 0)?.zero_point)
+    }
+
+    /// Whether a layer reads floats of the raw input.
+    pub(crate) fn is_raw(&self, node: &LayerNode) -> bool {
+        node.operands
+            .first()
+            .is_some_and(|o| self.values[o.index()].is_none())
+    }
+
+    /// Adds the input of the graph: the raw input, quantized.
+    pub(crate) fn input(&mut self) -> Result<NodeId, QuantError> {
+        let input = &self.network.layers()[0];
+        let (shape, spec) = (input.shape.clone(), self.spec.clone());
+        Ok(self.builder.input(&input.name, shape, spec)?)
     }
 
     /// Adds an operation of a layer: the last one has its name, the others `LAYER/1`, `LAYER/2` and
@@ -103,81 +130,6 @@ impl<'a> Lowering<'a> {
         }
         self.taken.insert(name.clone());
         Ok(self.builder.push(&name, op, operands)?)
-    }
-
-    /// The integers of a layer that reads integers, the first of which stand for
-    /// `x`.
-    fn integers(
-        &mut self,
-        node: &LayerNode,
-        operands: &[NodeId],
-        x: &Dequantizer,
-    ) -> Result<NodeId, QuantError> {
-        let op = match &node.layer {
-            // Functions are part of the next table.
-            Layer::Input | Layer::Normalize(_) | Layer::Function(_) => return Ok(operands[0]),
-            Layer::Quantize(q) => Op::Lut(self.table(node, operands[0], x, q)?),
-            Layer::Linear(linear) => {
-                let (weights, bias) = weights(node, linear.codes(), x.zero_point)?;
-                Op::Dot(Dot { weights, bias })
-            }
-            Layer::Conv2d(conv) => {
-                let (weights, bias) = weights(node, conv.codes(), x.zero_point)?;
-                Op::Conv2d(cml_ir::Conv2d {
-                    weights,
-                    bias,
-                    stride: conv.stride(),
-                    padding: conv.padding(),
-                    pad_value: x.zero_point,
-                    groups: conv.groups(),
-                })
-            }
-            Layer::Pool(pool) if pool.is_max() => return max_pool(self, &node.name, operands[0], pool),
-            Layer::Pool(pool) => {
-                let mut value = operands[0];
-                if pool.is_padded() {
-                    let border = Op::Pad(frame(pool.padding, x.zero_point));
-                    value = self.push(&node.name, false, border, &[value])?;
-                }
-                let sums = Op::SumPool(SumPool {
-                    kernel: pool.kernel,
-                    stride: pool.stride,
-                });
-                return self.push(&node.name, true, sums, &[value]);
-            }
-            Layer::Reshape { shape } => Op::Reshape { shape: shape.clone() },
-            Layer::Add => Op::Add,
-            Layer::Sub => Op::Sub,
-            Layer::Transpose { perm } => Op::Transpose { perm: perm.clone() },
-            Layer::Slice { starts, ends, steps } => {
-                return self.slices(&node.name, operands[0], [starts, ends, steps]);
-            }
-            Layer::Pad { padding } => Op::Pad(Pad {
-                before: padding.iter().map(|p| p[0]).collect(),
-                after: padding.iter().map(|p| p[1]).collect(),
-                value: x.zero_point,
-            }),
-            Layer::Concat { axis } => Op::Concat { axis: *axis },
-        };
-        self.push(&node.name, true, op, operands)
-    }
-
-    /// Axis by axis; where nothing changes no operation.
-    fn slices(
-        &mut self,
-        layer: &str,
-        x: NodeId,
-        [starts, ends, steps]: [&[usize]; 3],
-    ) -> Result<NodeId, QuantError> {
-        let shape = &self.builder.ty(x).shape;
-        let changes = |&a: &usize| starts[a] > 0 || ends[a] < shape[a] || steps[a] > 1;
-        let axes: Vec<usize> = (0..shape.len()).filter(changes).collect();
-        let mut value = x;
-        for &axis in &axes {
-            let last = axes.last() == Some(&axis);
-            value = self.stride(layer, last, value, axis, [starts[axis], ends[axis], steps[axis]])?;
-        }
-        Ok(value)
     }
 
     /// Every `step`-th element from `start` to before `end` along an axis.
@@ -206,77 +158,6 @@ impl<'a> Lowering<'a> {
         shape[axis] = shape[axis].div_ceil(step);
         self.push(layer, last, Op::Reshape { shape }, &[value])
     }
-
-    /// The table from accumulator to code: one for each channel, or one for all.
-    fn table(
-        &self,
-        node: &LayerNode,
-        x: NodeId,
-        meaning: &Dequantizer,
-        q: &ActQuantizer,
-    ) -> Result<Lut, QuantError> {
-        let intervals = self.builder.intervals(x);
-        let ty = self.builder.ty(x);
-        let from_zero = |bound: i64| bound.abs_diff(meaning.zero_point);
-        let has = from_zero(ty.range.lo).max(from_zero(ty.range.hi));
-        if has > EXACT {
-            return Err(QuantError::TooWide {
-                layer: node.name.clone(),
-                has,
-                limit: EXACT,
-            });
-        }
-        let sample = |c: usize, on: Interval| {
-            let mut bad = None;
-            let steps = Steps::from_fn(on, |acc| match meaning.finite(c, acc) {
-                Ok(x) => q.quantize(x),
-                Err(found) => {
-                    bad.get_or_insert(found);
-                    0
-                }
-            });
-            bad.map_or(Ok(steps), |bad| {
-                Err(self.network.not_finite(node.operands[0], meaning, bad))
-            })
-        };
-        if meaning.is_per_tensor() {
-            return Ok(Lut::per_tensor(sample(0, ty.range)?));
-        }
-        let count = channels(&ty.shape);
-        let width = channel_len(&ty.shape);
-        let channel = |c: usize| {
-            let hull = Interval::hull_of(intervals[c * width..(c + 1) * width].iter().copied());
-            sample(c, hull.unwrap_or(ty.range))
-        };
-        let tables: Result<Vec<Steps>, QuantError> = (0..count).map(channel).collect();
-        Ok(Lut::per_channel(tables?)?)
-    }
-}
-
-/// A border of one value round each channel of `[channels, height, width]`.
-pub(crate) fn frame([top, left, bottom, right]: [usize; 4], value: i64) -> Pad {
-    Pad {
-        before: vec![0, top, left],
-        after: vec![0, bottom, right],
-        value,
-    }
-}
-
-/// Integer weights, and the bias of each output channel that takes the zero
-/// point off its inputs.
-fn weights<D: RemoveAxis>(
-    node: &LayerNode,
-    codes: Option<Array<i64, D>>,
-    zero_point: i64,
-) -> Result<(Tensor, Vec<i64>), QuantError> {
-    let codes = codes.ok_or_else(|| QuantError::FloatWeights(node.name.clone()))?;
-    let correction = |channel: ArrayView<'_, i64, D::Smaller>| {
-        let sum: i64 = channel.iter().sum();
-        bounded(&node.name, -i128::from(zero_point) * i128::from(sum))
-    };
-    let bias = codes.outer_iter().map(correction).collect::<Result<_, _>>()?;
-    let tensor = Tensor::new(codes.shape().to_vec(), codes.iter().copied().collect())?;
-    Ok((tensor, bias))
 }
 
 fn output_spec(meaning: &Dequantizer, labels: &[String]) -> OutputSpec {

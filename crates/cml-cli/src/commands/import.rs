@@ -86,7 +86,7 @@ fn weights(network: &Network) -> usize {
 }
 
 /// The report of a file that cannot be imported.
-fn obstacles(args: &Args, report: &cml_onnx::Report) -> Report {
+fn obstacles(args: &Args, report: &cml_onnx::ImportReport) -> Report {
     Report {
         refused: Some(format!("{} cannot be imported", args.onnx.display())),
         ..Report::new(

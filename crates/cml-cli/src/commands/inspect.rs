@@ -6,7 +6,7 @@ use anyhow::bail;
 use cml_file::{Artifact, describe, peek_tag, read_file, to_hex};
 use cml_ir::Graph;
 use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
-use cml_quant::{Layer, Network, WeightQuantizer};
+use cml_quant::{Concat, Layer, Network, Pad, Slice, Transpose, WeightQuantizer};
 use cml_scheme::{ClientSpec, artifact};
 use cml_tfhe::Circuit;
 use cml_tfhe::artifact::CIRCUIT;
@@ -150,13 +150,13 @@ fn network(network: &Network) -> String {
                 let kind = format!("{:?}", p.kind).to_lowercase();
                 format!("{kind} pool {:?}, stride {:?}{padding}", p.kernel, p.stride)
             }
-            Layer::Transpose { perm } => format!("transpose {perm:?}"),
-            Layer::Slice { starts, ends, steps } => {
+            Layer::Transpose(Transpose { perm }) => format!("transpose {perm:?}"),
+            Layer::Slice(Slice { starts, ends, steps }) => {
                 format!("slice {starts:?} to {ends:?}, steps {steps:?}")
             }
-            Layer::Pad { padding } => format!("pad {padding:?}"),
-            Layer::Concat { axis } if *axis > 0 => format!("concat, axis {axis}"),
-            Layer::Function(_) | Layer::Reshape { .. } | Layer::Add | Layer::Sub | Layer::Concat { .. } => {
+            Layer::Pad(Pad { padding }) => format!("pad {padding:?}"),
+            Layer::Concat(Concat { axis }) if *axis > 0 => format!("concat, axis {axis}"),
+            Layer::Function(_) | Layer::Reshape(_) | Layer::Add | Layer::Sub | Layer::Concat(_) => {
                 node.layer.mnemonic().to_owned()
             }
         };

@@ -79,29 +79,34 @@ fn every_weight_scale_keeps_to_the_bound() {
     }
 }
 
-/// Inputs of each neuron, layer by layer.
-fn inputs(pruning: Pruning) -> Vec<Vec<usize>> {
+/// Inputs of each neuron, layer by layer: those of float weights, or those whose integer weights are not 0.
+fn inputs(pruning: Pruning, quantized: bool) -> Vec<Vec<usize>> {
     let config = TrainConfig {
         pruning,
         max_accumulator_values: None,
+        quantized,
         ..small_config()
     };
     let trained = run(&small_board(4), &config);
     let count = |row: ArrayView1<'_, f32>| row.iter().filter(|w| **w != 0.0).count();
-    let layer = |l: &cml_quant::Linear| l.weights().rows().into_iter().map(count).collect();
+    let layer = |l: &cml_quant::Linear| l.weights().floats().rows().into_iter().map(count).collect();
     linears(&trained.network).into_iter().map(layer).collect()
 }
 
 #[test]
 fn pruning_per_neuron_holds_for_each() {
-    for (layer, n) in inputs(Pruning::PerNeuron(5)).iter().zip([2, 5, 5]) {
-        assert!(layer.iter().all(|&count| count == n), "{layer:?}");
+    let floats = inputs(Pruning::PerNeuron(5), false);
+    let codes = inputs(Pruning::PerNeuron(5), true);
+    for ((floats, codes), n) in floats.iter().zip(codes).zip([2, 5, 5]) {
+        assert!(floats.iter().all(|&count| count == n), "{floats:?}");
+        // What is small is rounded to 0 besides.
+        assert!(codes.iter().all(|&count| count <= n), "{codes:?}");
     }
 }
 
 #[test]
 fn pruning_of_the_matrix_holds_in_all() {
-    let layers = inputs(Pruning::WholeMatrix(5));
+    let layers = inputs(Pruning::WholeMatrix(5), false);
     let sums: Vec<usize> = layers.iter().map(|l| l.iter().sum()).collect();
     assert_eq!(sums, [2 * 24, 5 * 16, 5 * 2]);
     assert!(layers[1].iter().any(|&count| count > 5));
@@ -109,5 +114,5 @@ fn pruning_of_the_matrix_holds_in_all() {
 
 #[test]
 fn nothing_is_pruned_without_pruning() {
-    assert!(inputs(Pruning::None)[1].iter().all(|&count| count == 24));
+    assert!(inputs(Pruning::None, false)[1].iter().all(|&count| count == 24));
 }

@@ -18,8 +18,15 @@ fn the_default_network_learns_the_board_within_its_bound() {
         assert!(!found.lookup || found.values <= limit, "{found:?}");
     }
     for linear in linears(&trained.network) {
-        let inputs = |row: ndarray::ArrayView1<'_, f32>| row.iter().filter(|w| **w != 0.0).count();
-        assert!(linear.weights().rows().into_iter().all(|row| inputs(row) <= 30));
+        let inputs = |row: ndarray::ArrayView1<'_, i64>| row.iter().filter(|c| **c != 0).count();
+        assert!(
+            linear
+                .codes()
+                .unwrap()
+                .rows()
+                .into_iter()
+                .all(|row| inputs(row) <= 30)
+        );
     }
 }
 

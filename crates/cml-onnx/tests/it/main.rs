@@ -5,6 +5,7 @@ mod malformed;
 mod obstacles;
 mod operators;
 mod random;
+mod table;
 mod vectors;
 mod wire;
 mod world;

@@ -1,9 +1,9 @@
 //! Files that cannot be imported: one report with every obstacle.
 
 use crate::wire::{Attr, File, quant, quantized};
-use cml_onnx::{OnnxError, Report, import_bytes};
+use cml_onnx::{ImportReport, OnnxError, import_bytes};
 
-fn report(file: &File) -> Report {
+fn report(file: &File) -> ImportReport {
     match import_bytes(&file.build(), None) {
         Err(OnnxError::Obstacles(report)) => report,
         other => panic!("{other:?}"),

@@ -145,7 +145,7 @@ fn qcdq_with_zero_points_and_weights_of_their_own_steps() {
         panic!("not linear")
     };
     assert_eq!(
-        linear.codes().unwrap().into_raw_vec_and_offset().0,
+        linear.codes().unwrap().clone().into_raw_vec_and_offset().0,
         [-8, 7, 3, -2]
     );
     assert_eq!(linear.quantizer().unwrap().scale, [0.25, 0.5]);
@@ -180,7 +180,10 @@ fn a_batch_normalization_turns_codes_of_the_least_level() {
         panic!("not linear")
     };
     assert_eq!(linear.quantizer().unwrap().bits, 5);
-    assert_eq!(linear.codes().unwrap().into_raw_vec_and_offset().0, [8, -4, 0, 0]);
+    assert_eq!(
+        linear.codes().unwrap().clone().into_raw_vec_and_offset().0,
+        [8, -4, 0, 0]
+    );
     assert_eq!(outputs(&network, &[vec![0.25, 0.5]]), [[1.0 - 1.0 + 0.5, 3.0]]);
 }
 

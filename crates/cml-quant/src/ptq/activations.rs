@@ -17,12 +17,12 @@ const REFINEMENTS: i32 = 6;
 
 /// Least and largest of some values, 0.0 included.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Range {
+pub(super) struct ValueRange {
     lo: f32,
     hi: f32,
 }
 
-impl Range {
+impl ValueRange {
     /// The range with that of more values.
     pub(super) fn with(self, values: ArrayView2<'_, f64>) -> Self {
         values.iter().fold(self, |r, &x| Self {

@@ -3,27 +3,41 @@
 //! What a layer computes is rounded to `f32`, so a float network gives what its forward pass gives.
 //! Sums are in a fixed order: results do not depend on the machine.
 
-use crate::forward::positions;
-use crate::moves::origins;
-use crate::{ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network, PoolKind};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use crate::error::misfit;
+use crate::layers::moves::{Move, origins};
+use crate::layers::window::positions;
+use crate::{
+    ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network, PoolKind, QuantError, WeightQuantizer, Weights,
+};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, Axis, Dimension};
 use std::ops::Range;
 
 /// Weights `[out, inputs of one sum]` and biases of a dense layer or convolution.
 #[derive(Clone, Debug)]
-pub(super) struct Products {
+pub(super) struct LinearMap {
     pub(super) weights: Array2<f64>,
     pub(super) bias: Vec<f64>,
     pub(super) groups: usize,
 }
 
-impl Products {
+impl LinearMap {
     /// Those of a layer that has any.
     pub(super) fn of(layer: &Layer) -> Option<Self> {
         let (values, bias, groups) = match layer {
-            Layer::Linear(l) => (l.weights().view().into_dyn(), l.bias(), 1),
-            Layer::Conv2d(c) => (c.weights().view().into_dyn(), c.bias(), c.groups()),
-            _ => return None,
+            Layer::Linear(l) => (l.weights().floats().into_dyn(), l.bias(), 1),
+            Layer::Conv2d(c) => (c.weights().floats().into_dyn(), c.bias(), c.groups()),
+            Layer::Input
+            | Layer::Normalize(_)
+            | Layer::Quantize(_)
+            | Layer::Pool(_)
+            | Layer::Function(_)
+            | Layer::Reshape(_)
+            | Layer::Add
+            | Layer::Sub
+            | Layer::Transpose(_)
+            | Layer::Slice(_)
+            | Layer::Pad(_)
+            | Layer::Concat(_) => return None,
         };
         let out = values.shape()[0];
         let values: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
@@ -80,7 +94,7 @@ pub(super) fn inputs_of(network: &Network, node: &LayerNode, x: ArrayView2<'_, f
 
 fn patches(conv: &Conv2d, from: &[usize], to: &[usize], x: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
     let (window, size) = (conv.window(), [from[1], from[2]]);
-    let (_, per_group, height, width) = conv.weights().dim();
+    let [per_group, height, width] = [1, 2, 3].map(|axis| conv.weights().shape()[axis]);
     let plane = size[0] * size[1];
     let at: Vec<Option<usize>> = positions(to)
         .flat_map(|p| (0..height * width).map(move |i| (p, [i / width, i % width])))
@@ -108,7 +122,7 @@ pub(super) fn between(x: ArrayView2<'_, f64>, axis: Axis, range: Range<usize>) -
 pub(super) fn value(
     network: &Network,
     node: &LayerNode,
-    products: Option<&Products>,
+    products: Option<&LinearMap>,
     operands: &[ArrayView2<'_, f64>],
 ) -> Array2<f64> {
     let Some(&x) = operands.first() else {
@@ -117,7 +131,7 @@ pub(super) fn value(
     let width = node.channel_len();
     let rounded = |x: f64| f64::from(x as f32);
     match &node.layer {
-        Layer::Input | Layer::Quantize(_) | Layer::Reshape { .. } => x.to_owned(),
+        Layer::Input | Layer::Quantize(_) | Layer::Reshape(_) => x.to_owned(),
         Layer::Normalize(n) => {
             let mut y = x.to_owned();
             for mut row in y.rows_mut() {
@@ -165,14 +179,26 @@ pub(super) fn value(
             y.zip_mut_with(other, |a, &b| *a = rounded(*a - b));
             y
         }
-        Layer::Transpose { .. } | Layer::Slice { .. } | Layer::Pad { .. } | Layer::Concat { .. } => {
-            let shapes = node.operands.iter().map(|&o| network.layer(o).shape.as_slice());
-            let from = origins(&node.layer, &shapes.collect::<Vec<_>>(), &node.shape);
-            Array2::from_shape_fn((x.nrows(), from.len()), |(row, i)| {
-                from[i].map_or(0.0, |(operand, k)| operands[operand][[row, k]])
-            })
-        }
+        Layer::Transpose(layer) => moved(layer, network, node, operands),
+        Layer::Slice(layer) => moved(layer, network, node, operands),
+        Layer::Pad(layer) => moved(layer, network, node, operands),
+        Layer::Concat(layer) => moved(layer, network, node, operands),
     }
+}
+
+/// Values of a layer that moves elements.
+fn moved(
+    layer: &impl Move,
+    network: &Network,
+    node: &LayerNode,
+    operands: &[ArrayView2<'_, f64>],
+) -> Array2<f64> {
+    let shapes = node.operands.iter().map(|&o| network.layer(o).shape.as_slice());
+    let from = origins(layer, &shapes.collect::<Vec<_>>(), &node.shape);
+    let rows = operands.first().map_or(0, ArrayView2::nrows);
+    Array2::from_shape_fn((rows, from.len()), |(row, i)| {
+        from[i].map_or(0.0, |(operand, k)| operands[operand][[row, k]])
+    })
 }
 
 /// Values as their codes stand for them.
@@ -180,28 +206,47 @@ pub(super) fn fake_quantized(q: &ActQuantizer, x: ArrayView2<'_, f64>) -> Array2
     x.mapv(|x| f64::from(q.dequantize(q.quantize(x as f32))))
 }
 
-/// A dense layer or convolution with other weights, of the same shape.
+/// A dense layer or convolution with integer weights, row-major, of the same shape.
 pub(super) fn replaced(
     layer: &Layer,
-    weights: Vec<f32>,
+    codes: Vec<i64>,
     bias: Vec<f32>,
-    quantizer: crate::WeightQuantizer,
-) -> Result<Layer, crate::QuantError> {
-    let misfit = |e: ndarray::ShapeError| crate::error::misfit("weights", "shape", "that of before", e);
+    quantizer: WeightQuantizer,
+) -> Result<Layer, QuantError> {
+    fn weights<D: Dimension>(
+        before: &Weights<D>,
+        codes: Vec<i64>,
+        quantizer: WeightQuantizer,
+    ) -> Result<Weights<D>, QuantError> {
+        let codes = ArrayD::from_shape_vec(before.shape(), codes).and_then(ArrayD::into_dimensionality);
+        let codes = codes.map_err(|e| misfit("weights", "shape", "that of before", e))?;
+        Ok(Weights::Codes { codes, quantizer })
+    }
     Ok(match layer {
         Layer::Linear(l) => {
-            let weights = Array2::from_shape_vec(l.weights().dim(), weights).map_err(misfit)?;
-            Layer::Linear(Linear::new(weights, Some(bias), quantizer)?)
+            let weights = weights(l.weights(), codes, quantizer)?;
+            Layer::Linear(Linear::from_weights(weights, Some(bias))?)
         }
         Layer::Conv2d(c) => {
-            let weights = ndarray::Array4::from_shape_vec(c.weights().dim(), weights).map_err(misfit)?;
-            let conv = Conv2d::new(weights, Some(bias), quantizer)?;
+            let weights = weights(c.weights(), codes, quantizer)?;
+            let conv = Conv2d::from_weights(weights, Some(bias))?;
             Layer::Conv2d(
                 conv.with_stride(c.stride())
                     .with_padding(c.padding())
                     .with_groups(c.groups()),
             )
         }
-        other => other.clone(),
+        Layer::Input
+        | Layer::Normalize(_)
+        | Layer::Quantize(_)
+        | Layer::Pool(_)
+        | Layer::Function(_)
+        | Layer::Reshape(_)
+        | Layer::Add
+        | Layer::Sub
+        | Layer::Transpose(_)
+        | Layer::Slice(_)
+        | Layer::Pad(_)
+        | Layer::Concat(_) => layer.clone(),
     })
 }

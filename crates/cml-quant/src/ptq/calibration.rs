@@ -1,6 +1,6 @@
 //! The float network on the calibration rows, and how far a quantized one is from it.
 
-use super::batch::{Products, between, value};
+use super::batch::{LinearMap, between, value};
 use super::loss::loss;
 use crate::error::misfit;
 use crate::{Layer, LayerNode, Network, QuantError};
@@ -23,7 +23,7 @@ pub(super) struct Calibration<'a> {
     classes: bool,
     /// Values of each layer.
     pub(super) values: Vec<Array2<f64>>,
-    pub(super) products: Vec<Option<Products>>,
+    pub(super) products: Vec<Option<LinearMap>>,
     /// Products in one forward pass of a row.
     work: usize,
 }
@@ -44,8 +44,8 @@ impl<'a> Calibration<'a> {
         let x = Array2::from_shape_fn((rows, samples.ncols()), |(r, i)| {
             f64::from(samples[[picked[r], i]])
         });
-        let products: Vec<Option<Products>> =
-            network.layers().iter().map(|n| Products::of(&n.layer)).collect();
+        let products: Vec<Option<LinearMap>> =
+            network.layers().iter().map(|n| LinearMap::of(&n.layer)).collect();
         let mut values: Vec<Array2<f64>> = Vec::with_capacity(network.layers().len());
         for (node, products) in network.layers().iter().zip(&products) {
             let operands: Vec<ArrayView2<'_, f64>> =

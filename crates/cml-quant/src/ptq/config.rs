@@ -1,12 +1,10 @@
 //! What a quantized network shall be like.
 
 use crate::QuantError;
-use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// How scales, zero points and codes are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PtqMethod {
     /// As Concrete ML does it: weights symmetric, one scale `max |w| / (2^(b-1) - 1)` for all, over
     /// the full signed range; activations unsigned, from their least to their largest value (0.0
@@ -18,8 +16,7 @@ pub enum PtqMethod {
 }
 
 /// Bits, method and bounds of a post-training quantization.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PtqConfig {
     /// Most bits of the input's codes, 1 to 16.
     pub input_bits: u32,

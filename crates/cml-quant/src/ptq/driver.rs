@@ -1,11 +1,11 @@
 //! One layer after the other.
 
-use super::activations::Range;
-use super::batch::{Products, between, fake_quantized, inputs_of, replaced, value};
+use super::activations::ValueRange;
+use super::batch::{LinearMap, between, fake_quantized, inputs_of, replaced, value};
 use super::calibration::Calibration;
-use super::plan::Plan;
+use super::placement::Placement;
 use super::{PtqConfig, PtqMethod, weights};
-use crate::accumulators::{reaches, relative};
+use crate::accumulators::reaches;
 use crate::{ActQuantizer, Layer, LayerId, LayerNode, Network, QuantError, accumulators, budget};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
@@ -28,7 +28,7 @@ pub fn quantize_network(
     config: &PtqConfig,
 ) -> Result<Network, QuantError> {
     config.validate()?;
-    if let Some(node) = network.layers().iter().find(|n| is_quantized(&n.layer)) {
+    if let Some(node) = network.layers().iter().find(|n| !n.layer.kind().is_float()) {
         return Err(QuantError::NotFloat(node.name.clone()));
     }
     let calibration = Calibration::new(network, samples)?;
@@ -42,23 +42,14 @@ pub fn quantize_network(
     Ok(if worse { min_max } else { adaptive })
 }
 
-fn is_quantized(layer: &Layer) -> bool {
-    match layer {
-        Layer::Quantize(_) => true,
-        Layer::Linear(l) => l.quantizer().is_some(),
-        Layer::Conv2d(c) => c.quantizer().is_some(),
-        _ => false,
-    }
-}
-
 /// A network under quantization.
 struct Driver<'a> {
     float: &'a Calibration<'a>,
     config: &'a PtqConfig,
     method: PtqMethod,
-    plan: Plan,
+    placement: Placement,
     /// Weights so far: quantized up to a layer, float after it.
-    products: Vec<Option<Products>>,
+    products: Vec<Option<LinearMap>>,
     /// Values of the layers so far.
     values: Vec<Array2<f64>>,
     /// Quantizer of each group, named by a layer.
@@ -79,7 +70,7 @@ impl<'a> Driver<'a> {
             float,
             config,
             method,
-            plan: Plan::of(source, float.output),
+            placement: Placement::of(source, float.output),
             products: float.products.clone(),
             values: Vec::with_capacity(source.layers().len()),
             quantizers: vec![None; source.layers().len()],
@@ -92,14 +83,14 @@ impl<'a> Driver<'a> {
     fn run(mut self) -> Result<Network, QuantError> {
         for (i, node) in self.float.network.layers().iter().enumerate() {
             self.layer(i, node)?;
-            let codes = match self.plan.group[i] {
+            let codes = match self.placement.group[i] {
                 None => None,
                 Some(group) => Some(self.quantizer(i, group)?),
             };
             self.codes.push(codes);
         }
         let output = self.float.output;
-        let id = match self.codes[output].filter(|_| self.plan.output) {
+        let id = match self.codes[output].filter(|_| self.placement.output) {
             Some(codes) => codes,
             None => self.plain[output],
         };
@@ -108,7 +99,7 @@ impl<'a> Driver<'a> {
         // What is neither looked up nor decrypted is part of an accumulator after it.
         let ends = |name: &str| {
             let mut nodes = self.network.layers().iter().enumerate();
-            nodes.any(|(i, n)| n.name == name && (i == id.index() || Products::of(&n.layer).is_some()))
+            nodes.any(|(i, n)| n.name == name && (i == id.index() || LinearMap::of(&n.layer).is_some()))
         };
         for found in accumulators(&self.network)? {
             let limit = self.limit(found.lookup).unwrap_or(u64::MAX);
@@ -141,7 +132,7 @@ impl<'a> Driver<'a> {
         let operands: Vec<LayerId> = node
             .operands
             .iter()
-            .zip(&self.plan.quantized[i])
+            .zip(&self.placement.quantized[i])
             .map(|(o, &quantized)| match self.codes[o.index()] {
                 Some(codes) if quantized => codes,
                 _ => self.plain[o.index()],
@@ -150,8 +141,8 @@ impl<'a> Driver<'a> {
         let mut layer = node.layer.clone();
         if let Some(products) = &self.float.products[i] {
             let found = self.weights(i, node, products, operands[0])?;
-            layer = replaced(&node.layer, found.weights, found.bias, found.quantizer)?;
-            self.products[i] = Products::of(&layer);
+            layer = replaced(&node.layer, found.codes, found.bias, found.quantizer)?;
+            self.products[i] = LinearMap::of(&layer);
         }
         self.plain.push(self.network.push(&node.name, layer, &operands)?);
         let value = self.value(i, self.values.len(), &[], self.float.rows(), |g| {
@@ -165,10 +156,10 @@ impl<'a> Driver<'a> {
         &self,
         i: usize,
         node: &LayerNode,
-        float: &Products,
+        float: &LinearMap,
         x: LayerId,
     ) -> Result<weights::Quantized, QuantError> {
-        let (added, lookup) = self.plan.after(self.float.network, i);
+        let (added, lookup) = self.placement.after(self.float.network, i);
         let bits = self.config.weight_bits;
         let mut most = u64::MAX;
         if let Some(values) = self.limit(lookup) {
@@ -176,8 +167,8 @@ impl<'a> Driver<'a> {
             let zero = self.network.meanings()?[x.index()]
                 .as_ref()
                 .map_or(0, |m| m.zero_point);
-            let padded = matches!(&node.layer, Layer::Conv2d(c) if crate::accumulators::is_padded(c));
-            let span = reach.map_or(0, |r| relative(r, zero, padded).span);
+            let padded = matches!(&node.layer, Layer::Conv2d(conv) if conv.is_padded());
+            let span = reach.map_or(0, |r| r.relative(zero, padded).span);
             most = budget::l1_budget(values, span.saturating_mul(added));
             if most == 0 {
                 return Err(QuantError::Unbounded {
@@ -215,20 +206,23 @@ impl<'a> Driver<'a> {
                 Layer::Input | Layer::Normalize(_)
             )
         };
-        let bits = if self.plan.members(group).all(raw) {
+        let bits = if self.placement.members(group).all(raw) {
             self.config.input_bits
         } else {
             self.config.activation_bits
         };
         // Members that are not there yet count as the float network has them.
-        let range = self.plan.members(group).fold(Range::default(), |range, member| {
-            let values = if self.method == PtqMethod::MinMax {
-                &self.float.values[member]
-            } else {
-                self.values.get(member).unwrap_or(&self.float.values[member])
-            };
-            range.with(values.view())
-        });
+        let range = self
+            .placement
+            .members(group)
+            .fold(ValueRange::default(), |range, member| {
+                let values = if self.method == PtqMethod::MinMax {
+                    &self.float.values[member]
+                } else {
+                    self.values.get(member).unwrap_or(&self.float.values[member])
+                };
+                range.with(values.view())
+            });
         if self.method == PtqMethod::MinMax {
             return range.min_max(bits);
         }
@@ -260,8 +254,8 @@ impl<'a> Driver<'a> {
         }
         let output = self.float.output;
         let y = known(&self.values, &fresh, first, output, rows);
-        match self.plan.group[output]
-            .filter(|_| self.plan.output)
+        match self.placement.group[output]
+            .filter(|_| self.placement.output)
             .and_then(quantizer)
         {
             Some(q) => fake_quantized(&q, y),
@@ -298,7 +292,7 @@ impl<'a> Driver<'a> {
     ) -> CowArray<'b, f64, Ix2> {
         let o = self.float.network.layers()[i].operands[slot].index();
         let x = known(&self.values, fresh, first, o, rows);
-        let group = self.plan.group[o].filter(|_| self.plan.quantized[i][slot]);
+        let group = self.placement.group[o].filter(|_| self.placement.quantized[i][slot]);
         match group.and_then(quantizer) {
             Some(q) => fake_quantized(&q, x).into(),
             None => x.into(),

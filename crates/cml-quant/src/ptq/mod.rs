@@ -1,6 +1,6 @@
 //! Post-training quantization: from a float network and samples to a quantized network.
 //!
-//! In reading order: `config`, `plan` (where quantizers go), `batch` (values of all calibration
+//! In reading order: `config`, `placement` (where quantizers go), `batch` (values of all calibration
 //! rows), `calibration` (the float network on them), `activations` (scale and zero point), `weights`
 //! (codes and biases; `gram`, `row`), `loss` (what is judged by), `driver` (one layer after the other).
 
@@ -11,7 +11,7 @@ mod config;
 mod driver;
 mod gram;
 mod loss;
-mod plan;
+mod placement;
 mod row;
 mod weights;
 

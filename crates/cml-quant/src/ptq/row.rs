@@ -20,7 +20,7 @@ const EXCHANGES: usize = 1000;
 const EXCHANGED: usize = 12;
 
 /// The problem of one output channel.
-pub(super) struct Row<'a> {
+pub(super) struct ChannelProblem<'a> {
     /// Second moments of the inputs, ridge included.
     pub(super) moments: &'a Array2<f64>,
     /// Their covariances with the target, ridge included.
@@ -41,7 +41,7 @@ pub(super) struct Solution {
     pub(super) error: f64,
 }
 
-impl Row<'_> {
+impl ChannelProblem<'_> {
     /// The best of the descents from nearest rounding with several scales.
     pub(super) fn solve(&self, starts: usize) -> Solution {
         let most = self.weights.iter().fold(0.0f64, |m, w| m.max(w.abs())).max(1e-10);
@@ -104,7 +104,7 @@ impl Row<'_> {
 
 /// Codes on their way.
 struct Descent<'a> {
-    row: &'a Row<'a>,
+    row: &'a ChannelProblem<'a>,
     codes: Vec<i64>,
     scale: f64,
     /// `X'X q`.
@@ -114,7 +114,7 @@ struct Descent<'a> {
 }
 
 impl<'a> Descent<'a> {
-    fn new(row: &'a Row<'a>, codes: Vec<i64>, scale: f64) -> Self {
+    fn new(row: &'a ChannelProblem<'a>, codes: Vec<i64>, scale: f64) -> Self {
         let mut products = vec![0.0; codes.len()];
         for (&q, moments) in codes.iter().zip(row.moments.rows()) {
             if q != 0 {

@@ -1,8 +1,8 @@
 //! Integer weights of one layer.
 
-use super::batch::{Products, between};
+use super::batch::{LinearMap, between};
 use super::gram::Gram;
-use super::row::Row;
+use super::row::ChannelProblem;
 use crate::{QuantError, WeightQuantizer, budget};
 use cml_ir::Interval;
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Axis};
@@ -12,8 +12,8 @@ const WORK: usize = 4_000_000_000;
 
 /// What a layer gets instead of float weights.
 pub(super) struct Quantized {
-    /// Row-major, output channels first: codes times scales.
-    pub(super) weights: Vec<f32>,
+    /// Row-major, output channels first.
+    pub(super) codes: Vec<i64>,
     pub(super) bias: Vec<f32>,
     pub(super) quantizer: WeightQuantizer,
 }
@@ -25,11 +25,11 @@ fn codes(bits: u32) -> Interval {
 }
 
 /// Nearest codes with one scale, `max |w| / (2^(b-1) - 1)`, fitted into the budget if there is one.
-pub(super) fn min_max(float: &Products, bits: u32, budget: u64) -> Result<Quantized, QuantError> {
+pub(super) fn min_max(float: &LinearMap, bits: u32, budget: u64) -> Result<Quantized, QuantError> {
     let most = float.weights.iter().fold(0.0f64, |m, w| m.max(w.abs())) as f32;
     let scale = (most / codes(bits).hi as f32).max(1e-10);
     let quantizer = WeightQuantizer::new(bits, false, vec![scale])?;
-    let mut weights = Vec::with_capacity(float.weights.len());
+    let mut all = Vec::with_capacity(float.weights.len());
     for row in float.weights.rows() {
         let mut row: Array1<f32> = row.mapv(|w| w as f32);
         if budget < u64::MAX {
@@ -37,10 +37,10 @@ pub(super) fn min_max(float: &Products, bits: u32, budget: u64) -> Result<Quanti
         }
         let mut codes: Vec<i64> = row.iter().map(|&w| quantizer.quantize(0, w)).collect();
         budget::fit(&mut ArrayViewMut1::from(&mut codes[..]), row.view(), budget);
-        weights.extend(codes.into_iter().map(|q| q as f32 * scale));
+        all.extend(codes);
     }
     Ok(Quantized {
-        weights,
+        codes: all,
         bias: float.bias.iter().map(|&b| b as f32).collect(),
         quantizer,
     })
@@ -50,7 +50,7 @@ pub(super) fn min_max(float: &Products, bits: u32, budget: u64) -> Result<Quanti
 /// are what the layers before really give, for each group `[rows * positions, inputs of one sum]`,
 /// `target` what the float layer put out, `[rows, out * positions]`.
 pub(super) fn adaptive(
-    float: &Products,
+    float: &LinearMap,
     bits: u32,
     budget: u64,
     inputs: &[Array2<f64>],
@@ -58,7 +58,7 @@ pub(super) fn adaptive(
 ) -> Result<Quantized, QuantError> {
     let fan_in = float.weights.ncols();
     let starts = if fan_in <= 512 { 16 } else { 6 };
-    let (mut weights, mut bias, mut scales) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut bias, mut scales) = (Vec::new(), Vec::new(), Vec::new());
     let each = float.group_len();
     for (g, x) in inputs.iter().enumerate() {
         let positions = x.nrows() / target.nrows().max(1);
@@ -72,7 +72,7 @@ pub(super) fn adaptive(
             let (mut covariances, mean, _) = gram.target(y.view());
             let row = float.weights.row(channel);
             pull(&mut covariances, row, gram.ridge);
-            let problem = Row {
+            let problem = ChannelProblem {
                 moments: &gram.moments,
                 target: covariances,
                 weights: row.to_vec(),
@@ -82,12 +82,12 @@ pub(super) fn adaptive(
             let found = problem.solve(starts);
             let scale = found.scale.max(1e-10) as f32;
             bias.push((mean - f64::from(scale) * gram.mean_of(&found.codes)) as f32);
-            weights.extend(found.codes.iter().map(|&q| q as f32 * scale));
+            all.extend(found.codes);
             scales.push(scale);
         }
     }
     Ok(Quantized {
-        weights,
+        codes: all,
         bias,
         quantizer: WeightQuantizer::new(bits, false, scales)?,
     })

@@ -32,8 +32,8 @@ pub(crate) fn sample() -> Network {
 fn weight_bits(net: &Network) -> Vec<u32> {
     let bits = |weights: &mut dyn Iterator<Item = &f32>| weights.map(|w| w.to_bits()).collect::<Vec<_>>();
     let layer = |node: &LayerNode| match &node.layer {
-        Layer::Linear(l) => bits(&mut l.weights().iter().chain(l.bias().into_iter().flatten())),
-        Layer::Conv2d(c) => bits(&mut c.weights().iter().chain(c.bias().into_iter().flatten())),
+        Layer::Linear(l) => bits(&mut l.weights().floats().iter().chain(l.bias().into_iter().flatten())),
+        Layer::Conv2d(c) => bits(&mut c.weights().floats().iter().chain(c.bias().into_iter().flatten())),
         _ => Vec::new(),
     };
     net.layers().iter().flat_map(layer).collect()

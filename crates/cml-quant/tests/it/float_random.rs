@@ -1,7 +1,9 @@
 //! Random float networks, as recipes that shrink.
 
 use crate::functions::{Chain, chain};
-use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, Pool, PoolKind, Univariate};
+use cml_quant::{
+    Conv2d, Layer, LayerId, Linear, Network, Normalize, Pad, Pool, PoolKind, Slice, Transpose, Univariate,
+};
 use ndarray::{Array2, Array4};
 use proptest::prelude::*;
 
@@ -137,19 +139,21 @@ impl<I: Iterator<Item = f32>> Builder<I> {
             Step::Functions(chain) => chain.build(&mut self.net, &name, x),
             Step::Transpose(channels) => {
                 let perm = if *channels { vec![1, 2, 0] } else { vec![0, 2, 1] };
-                self.net.push(&name, Layer::Transpose { perm }, &[x]).unwrap()
+                self.net
+                    .push(&name, Layer::Transpose(Transpose { perm }), &[x])
+                    .unwrap()
             }
             Step::Slice => {
-                let slice = Layer::Slice {
+                let slice = Layer::Slice(Slice {
                     starts: vec![0, 0, usize::from(width > 1)],
                     ends: vec![channels, height, width],
                     steps: vec![1, 2, 1],
-                };
+                });
                 self.net.push(&name, slice, &[x]).unwrap()
             }
             Step::Pad => {
                 let padding = vec![[0, 0], [0, 1], [0, 0]];
-                self.net.push(&name, Layer::Pad { padding }, &[x]).unwrap()
+                self.net.push(&name, Layer::Pad(Pad { padding }), &[x]).unwrap()
             }
             Step::Relu => self.relu(x),
             Step::Rows => {

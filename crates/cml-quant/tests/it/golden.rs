@@ -78,7 +78,7 @@ fn scales_and_codes_equal_those_of_brevitas() {
             let layer = Linear::new(weights.clone(), None, quantizer).unwrap();
             (
                 layer.quantizer().unwrap().scale.clone(),
-                layer.codes().unwrap().into_raw_vec_and_offset().0,
+                layer.codes().unwrap().clone().into_raw_vec_and_offset().0,
             )
         };
         assert_eq!(scale, case.scale.list(), "scale of {name}");

@@ -2,7 +2,7 @@
 
 use crate::functions::{Chain, chain};
 use crate::random::{Act, Weighing, act, weighing};
-use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind};
+use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Pad, Pool, PoolKind, Slice, Transpose};
 use proptest::prelude::*;
 
 /// One step of a network on `[channels, height, width]`. Numbers are taken
@@ -267,18 +267,18 @@ impl Builder {
                 let mut perm = vec![0, 1, 2];
                 perm.swap(0, order % 3);
                 perm.swap(1, 1 + order / 3);
-                Layer::Transpose { perm }
+                Layer::Transpose(Transpose { perm })
             }
-            Move::Slice(starts, steps) => Layer::Slice {
+            Move::Slice(starts, steps) => Layer::Slice(Slice {
                 starts: (0..3).map(|a| starts[a] % shape[a]).collect(),
                 ends: (0..3)
                     .map(|a| shape[a] - usize::from(starts[a] % shape[a] + 1 < shape[a]))
                     .collect(),
                 steps: steps.to_vec(),
-            },
-            Move::Pad(padding) => Layer::Pad {
+            }),
+            Move::Pad(padding) => Layer::Pad(Pad {
                 padding: padding.to_vec(),
-            },
+            }),
         };
         let name = self.name("move");
         self.net.push(&name, layer, &[x]).unwrap()

@@ -2,6 +2,7 @@
 
 mod accumulators;
 mod batch_norm;
+mod decoding;
 mod exact;
 mod files;
 mod float;
@@ -18,3 +19,4 @@ mod random;
 mod refusals;
 mod regressions;
 mod univariate;
+mod weights;

@@ -3,8 +3,8 @@
 use crate::files::{forge, refused, sample, structure_of, tensors};
 use cml_ir::interpret;
 use cml_quant::{
-    ActQuantizer, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, Univariate, WeightQuantizer,
-    accumulators, to_graph,
+    ActQuantizer, Concat, Conv2d, Layer, LayerId, Linear, Network, Pad, Pool, PoolKind, Slice, Transpose,
+    Univariate, WeightQuantizer, accumulators, to_graph,
 };
 use ndarray::{Array4, array};
 use serde_json::{Value, json};
@@ -82,20 +82,22 @@ fn moves_by_hand() {
         check(&[3, 2], &sample, build, expected);
     };
     check(
-        Layer::Transpose { perm: vec![1, 0] },
+        Layer::Transpose(Transpose { perm: vec![1, 0] }),
         &[1.0, 3.0, 5.0, 2.0, 4.0, -1.0],
     );
-    let slice = |starts: [usize; 2], ends: [usize; 2], steps: [usize; 2]| Layer::Slice {
-        starts: starts.to_vec(),
-        ends: ends.to_vec(),
-        steps: steps.to_vec(),
+    let slice = |starts: [usize; 2], ends: [usize; 2], steps: [usize; 2]| {
+        Layer::Slice(Slice {
+            starts: starts.to_vec(),
+            ends: ends.to_vec(),
+            steps: steps.to_vec(),
+        })
     };
     check(slice([0, 1], [3, 2], [2, 1]), &[2.0, -1.0]);
     check(slice([1, 0], [3, 2], [1, 3]), &[3.0, 5.0]);
     check(slice([0, 0], [3, 2], [1, 1]), &sample);
-    let border = Layer::Pad {
+    let border = Layer::Pad(Pad {
         padding: vec![[0, 1], [1, 0]],
-    };
+    });
     check(
         border,
         &[0.0, 1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 5.0, -1.0, 0.0, 0.0, 0.0],
@@ -105,7 +107,7 @@ fn moves_by_hand() {
 #[test]
 fn differences_and_joins_along_an_axis() {
     let mirrored = |net: &mut Network, x| {
-        net.push("t", Layer::Transpose { perm: vec![1, 0] }, &[x])
+        net.push("t", Layer::Transpose(Transpose { perm: vec![1, 0] }), &[x])
             .unwrap()
     };
     let sample = [1.0, 2.0, 3.0, 4.0];
@@ -185,25 +187,25 @@ fn what_needs_codes_says_so() {
         unquantized,
     );
     check(
-        Layer::Pad {
+        Layer::Pad(Pad {
             padding: vec![[0, 1]; 3],
-        },
+        }),
         unquantized,
     );
     check(
-        Layer::Transpose { perm: vec![1, 0, 2] },
+        Layer::Transpose(Transpose { perm: vec![1, 0, 2] }),
         "layer y: perm: needs axis 0 first, whose channels differ in scale, bias or function, or a quantizer before",
     );
     after_conv(|net, x| {
-        net.push("y", Layer::Transpose { perm: vec![0, 2, 1] }, &[x])
+        net.push("y", Layer::Transpose(Transpose { perm: vec![0, 2, 1] }), &[x])
             .unwrap()
     })
     .unwrap();
-    let second = Layer::Slice {
+    let second = Layer::Slice(Slice {
         starts: vec![1, 0, 0],
         ends: vec![2, 2, 2],
         steps: vec![1; 3],
-    };
+    });
     let net = after_conv(|net, x| net.push("y", second.clone(), &[x]).unwrap()).unwrap();
     assert_eq!(
         net.forward(&[1.0, 2.0, 3.0, -1.0]).unwrap(),
@@ -219,41 +221,43 @@ fn moves_that_do_not_fit_are_refused() {
         assert_eq!(found, format!("layer y: {expected}"));
     };
     check(
-        Layer::Transpose { perm: vec![0, 0, 1] },
+        Layer::Transpose(Transpose { perm: vec![0, 0, 1] }),
         "perm: needs an order of 3 axes, has [0, 0, 1]",
     );
     check(
-        Layer::Transpose { perm: vec![0] },
+        Layer::Transpose(Transpose { perm: vec![0] }),
         "perm: needs an order of 3 axes, has [0]",
     );
-    let slice = |starts: usize, ends: usize, steps: usize| Layer::Slice {
-        starts: vec![0, starts, 0],
-        ends: vec![2, ends, 4],
-        steps: vec![1, steps, 1],
+    let slice = |starts: usize, ends: usize, steps: usize| {
+        Layer::Slice(Slice {
+            starts: vec![0, starts, 0],
+            ends: vec![2, ends, 4],
+            steps: vec![1, steps, 1],
+        })
     };
     let needs = "slice: needs start < end <= 3 on axis 1, step at least 1, has";
     check(slice(1, 1, 1), &format!("{needs} 1 to 1, step 1"));
     check(slice(0, 4, 1), &format!("{needs} 0 to 4, step 1"));
     check(slice(0, 3, 0), &format!("{needs} 0 to 3, step 0"));
-    let short = Layer::Slice {
+    let short = Layer::Slice(Slice {
         starts: vec![0; 3],
         ends: vec![1; 2],
         steps: vec![1; 3],
-    };
+    });
     check(short, "ends: needs 3, has 2");
     check(
-        Layer::Pad {
+        Layer::Pad(Pad {
             padding: vec![[0, 0]],
-        },
+        }),
         "padded axes: needs 3, has 1",
     );
     check(
-        Layer::Pad {
+        Layer::Pad(Pad {
             padding: vec![[usize::MAX, 1], [0, 0], [0, 0]],
-        },
+        }),
         "result: needs 1 to 4194304 elements, has [18446744073709551615, 3, 4]",
     );
-    check(Layer::Concat { axis: 3 }, "axis: needs below 3, has 3");
+    check(Layer::Concat(Concat { axis: 3 }), "axis: needs below 3, has 3");
     check(
         Layer::Pool(pool(PoolKind::Max, [1, 2], [1, 1], [0, 0, 0, 2])),
         "padding: needs less than the kernel [1, 2] of a maximum, has [0, 0, 0, 2]",

@@ -116,7 +116,7 @@ fn min_max_is_that_of_the_seeds() {
     };
     let weights = |i: usize| match &net.layers()[i].layer {
         Layer::Linear(l) => (
-            l.codes().unwrap(),
+            l.codes().unwrap().clone(),
             l.quantizer().unwrap().clone(),
             l.bias().map(<[f32]>::to_vec),
         ),

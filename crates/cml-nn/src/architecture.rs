@@ -1,11 +1,12 @@
-//! From a configuration to a plan: every layer with its shape, its operands, the codes that it
+//! From a configuration to an architecture: every layer with its shape, its operands, the codes that it
 //! yields, and the rules for its weights.
 
 use std::collections::BTreeMap;
 
 use cml_quant::budget::l1_budget;
 use cml_quant::{
-    ActQuantizer, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, QuantError, WeightQuantizer,
+    ActQuantizer, Concat, Conv2d, Layer, LayerId, Linear, Network, Pool, PoolKind, QuantError, Reshape,
+    WeightQuantizer,
 };
 use ndarray::{Array2, Array4};
 
@@ -17,28 +18,28 @@ use crate::{ActivationScale, LayerConfig, NnError, OpConfig, Pruning, TrainConfi
 const MAX_WEIGHTS: usize = 1 << 24;
 
 /// A network to be trained. Values are numbered: 0 is the input, `i + 1` what node `i` yields.
-pub(crate) struct Plan {
+pub(crate) struct Architecture {
     pub(crate) input_shape: Vec<usize>,
-    pub(crate) nodes: Vec<PlanNode>,
+    pub(crate) nodes: Vec<LayerDesign>,
     /// Quantizers with a common scale have a common group: numbers from 0.
     pub(crate) groups: usize,
 }
 
 /// One layer.
-pub(crate) struct PlanNode {
+pub(crate) struct LayerDesign {
     pub(crate) name: String,
-    pub(crate) op: PlanOp,
+    pub(crate) op: LayerOp,
     pub(crate) operands: Vec<usize>,
     /// Shape of one sample's result.
     pub(crate) shape: Vec<usize>,
     pub(crate) relu: bool,
     /// Quantizer that follows.
-    pub(crate) quantizer: Option<ActPlan>,
+    pub(crate) quantizer: Option<ActivationDesign>,
 }
 
 /// What a layer does.
-pub(crate) enum PlanOp {
-    Weighted(WeightedPlan),
+pub(crate) enum LayerOp {
+    Weighted(WeightedDesign),
     Pool(Pool),
     Flatten,
     Add,
@@ -46,7 +47,7 @@ pub(crate) enum PlanOp {
 }
 
 /// A dense layer or a convolution.
-pub(crate) struct WeightedPlan {
+pub(crate) struct WeightedDesign {
     /// `[out, in]` or `[out, in / groups, height, width]`.
     pub(crate) shape: Vec<usize>,
     pub(crate) stride: [usize; 2],
@@ -56,7 +57,7 @@ pub(crate) struct WeightedPlan {
     pub(crate) rules: Rules,
 }
 
-impl WeightedPlan {
+impl WeightedDesign {
     /// Inputs of one output.
     pub(crate) fn fan_in(&self) -> usize {
         self.shape[1..].iter().product()
@@ -69,13 +70,13 @@ impl WeightedPlan {
 
 /// A quantizer of activations.
 #[derive(Clone, Copy)]
-pub(crate) struct ActPlan {
+pub(crate) struct ActivationDesign {
     pub(crate) bits: u32,
     pub(crate) unsigned: bool,
     pub(crate) group: usize,
 }
 
-impl ActPlan {
+impl ActivationDesign {
     /// The quantizer with a scale, or the constant one.
     pub(crate) fn quantizer(&self, scale: Option<f32>) -> Result<ActQuantizer, QuantError> {
         match scale {
@@ -98,15 +99,15 @@ struct Builder<'a> {
     skeleton: Network,
     /// Layer of the skeleton, by value.
     ids: Vec<LayerId>,
-    nodes: Vec<PlanNode>,
+    nodes: Vec<LayerDesign>,
     codes: Vec<Codes>,
     /// Smaller member of the same group, by node.
     joined: Vec<usize>,
     counts: BTreeMap<&'static str, usize>,
 }
 
-impl Plan {
-    /// The plan for data of so many columns and classes.
+impl Architecture {
+    /// The architecture for data of so many columns and classes.
     ///
     /// # Errors
     /// If layers do not fit the data or each other, or no weight fits into a bound on accumulators.
@@ -176,11 +177,11 @@ impl Builder<'_> {
                     operands = vec![self.flatten(operands[0])?];
                 }
                 let fan_in = self.shape(operands[0])[0];
-                let plan = self.weighted(layer, is_output, operands[0], vec![*units, fan_in], &name)?;
+                let design = self.weighted(layer, is_output, operands[0], vec![*units, fan_in], &name)?;
                 let weights = Array2::zeros((*units, fan_in));
                 let linear = Linear::new(weights, None, WeightQuantizer::constant(2)?)?;
                 let shape = self.probe(&name, Layer::Linear(linear), &operands)?;
-                (PlanOp::Weighted(plan), shape, None)
+                (LayerOp::Weighted(design), shape, None)
             }
             OpConfig::Conv2d {
                 channels,
@@ -192,7 +193,7 @@ impl Builder<'_> {
                 let from = self.shape(operands[0]).first().copied().unwrap_or(0);
                 let each = from / (*groups).max(1);
                 let shape = vec![*channels, each, kernel[0], kernel[1]];
-                let plan = WeightedPlan {
+                let design = WeightedDesign {
                     stride: *stride,
                     padding: *padding,
                     groups: *groups,
@@ -204,7 +205,7 @@ impl Builder<'_> {
                     .with_padding(*padding)
                     .with_groups(*groups);
                 let shape = self.probe(&name, Layer::Conv2d(conv), &operands)?;
-                (PlanOp::Weighted(plan), shape, None)
+                (LayerOp::Weighted(design), shape, None)
             }
             OpConfig::AveragePool { kernel, stride } | OpConfig::SumPool { kernel, stride } => {
                 let kind = match layer.op {
@@ -224,31 +225,31 @@ impl Builder<'_> {
                     lo: read.lo.saturating_mul(count),
                     hi: read.hi.saturating_mul(count),
                 };
-                (PlanOp::Pool(pool), shape, Some(codes))
+                (LayerOp::Pool(pool), shape, Some(codes))
             }
             OpConfig::Flatten => {
                 let count = self.shape(operands[0]).iter().product();
-                let shape = self.probe(&name, Layer::Reshape { shape: vec![count] }, &operands)?;
-                (PlanOp::Flatten, shape, Some(self.codes[operands[0]]))
+                let shape = self.probe(&name, Layer::Reshape(Reshape { shape: vec![count] }), &operands)?;
+                (LayerOp::Flatten, shape, Some(self.codes[operands[0]]))
             }
             OpConfig::Add | OpConfig::Concat => {
                 self.join(&name, &operands)?;
                 let (kind, op) = match layer.op {
-                    OpConfig::Add => (Layer::Add, PlanOp::Add),
-                    _ => (Layer::Concat { axis: 0 }, PlanOp::Concat),
+                    OpConfig::Add => (Layer::Add, LayerOp::Add),
+                    _ => (Layer::Concat(Concat { axis: 0 }), LayerOp::Concat),
                 };
                 let codes = match op {
-                    PlanOp::Concat => Some(self.hull(&operands)),
+                    LayerOp::Concat => Some(self.hull(&operands)),
                     _ => None,
                 };
                 (op, self.probe(&name, kind, &operands)?, codes)
             }
         };
         let quantized = codes.is_none() && !is_output;
-        self.push(PlanNode {
+        self.push(LayerDesign {
             name,
             relu: layer.relu && quantized,
-            quantizer: quantized.then(|| ActPlan {
+            quantizer: quantized.then(|| ActivationDesign {
                 bits: layer.activation_bits.unwrap_or(self.config.activation_bits),
                 unsigned: layer.relu,
                 group: 0,
@@ -267,21 +268,21 @@ impl Builder<'_> {
 
     /// Codes that the last node's quantizer yields; after ReLU none is negative.
     fn quantized_codes(&self) -> Result<Codes, NnError> {
-        let Some(plan) = self.nodes.last().and_then(|n| n.quantizer) else {
+        let Some(design) = self.nodes.last().and_then(|n| n.quantizer) else {
             return Ok(Codes { lo: 0, hi: 0 });
         };
         let scale = match self.config.activation_scale {
             ActivationScale::Constant => None,
             ActivationScale::Learned => Some(1.0),
         };
-        let codes = plan.quantizer(scale)?.codes();
+        let codes = design.quantizer(scale)?.codes();
         Ok(Codes {
-            lo: if plan.unsigned { 0 } else { codes.lo },
+            lo: if design.unsigned { 0 } else { codes.lo },
             hi: codes.hi,
         })
     }
 
-    fn push(&mut self, node: PlanNode) {
+    fn push(&mut self, node: LayerDesign) {
         self.joined.push(self.nodes.len());
         self.nodes.push(node);
     }
@@ -289,11 +290,11 @@ impl Builder<'_> {
     fn flatten(&mut self, value: usize) -> Result<usize, NnError> {
         let name = self.numbered("flatten");
         let count = self.shape(value).iter().product();
-        let shape = self.probe(&name, Layer::Reshape { shape: vec![count] }, &[value])?;
+        let shape = self.probe(&name, Layer::Reshape(Reshape { shape: vec![count] }), &[value])?;
         let codes = self.codes[value];
-        self.push(PlanNode {
+        self.push(LayerDesign {
             name,
-            op: PlanOp::Flatten,
+            op: LayerOp::Flatten,
             operands: vec![value],
             shape,
             relu: false,
@@ -311,7 +312,7 @@ impl Builder<'_> {
         read: usize,
         shape: Vec<usize>,
         name: &str,
-    ) -> Result<WeightedPlan, NnError> {
+    ) -> Result<WeightedDesign, NnError> {
         let config = self.config;
         let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d));
         check(
@@ -339,7 +340,7 @@ impl Builder<'_> {
             Pruning::Neurons(_) if is_output => Pruning::None,
             other => other,
         };
-        Ok(WeightedPlan {
+        Ok(WeightedDesign {
             shape,
             stride: [1, 1],
             padding: [0; 4],
@@ -436,7 +437,11 @@ impl Builder<'_> {
         let (fits, needs) = match layer.op {
             OpConfig::Add => (operands.len() == 2, "2 layers"),
             OpConfig::Concat => (!operands.is_empty(), "1 or more layers"),
-            _ => (operands.len() == 1, "1 layer"),
+            OpConfig::Linear { .. }
+            | OpConfig::Conv2d { .. }
+            | OpConfig::AveragePool { .. }
+            | OpConfig::SumPool { .. }
+            | OpConfig::Flatten => (operands.len() == 1, "1 layer"),
         };
         check(
             "from",

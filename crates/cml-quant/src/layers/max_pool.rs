@@ -1,6 +1,7 @@
 //! Maxima over windows as lookups: `max(a, b) = b + max(a - b, 0)`.
 
-use crate::to_graph::{Lowering, frame};
+use super::pool::frame;
+use crate::to_graph::Lowering;
 use crate::{Pool, QuantError};
 use cml_ir::{Interval, Lut, NodeId, Op};
 

@@ -1,6 +1,6 @@
 //! Where the quantizers of a float network go.
 
-use crate::{Layer, LayerNode, Network};
+use crate::{Layer, LayerNode, Network, Reshape, Transpose};
 use cml_ir::channel_len;
 
 /// What the integers of a layer will be.
@@ -19,7 +19,7 @@ enum State {
 }
 
 /// Layers whose results are quantized, and who reads which of the two.
-pub(super) struct Plan {
+pub(super) struct Placement {
     /// For each layer the group of the quantizer on its result, if a reader needs one. A group has
     /// one quantizer: what is added or joined is in one group.
     pub(super) group: Vec<Option<usize>>,
@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) output: bool,
 }
 
-impl Plan {
+impl Placement {
     /// Quantizers before everything that multiplies, adds or joins codes, and before a pool or an
     /// output that would read a function. Pools and reshapes work on codes where they can.
     pub(super) fn of(network: &Network, output: usize) -> Self {
@@ -39,7 +39,7 @@ impl Plan {
         let mut quantized = Vec::with_capacity(layers.len());
         for node in layers {
             let operands: Vec<usize> = node.operands.iter().map(|o| o.index()).collect();
-            let joins = matches!(node.layer, Layer::Add | Layer::Sub | Layer::Concat { .. });
+            let joins = matches!(node.layer, Layer::Add | Layer::Sub | Layer::Concat(_));
             let mut reads = Vec::with_capacity(operands.len());
             let mut state = State::Raw;
             for (slot, &o) in operands.iter().enumerate() {
@@ -59,7 +59,17 @@ impl Plan {
                 Layer::Function(f) if f.growing().is_some() && state != State::Function => State::Affine,
                 Layer::Linear(_) | Layer::Conv2d(_) => State::Sums,
                 Layer::Function(_) => State::Function,
-                _ => state,
+                Layer::Input
+                | Layer::Normalize(_)
+                | Layer::Quantize(_)
+                | Layer::Pool(_)
+                | Layer::Reshape(_)
+                | Layer::Add
+                | Layer::Sub
+                | Layer::Transpose(_)
+                | Layer::Slice(_)
+                | Layer::Pad(_)
+                | Layer::Concat(_) => state,
             });
             quantized.push(reads);
         }
@@ -93,7 +103,19 @@ impl Plan {
             {
                 let count = match &node.layer {
                     Layer::Pool(pool) => pool.added() as u64,
-                    _ => 1,
+                    Layer::Input
+                    | Layer::Normalize(_)
+                    | Layer::Quantize(_)
+                    | Layer::Linear(_)
+                    | Layer::Conv2d(_)
+                    | Layer::Function(_)
+                    | Layer::Reshape(_)
+                    | Layer::Add
+                    | Layer::Sub
+                    | Layer::Transpose(_)
+                    | Layer::Slice(_)
+                    | Layer::Pad(_)
+                    | Layer::Concat(_) => 1,
                 };
                 let (more, looked_up) = self.after(network, reader);
                 factor = factor.max(count.saturating_mul(more));
@@ -108,21 +130,18 @@ impl Plan {
 fn accepts(node: &LayerNode, state: State, from: &[usize]) -> bool {
     match &node.layer {
         Layer::Input | Layer::Normalize(_) => true,
-        Layer::Linear(_)
-        | Layer::Conv2d(_)
-        | Layer::Add
-        | Layer::Sub
-        | Layer::Pad { .. }
-        | Layer::Concat { .. } => state == State::Plain,
+        Layer::Linear(_) | Layer::Conv2d(_) | Layer::Add | Layer::Sub | Layer::Pad(_) | Layer::Concat(_) => {
+            state == State::Plain
+        }
         Layer::Pool(pool) if pool.is_max() || pool.is_padded() => state == State::Plain,
         Layer::Pool(_) => matches!(state, State::Plain | State::Sums),
-        Layer::Function(_) | Layer::Quantize(_) | Layer::Slice { .. } => state != State::Raw,
-        Layer::Transpose { perm } => match state {
+        Layer::Function(_) | Layer::Quantize(_) | Layer::Slice(_) => state != State::Raw,
+        Layer::Transpose(Transpose { perm }) => match state {
             State::Raw => false,
             State::Plain => true,
             State::Sums | State::Affine | State::Function => perm.first() == Some(&0),
         },
-        Layer::Reshape { shape } => match state {
+        Layer::Reshape(Reshape { shape }) => match state {
             State::Raw => false,
             State::Plain => true,
             State::Sums | State::Affine | State::Function => {

@@ -1,7 +1,7 @@
 //! Weight quantizers.
 
+use super::quantizer::check_bits;
 use crate::QuantError;
-use crate::activation::check_bits;
 use crate::error::check_number;
 use cml_ir::Interval;
 use ndarray::{ArrayView, Dimension, RemoveAxis};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// One bit is binary: codes -1 and 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct WeightQuantizer {
     /// Width of the codes in bits, 1 to 16.
     pub bits: u32,
@@ -20,6 +20,23 @@ pub struct WeightQuantizer {
     pub narrow: bool,
     /// One scale, or one for each output channel.
     pub scale: Vec<f32>,
+}
+
+/// The fields of a quantizer in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    bits: u32,
+    narrow: bool,
+    scale: Vec<f32>,
+}
+
+impl TryFrom<Unchecked> for WeightQuantizer {
+    type Error = QuantError;
+
+    fn try_from(found: Unchecked) -> Result<Self, QuantError> {
+        Self::new(found.bits, found.narrow, found.scale)
+    }
 }
 
 /// Floor of a scale that is computed from weights, as in Brevitas: an all-zero

@@ -1,7 +1,11 @@
 //! Functions of one variable.
 
-use crate::QuantError;
+use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
+use crate::accumulators::IntegerReach;
 use crate::error::misfit;
+use crate::to_graph::Lowering;
+use crate::{Dequantizer, LayerNode, QuantError};
+use cml_ir::{NodeId, channels};
 use serde::{Deserialize, Serialize};
 
 /// A function of one variable, as the operator of its name in the ONNX operator specification
@@ -234,21 +238,6 @@ impl Univariate {
         }
     }
 
-    /// Whether no value is below 0.
-    pub(crate) fn is_non_negative(&self) -> bool {
-        match self {
-            Self::Relu
-            | Self::Sigmoid
-            | Self::HardSigmoid { .. }
-            | Self::Softplus
-            | Self::Exp
-            | Self::Sqrt
-            | Self::Abs => true,
-            Self::Clip { lo, .. } => *lo >= 0.0,
-            _ => false,
-        }
-    }
-
     /// The same function with what `spread` makes of its lists of an entry for each channel.
     pub(crate) fn respread(&self, spread: impl Fn(&[f32]) -> Vec<f32>) -> Self {
         let spread = |list: &[f32]| {
@@ -273,6 +262,88 @@ impl Univariate {
         match self {
             Self::Affine { scale, offset } if scale.iter().all(|&s| s > 0.0) => Some((scale, offset)),
             _ => None,
+        }
+    }
+}
+
+impl LayerKind for Univariate {
+    fn mnemonic(&self) -> &'static str {
+        self.name()
+    }
+
+    fn operands(&self) -> Operands {
+        Operands::Exactly(1)
+    }
+
+    fn shape(&self, name: &str, read: &[&[usize]]) -> Result<Vec<usize>, QuantError> {
+        self.check(name, channels(read[0]))?;
+        Ok(read[0].to_vec())
+    }
+
+    fn is_float(&self) -> bool {
+        true
+    }
+
+    fn floats(&self, at: &Place<'_, Vec<f32>>) -> Result<Vec<f32>, QuantError> {
+        let width = at.node.channel_len();
+        let x = at.read(0).iter().enumerate();
+        Ok(x.map(|(i, &x)| self.eval(i / width, x)).collect())
+    }
+
+    /// The function is part of the next table.
+    fn meaning(&self, at: &Place<'_, Option<Dequantizer>>) -> Result<Option<Dequantizer>, QuantError> {
+        let mut meaning = at.meaning(0)?.clone();
+        meaning.functions.push(self.clone());
+        Ok(Some(meaning))
+    }
+
+    fn integers(&self, at: &Integers<'_>) -> Result<Vec<i64>, QuantError> {
+        Ok(at.codes(0).to_vec())
+    }
+
+    fn to_graph(&self, node: &LayerNode, graph: &mut Lowering<'_>) -> Result<Option<NodeId>, QuantError> {
+        graph.operand(node, 0).map(Some)
+    }
+
+    fn reach(&self, at: &Reaches<'_>) -> Result<Option<IntegerReach>, QuantError> {
+        Ok(at.first())
+    }
+
+    fn accumulator(&self, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn reading(&self) -> IntegerUse {
+        IntegerUse::PassesOn
+    }
+
+    fn is_non_negative(&self, _: bool) -> bool {
+        match self {
+            Self::Relu
+            | Self::Sigmoid
+            | Self::HardSigmoid { .. }
+            | Self::Softplus
+            | Self::Exp
+            | Self::Sqrt
+            | Self::Abs => true,
+            Self::Clip { lo, .. } => *lo >= 0.0,
+            Self::LeakyRelu { .. }
+            | Self::PRelu { .. }
+            | Self::HardSwish
+            | Self::Tanh
+            | Self::Gelu { .. }
+            | Self::Elu { .. }
+            | Self::Selu { .. }
+            | Self::Erf
+            | Self::Log
+            | Self::Neg
+            | Self::Sign
+            | Self::Round
+            | Self::Floor
+            | Self::Ceil
+            | Self::Pow { .. }
+            | Self::Reciprocal
+            | Self::Affine { .. } => false,
         }
     }
 }

@@ -50,3 +50,9 @@ impl Window {
         Some(along(0)? * size[1] + along(1)?)
     }
 }
+
+/// Rows and columns of a result `[channels, height, width]`.
+pub(crate) fn positions(shape: &[usize]) -> impl Iterator<Item = [usize; 2]> {
+    let (rows, columns) = (shape[1], shape[2]);
+    (0..rows).flat_map(move |row| (0..columns).map(move |column| [row, column]))
+}

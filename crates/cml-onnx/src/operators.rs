@@ -1,0 +1,273 @@
+//! The operators that are read: one table of domain, name and handler.
+//!
+//! A new operator is a row here and a function in one of the files below it. The list of what is supported
+//! ([`supported_operators`]) is made of the rows, and so is `docs/operators.md`, which a test compares.
+
+use crate::functions::{self, MakeFunction};
+use crate::model::Node;
+use crate::moves::{self, NewShape};
+use crate::report::{NodeProblem, Translated};
+use crate::translation::{Translation, first};
+use crate::value::Value;
+use crate::{axes, constants, elementwise, pools, qcdq, qonnx, weighted};
+use cml_quant::Univariate as U;
+
+/// Translates a node whose operands are as given; `None` stands for those that are left out.
+pub(crate) type Apply = fn(&mut Translation, &Node, &[Option<Value>]) -> Translated<Value>;
+/// The same where all operands are constants.
+pub(crate) type Fold = fn(&Translation, &Node, &[Option<Value>]) -> Translated<Value>;
+
+/// Who defines an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// ONNX itself.
+    Onnx,
+    /// `ai.onnx.ml`: trees, linear models and the like.
+    Ml,
+    /// Quantizers of QONNX. Exporters give them domains of several names.
+    Qonnx,
+}
+
+/// An operator that is read.
+pub(crate) struct Operator {
+    pub(crate) domain: Domain,
+    pub(crate) name: &'static str,
+    pub(crate) handler: Handler,
+    /// Whether it may stand between the scores and the output, where the client does its work.
+    pub(crate) may_end: bool,
+}
+
+/// How an operator is translated.
+pub(crate) enum Handler {
+    /// One function for values of the sample and for constants.
+    Any(Apply),
+    /// Values of the sample become layers; constants are folded, or refused.
+    Sample { apply: Apply, fold: Option<Fold> },
+    /// Constants only.
+    Constants(Fold),
+    /// A function of one variable.
+    Function(MakeFunction),
+    /// The same elements in another shape.
+    Reshape(NewShape),
+    /// Left to the client at the end, and refused before it.
+    AtEnd,
+}
+
+impl Domain {
+    /// Its usual name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Onnx => "ai.onnx",
+            Self::Ml => "ai.onnx.ml",
+            Self::Qonnx => "qonnx.custom_op.general",
+        }
+    }
+
+    /// The domain of a name that a file gives.
+    fn of(name: &str) -> Self {
+        match name {
+            "" | "ai.onnx" => Self::Onnx,
+            "ai.onnx.ml" => Self::Ml,
+            _ => Self::Qonnx,
+        }
+    }
+}
+
+const fn onnx(name: &'static str, handler: Handler) -> Operator {
+    Operator {
+        domain: Domain::Onnx,
+        name,
+        handler,
+        may_end: false,
+    }
+}
+
+const fn ending(name: &'static str, handler: Handler) -> Operator {
+    Operator {
+        may_end: true,
+        ..onnx(name, handler)
+    }
+}
+
+const fn qonnx(name: &'static str, apply: Apply) -> Operator {
+    Operator {
+        domain: Domain::Qonnx,
+        ..onnx(name, Handler::Any(apply))
+    }
+}
+
+/// Of values of the sample only.
+const fn layer(apply: Apply) -> Handler {
+    Handler::Sample { apply, fold: None }
+}
+
+const fn folding(apply: Apply, fold: Fold) -> Handler {
+    Handler::Sample {
+        apply,
+        fold: Some(fold),
+    }
+}
+
+const fn function(make: MakeFunction) -> Handler {
+    Handler::Function(make)
+}
+
+/// Every operator that is read.
+#[rustfmt::skip]
+pub(crate) const OPERATORS: &[Operator] = &[
+    // Layers with weights.
+    onnx("Conv", layer(weighted::conv)),
+    onnx("Gemm", layer(weighted::gemm)),
+    onnx("MatMul", layer(weighted::matmul)),
+    // Quantizers.
+    onnx("QuantizeLinear", Handler::Any(qcdq::quantize)),
+    onnx("DequantizeLinear", Handler::Any(qcdq::dequantize)),
+    qonnx("Quant", qonnx::quant),
+    qonnx("IntQuant", qonnx::quant),
+    qonnx("BipolarQuant", qonnx::bipolar),
+    qonnx("Trunc", qonnx::trunc),
+    // Sums, factors and offsets.
+    onnx("Add", folding(elementwise::add, |_, _, x| constants::binary(x, |a, b| a + b, i64::checked_add))),
+    onnx("Sub", folding(elementwise::sub, |_, _, x| constants::binary(x, |a, b| a - b, i64::checked_sub))),
+    onnx("Mul", folding(elementwise::mul, |_, _, x| constants::binary(x, |a, b| a * b, i64::checked_mul))),
+    onnx("Div", folding(elementwise::div, |_, _, x| constants::binary(x, |a, b| a / b, i64::checked_div))),
+    onnx("BatchNormalization", layer(elementwise::batch_norm)),
+    // Windows and axes.
+    onnx("AveragePool", layer(pools::average)),
+    onnx("MaxPool", layer(pools::max)),
+    onnx("GlobalAveragePool", layer(pools::global_average)),
+    onnx("GlobalMaxPool", layer(pools::global_max)),
+    onnx("ReduceMean", layer(pools::reduce_mean)),
+    onnx("ReduceSum", layer(pools::reduce_sum)),
+    // Moves.
+    onnx("Flatten", Handler::Reshape(axes::flattened)),
+    onnx("Reshape", Handler::Reshape(axes::reshaped)),
+    onnx("Squeeze", Handler::Reshape(axes::squeezed)),
+    onnx("Unsqueeze", Handler::Reshape(axes::unsqueezed)),
+    onnx("Transpose", folding(moves::transpose, constants::transpose)),
+    onnx("Slice", folding(moves::slice, constants::slice)),
+    onnx("Concat", folding(moves::concat, constants::concat)),
+    onnx("Pad", layer(moves::pad)),
+    // Functions of one variable.
+    onnx("Relu", function(|_| Ok(U::Relu))),
+    onnx("LeakyRelu", function(functions::leaky_relu)),
+    onnx("PRelu", function(functions::prelu)),
+    onnx("Clip", folding(functions::clip, constants::clip)),
+    onnx("Sigmoid", function(|_| Ok(U::Sigmoid))),
+    onnx("HardSigmoid", function(functions::hard_sigmoid)),
+    onnx("HardSwish", function(|_| Ok(U::HardSwish))),
+    onnx("Tanh", function(|_| Ok(U::Tanh))),
+    onnx("Gelu", function(functions::gelu)),
+    onnx("Elu", function(functions::elu)),
+    onnx("Selu", function(functions::selu)),
+    onnx("Softplus", function(|_| Ok(U::Softplus))),
+    onnx("Erf", function(|_| Ok(U::Erf))),
+    onnx("Exp", function(|_| Ok(U::Exp))),
+    onnx("Log", function(|_| Ok(U::Log))),
+    onnx("Sqrt", function(|_| Ok(U::Sqrt))),
+    onnx("Abs", function(|_| Ok(U::Abs))),
+    onnx("Neg", function(|_| Ok(U::Neg))),
+    onnx("Sign", function(|_| Ok(U::Sign))),
+    onnx("Round", function(|_| Ok(U::Round))),
+    onnx("Floor", function(|_| Ok(U::Floor))),
+    onnx("Ceil", function(|_| Ok(U::Ceil))),
+    onnx("Reciprocal", function(|_| Ok(U::Reciprocal))),
+    onnx("Pow", folding(functions::pow, |_, _, x| constants::binary(x, f32::powf, constants::power))),
+    // Constants and shapes.
+    onnx("Constant", Handler::Any(constants::literal)),
+    onnx("ConstantOfShape", Handler::Constants(constants::filled)),
+    onnx("Gather", Handler::Constants(constants::gather)),
+    onnx("Shape", Handler::Any(constants::shape)),
+    // What changes nothing, and what the client does.
+    onnx("Dropout", Handler::Any(|_, _, x| first(x))),
+    ending("Identity", Handler::Any(|_, _, x| first(x))),
+    ending("Cast", folding(functions::cast, constants::cast)),
+    ending("Softmax", Handler::AtEnd),
+    ending("LogSoftmax", Handler::AtEnd),
+    ending("ArgMax", Handler::AtEnd),
+];
+
+/// Operators that a file may use, as domain and name, in the order of their kinds.
+///
+/// `Softmax`, `LogSoftmax` and `ArgMax` are read at the end of a network only, where they are left to the
+/// client. The quantizers of QONNX are found in any domain that is none of ONNX's own.
+pub fn supported_operators() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OPERATORS.iter().map(|o| (o.domain.name(), o.name))
+}
+
+/// The operator of a node, if it is read.
+pub(crate) fn find(node: &Node) -> Option<&'static Operator> {
+    let domain = Domain::of(&node.domain);
+    OPERATORS.iter().find(|o| o.domain == domain && o.name == node.op)
+}
+
+/// The operator of a node as reports name it: with its domain where that is not clear.
+pub(crate) fn shown(node: &Node) -> String {
+    if Domain::of(&node.domain) == Domain::Onnx || find(node).is_some() {
+        return node.op.clone();
+    }
+    format!("{}.{}", node.domain, node.op)
+}
+
+/// What to say of operators that are not read.
+const HINTS: &[(&[&str], &str, &str)] = &[
+    (
+        &[
+            "QLinearConv",
+            "QLinearMatMul",
+            "ConvInteger",
+            "MatMulInteger",
+            "DynamicQuantizeLinear",
+        ],
+        "integer operators are not read",
+        "QuantizeLinear and DequantizeLinear around float operators (QCDQ), or QONNX",
+    ),
+    (
+        &["If", "Loop", "Scan"],
+        "the program that runs must not depend on data",
+        "the branch itself",
+    ),
+    (
+        &["Mish", "Swish", "Silu"],
+        "this function is not supported",
+        "HardSwish, Gelu or Relu",
+    ),
+    (
+        &[
+            "LayerNormalization",
+            "InstanceNormalization",
+            "GroupNormalization",
+            "LpNormalization",
+        ],
+        "it divides by a value of the sample",
+        "BatchNormalization",
+    ),
+    (
+        &["LSTM", "GRU", "RNN"],
+        "recurrent networks are not supported",
+        "dense layers or convolutions",
+    ),
+];
+
+/// The operator of a node.
+///
+/// # Errors
+/// If it is not read.
+pub(crate) fn supported(node: &Node) -> Translated<&'static Operator> {
+    if let Some(operator) = find(node) {
+        return Ok(operator);
+    }
+    let hint = HINTS.iter().find(|(names, ..)| names.contains(&node.op.as_str()));
+    let (why, instead) = match (Domain::of(&node.domain), hint) {
+        (Domain::Onnx, Some(&(_, why, instead))) => (why, instead),
+        (Domain::Onnx | Domain::Qonnx, _) => (
+            "this operator is not supported",
+            "layers with weights, pools, BatchNormalization, or functions of one variable",
+        ),
+        (Domain::Ml, _) => (
+            "this model of ai.onnx.ml is not supported",
+            "a neural network of ONNX's own operators",
+        ),
+    };
+    Err(NodeProblem::new(why, instead))
+}
