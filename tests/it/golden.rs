@@ -10,17 +10,14 @@ use crate::networks::{lowered_in_two_sets, mlp, sample};
 use cml_exec::Server;
 use cml_file::Artifact;
 use cml_ir::{Graph, Tensor, interpret};
-use cml_keys::BoundClientKeys;
-use cml_keys::Client;
+use cml_keys::artifact::LockedClientKeys;
+use cml_keys::random::System;
+use cml_keys::{BoundClientKeys, Client};
 use cml_quant::{read_network, to_graph};
-use cml_scheme::Bound;
-use cml_scheme::ServerKeys;
-use cml_scheme::artifact::EncryptedInputs;
-use cml_scheme::artifact::EncryptedOutputs;
-use cml_scheme::{ClientSpec, artifact};
-use cml_tfhe::client_spec;
+use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs};
+use cml_scheme::{Bound, ClientSpec, ServerKeys};
 use cml_tfhe::optimizer::{Goal, Objective};
-use cml_tfhe::{Circuit, Noise, Options, Simulator, lower};
+use cml_tfhe::{Circuit, Noise, Options, Simulator, client_spec, lower};
 use std::path::{Path, PathBuf};
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
@@ -53,7 +50,10 @@ fn freeze(folder: &Path) {
     spec.write(&at("net.cmls")).unwrap();
     let (client, server_key) = Client::generate(spec, &mut |_| {}).unwrap();
     client.key().write(&at("client.key")).unwrap();
-    artifact::write_locked_client_key(&at("locked.key"), client.key(), PASSPHRASE).unwrap();
+    LockedClientKeys::seal("locked.key", client.key(), PASSPHRASE, &mut System::new())
+        .unwrap()
+        .write(&at("locked.key"))
+        .unwrap();
     server_key.write(&at("server.key")).unwrap();
     let encrypted = client.encrypt(&inputs()).unwrap();
     encrypted.write(&at("in.ct")).unwrap();
@@ -79,7 +79,10 @@ fn files_of_version_1_are_read_for_ever() {
     let spec = ClientSpec::read(&at("net.cmls"), ()).unwrap();
     assert!(client_spec(&circuit).unwrap().agrees_with(&spec));
     let key = BoundClientKeys::read(&at("client.key"), &spec).unwrap();
-    let locked = artifact::read_locked_client_key(&at("locked.key"), &spec, PASSPHRASE).unwrap();
+    let locked = LockedClientKeys::read(&at("locked.key"), ())
+        .unwrap()
+        .open(&spec, PASSPHRASE)
+        .unwrap();
     assert_eq!(*locked.value.to_bytes(), *key.value.to_bytes());
     let client = Client::new(spec, key).unwrap();
 

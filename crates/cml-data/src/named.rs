@@ -34,9 +34,9 @@ pub(crate) fn builtin(name: &str, seed: u64) -> Result<Table, Error> {
             let split = checkerboard(seed, &CheckerboardConfig::default())?;
             Ok(Table::of_split(name, &split))
         }
-        "checkerboard.csv" => embedded(include_str!("../../../data/checkerboard.csv")),
-        "iris" => embedded(include_str!("../../../data/iris.csv")),
-        "digits" => embedded(include_str!("../../../data/digits.csv")),
+        "checkerboard.csv" => embedded(include_str!("../data/checkerboard.csv")),
+        "iris" => embedded(include_str!("../data/iris.csv")),
+        "digits" => embedded(include_str!("../data/digits.csv")),
         _ => Err(Error::UnknownName {
             name: shorten(name),
             known: NAMES.join(", "),

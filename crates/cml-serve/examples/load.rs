@@ -11,12 +11,13 @@
 
 use cml_bitwidth::analyze;
 use cml_exec::Server;
-use cml_file::to_hex;
+use cml_file::{Artifact, to_hex};
 use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_keys::Client;
-use cml_scheme::{Bound, ClientSpec, SeededCiphertexts, artifact};
+use cml_scheme::artifact::EncryptedOutputs;
+use cml_scheme::{Bound, SeededCiphertexts};
 use cml_serve::{Config, Limits, Model, Service, Tokens};
-use cml_tfhe::{Circuit, Options, lower};
+use cml_tfhe::{Circuit, Options, client_spec, lower};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -255,7 +256,7 @@ fn main() -> Result<(), Error> {
     }
     drop(key);
     let path = format!("/v1/models/{}/infer", to_hex(&inputs.binding.circuit));
-    let body = inputs.to_bytes();
+    let body = inputs.to_bytes()?.to_vec();
 
     let mut lone = Caller::new(address, "POST", &path, &body)?;
     let answer = EncryptedOutputs::from_bytes("answer", &lone.results()?, &circuit)?;

@@ -5,7 +5,7 @@ use crate::network::{circuit, hex, spec};
 use cml_client::{KeyStore, Options, RemoteError, Service};
 use cml_exec::Server;
 use cml_file::Artifact;
-use cml_scheme::{Bound, Ciphertext, SeededCiphertexts};
+use cml_scheme::{Bound, Ciphertext, SeededCiphertexts, ServerKeys};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn predict(infer: impl Fn(&str, &[u8]) -> Reply + Send + 'static) -> (Result<(),
     let file = (spec("honest")).to_bytes().unwrap();
     let liar = Liar::start(move |asked, body| match asked {
         "GET /v1/models" => models(),
-        _ if asked.starts_with("GET /v1/models/") => (200, "", file.clone()),
+        _ if asked.starts_with("GET /v1/models/") => (200, "", file.to_vec()),
         _ if asked.starts_with("PUT /v1/keys/") => json(201, "{}"),
         _ => infer(asked, body),
     });
@@ -100,15 +100,15 @@ fn specs_of_another_circuit_or_changed_ones() {
     let session = |file: Vec<u8>| {
         let liar = Liar::start(move |asked, _| match asked {
             "GET /v1/models" => models(),
-            _ => (200, "", file.clone()),
+            _ => (200, "", file.to_vec()),
         });
         let service = Service::connect(&liar.url, options()).unwrap();
         let store = KeyStore::open(keys()).unwrap();
         service.session(None, &store, &mut |_| {}).map(|_| ())
     };
-    session((spec("honest")).to_bytes().unwrap()).unwrap();
+    session(spec("honest").to_bytes().unwrap().to_vec()).unwrap();
     refused(
-        session((spec("other")).to_bytes().unwrap()),
+        session(spec("other").to_bytes().unwrap().to_vec()),
         &format!("is of circuit {}", &hex(spec("other").circuit())[..8]),
     );
     refused(session(vec![7; 100]), "the server's client spec: not a cml file");
@@ -129,7 +129,7 @@ fn keys_that_are_larger_than_agreed_are_not_drawn() {
     let file = (spec("honest")).to_bytes().unwrap();
     let liar = Liar::start(move |asked, _| match asked {
         "GET /v1/models" => models(),
-        _ => (200, "", file.clone()),
+        _ => (200, "", file.to_vec()),
     });
     let options = Options {
         max_key_bytes: 1000,

@@ -3,7 +3,7 @@
 pub(crate) use cml_file::to_hex as hex;
 use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_scheme::ClientSpec;
-use cml_tfhe::{Circuit, Options, lower};
+use cml_tfhe::{Circuit, Options, client_spec, lower};
 
 /// `y = 2 a - b`, clipped at 0; a code is half a unit.
 pub(crate) fn circuit(name: &str) -> Circuit {

@@ -26,6 +26,13 @@ fn every_operation_is_read_back() {
     insta::assert_snapshot!("text.all", round_trip(&graph));
 }
 
+#[test]
+fn a_single_number_has_no_axes() {
+    let text = "graph \"\"\n%0 \"x\": u1[] 0..1 = input [] scale 1.0 range 0..1\n\
+        %1 \"not\": u1[] 0..1 = lut %0 {1, 1:0}\n%2 \"y\": u1[] 0..1 = output %1 scale 1.0\n";
+    assert_eq!(round_trip(&graph_from_text(text).unwrap()), text);
+}
+
 proptest! {
     #[test]
     fn random_graphs_are_read_back((graph, _) in graphs()) {

@@ -2,7 +2,9 @@
 
 use crate::http::Call;
 use crate::world::{Running, clear, config, hex, limits, world};
-use cml_scheme::artifact;
+use cml_file::Artifact;
+use cml_scheme::artifact::EncryptedInputs;
+use cml_scheme::{ClientSpec, artifact};
 use cml_serve::{Limits, Model};
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ fn the_results_are_those_of_a_local_run() {
     assert_eq!(model["output_bytes"], one.body.len());
     let inputs = EncryptedInputs::from_bytes("in.ct", &call.body, &world().circuit).unwrap();
     let local = party.server.run(&inputs, &mut |_| {}).unwrap();
-    assert_eq!(local.to_bytes(), reply.body);
+    assert_eq!(*local.to_bytes().unwrap(), reply.body);
 
     let delete = Call::new("DELETE", &format!("/v1/keys/{}", party.id()), Vec::new());
     assert_eq!(server.send(&delete).status, 204);

@@ -2,8 +2,10 @@
 
 use crate::http::{Call, Reply};
 use crate::world::{limits, wait, world};
+use cml_file::Artifact;
 use cml_scheme::artifact;
 use cml_serve::{Config, Model, Service, Tokens};
+use cml_tfhe::Circuit;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -2,12 +2,14 @@
 
 use cml_bitwidth::analyze;
 use cml_exec::Server;
+use cml_file::Artifact;
 pub(crate) use cml_file::to_hex as hex;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_keys::Client;
+use cml_scheme::artifact::EncryptedOutputs;
 use cml_scheme::{Binding, ClientSpec, artifact};
 use cml_serve::{Config, Limits, Model, Service, Tls, Tokens};
-use cml_tfhe::{Circuit, Options, lower};
+use cml_tfhe::{Circuit, Options, client_spec, lower};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -78,7 +80,12 @@ impl Party {
             .iter()
             .map(|s| vec![Tensor::new(vec![2], vec![i64::from(s & 1), i64::from(s >> 1 & 1)]).unwrap()])
             .collect();
-        self.client.encrypt(&tensors).unwrap().to_bytes()
+        self.client
+            .encrypt(&tensors)
+            .unwrap()
+            .to_bytes()
+            .unwrap()
+            .to_vec()
     }
 
     /// A request with such samples.
