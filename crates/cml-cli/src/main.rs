@@ -13,6 +13,7 @@ mod output;
 mod passphrase;
 mod progress;
 mod ptq;
+mod requirements;
 mod samples;
 mod score;
 mod show;

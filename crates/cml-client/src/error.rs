@@ -96,6 +96,16 @@ pub enum RemoteError {
         /// Folder of the keys.
         folder: PathBuf,
     },
+    /// A circuit that promises less than the client requires.
+    #[error("network {network} promises {promises}, the client requires {requires}")]
+    Promise {
+        /// Network.
+        network: String,
+        /// What its client spec says.
+        promises: String,
+        /// What the client asks for.
+        requires: String,
+    },
     /// Evaluation keys that are larger than was agreed to.
     #[error("keys of network {network} take {has} bytes, limit {limit}")]
     KeySize {

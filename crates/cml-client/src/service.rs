@@ -3,6 +3,7 @@
 use crate::error::RemoteError;
 use crate::http::{Answer, Http, Request, plain};
 use crate::options::Options;
+use crate::requirements::Requirements;
 use crate::session::Session;
 use crate::store::KeyStore;
 use cml_ir::container::HEADER;
@@ -41,6 +42,7 @@ pub struct Service {
     http: Http,
     timeout: Duration,
     max_key_bytes: u64,
+    requirements: Requirements,
     models: Vec<ModelEntry>,
 }
 
@@ -90,6 +92,7 @@ impl Service {
             http,
             timeout: options.timeout,
             max_key_bytes: options.max_key_bytes,
+            requirements: options.requirements,
             models,
         })
     }
@@ -161,8 +164,8 @@ impl Service {
     /// has for it, or new ones. `report` is called as drawing keys goes on.
     ///
     /// # Errors
-    /// If the model is not there or not what it was when the keys were drawn, or keys are larger
-    /// than [`Options::max_key_bytes`] or cannot be drawn or kept.
+    /// If the model is not there or not what it was when the keys were drawn, promises less than
+    /// [`Options::requirements`], or keys are larger than [`Options::max_key_bytes`] or cannot be drawn or kept.
     pub fn session(
         &self,
         model: Option<&str>,
@@ -184,6 +187,19 @@ impl Service {
         store: &KeyStore,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Session<'_>, RemoteError> {
+        self.check(&spec)?;
+        let keys = store.keys(spec, report)?;
+        // What was promised when the keys were drawn counts too.
+        self.requirements.check(keys.client.spec())?;
+        Ok(Session::new(self, keys, model.max_samples))
+    }
+
+    /// Whether a circuit is one that [`Service::session_of`] draws keys for.
+    ///
+    /// # Errors
+    /// If it promises less than [`Options::requirements`], or its keys are larger than [`Options::max_key_bytes`].
+    pub fn check(&self, spec: &ClientSpec) -> Result<(), RemoteError> {
+        self.requirements.check(spec)?;
         let (has, limit) = (spec.parameters().server_key_bytes(), self.max_key_bytes);
         if has > limit {
             return Err(RemoteError::KeySize {
@@ -192,8 +208,7 @@ impl Service {
                 limit,
             });
         }
-        let keys = store.keys(spec, report)?;
-        Ok(Session::new(self, keys, model.max_samples))
+        Ok(())
     }
 
     /// Sends evaluation keys, unless the server has them already.
