@@ -148,6 +148,32 @@ pub enum RemoteError {
         /// Its mode.
         mode: u32,
     },
+    /// A folder or file of keys that belongs to somebody else.
+    #[error("{}: belongs to user {owner}; keys have to belong to user {user} or to root", path.display())]
+    Owner {
+        /// Folder or file.
+        path: PathBuf,
+        /// Number of its owner.
+        owner: u32,
+        /// Number of the user of this process.
+        user: u32,
+    },
+    /// Something else, or a link, where a folder or file of keys should be.
+    #[error("{}: is no {needs}; links are not followed here", path.display())]
+    Kind {
+        /// What is there.
+        path: PathBuf,
+        /// What should be.
+        needs: &'static str,
+    },
+    /// A file of keys that others may write to.
+    #[error("{}: mode {mode:o} lets others change a file of keys; make it 600", path.display())]
+    FileMode {
+        /// File.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// A secret key in the clear that others may read.
     #[error("{}: mode {mode:o} lets others at a secret key; make it 600", path.display())]
     SecretMode {

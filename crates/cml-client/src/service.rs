@@ -227,7 +227,7 @@ impl Service {
         circuit: &[u8; 32],
         inputs: &[u8],
         limit: u64,
-    ) -> Result<Outcome, RemoteError> {
+    ) -> Result<Inference, RemoteError> {
         let path = format!("/v1/models/{}/infer", to_hex(circuit));
         let answer = self
             .http
@@ -235,13 +235,13 @@ impl Service {
         match answer.status {
             200 => within(answer, limit),
             202 => self.wait_for(answer, limit),
-            404 if answer.error().0 == "unknown_key" => Ok(Outcome::UnknownKey),
+            404 if answer.error().0 == "unknown_key" => Ok(Inference::UnknownKey),
             _ => Err(answer.refusal()),
         }
     }
 
     /// Asks for the results of a job until they are there.
-    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Outcome, RemoteError> {
+    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Inference, RemoteError> {
         let job = match serde_json::from_slice::<JobNote>(&accepted.body) {
             Ok(JobNote { job }) if is_job(&job) => job,
             _ => return Err(accepted.nonsense("names no job")),
@@ -259,15 +259,15 @@ impl Service {
                     let seconds = start.elapsed().as_secs();
                     return Err(RemoteError::Timeout { job, seconds });
                 }
-                404 if answer.error().0 == "unknown_job" => return Ok(Outcome::LostJob),
+                404 if answer.error().0 == "unknown_job" => return Ok(Inference::LostJob),
                 _ => return Err(answer.refusal()),
             }
         }
     }
 }
 
-/// What becomes of encrypted samples.
-pub(crate) enum Outcome {
+/// How a server answers encrypted samples.
+pub(crate) enum Inference {
     /// Encrypted results.
     Results(Vec<u8>),
     /// The server does not have the keys.
@@ -277,12 +277,12 @@ pub(crate) enum Outcome {
 }
 
 /// A body that is no longer than results can be.
-fn within(answer: Answer, limit: u64) -> Result<Outcome, RemoteError> {
+fn within(answer: Answer, limit: u64) -> Result<Inference, RemoteError> {
     let has = answer.body.len() as u64;
     if has > limit {
         return Err(answer.nonsense(format!("has {has} bytes, limit {limit}")));
     }
-    Ok(Outcome::Results(answer.body))
+    Ok(Inference::Results(answer.body))
 }
 
 /// A job's name becomes part of a path.

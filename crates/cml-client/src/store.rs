@@ -1,6 +1,7 @@
 //! Keys on disk: a folder for each circuit.
 
 use crate::error::RemoteError;
+use crate::private::{Guard, check_file, check_folder, check_store};
 use cml_ir::container::peek_tag;
 use cml_ir::{IrError, short_hex, to_hex};
 use cml_tfhe::artifact::{
@@ -29,6 +30,9 @@ const LOCK_FILE: &str = ".lock";
 /// `net.cmls`, `client.key` and `server.key`. A folder appears at once, with all
 /// three. What a process that was killed had drawn is removed when the store is
 /// opened the next time.
+///
+/// Folders and files have to belong to the user of the process or to root, and others must not be able to write to
+/// them; links inside are refused.
 pub struct KeyStore {
     folder: PathBuf,
     passphrase: Option<Zeroizing<String>>,
@@ -48,10 +52,10 @@ impl KeyStore {
     /// Opens a folder, and makes it if it is not there.
     ///
     /// # Errors
-    /// If it cannot be made, or others may write to it.
+    /// If it cannot be made, or belongs to another user, or others may write to it.
     pub fn open(folder: &Path) -> Result<Self, RemoteError> {
         make_private(folder).map_err(|e| store(folder, e))?;
-        check_mode(folder)?;
+        check_store(folder)?;
         // Keys can be read from a folder where nothing can be removed.
         let _ = remove_stale(folder);
         Ok(Self {
@@ -81,13 +85,16 @@ impl KeyStore {
     /// Whether the secret key of a circuit is under a passphrase; nothing if there is no key.
     ///
     /// # Errors
-    /// If its file cannot be read.
+    /// If its file cannot be read, or is not one's own.
     pub fn is_locked(&self, circuit: &[u8; 32]) -> Result<Option<bool>, RemoteError> {
         let folder = self.folder_of(circuit);
         if !folder.exists() {
             return Ok(None);
         }
-        let tag = peek_tag(&self.secret_key_of(circuit)).map_err(ArtifactError::from)?;
+        check_folder(&folder)?;
+        let file = self.secret_key_of(circuit);
+        check_file(&file, Guard::Write)?;
+        let tag = peek_tag(&file).map_err(ArtifactError::from)?;
         Ok(Some(tag == LOCKED_CLIENT_KEY.tag))
     }
 
@@ -151,7 +158,10 @@ impl KeyStore {
 
     /// The keys in a folder, for a circuit that is described as it was when they were drawn.
     fn read(&self, folder: &Path, spec: &ClientSpec, new: bool) -> Result<Keys, RemoteError> {
-        check_mode(folder)?;
+        check_folder(folder)?;
+        for name in [SPEC_FILE, CLIENT_FILE, SERVER_FILE] {
+            check_file(&folder.join(name), Guard::Write)?;
+        }
         let kept = read_spec(&folder.join(SPEC_FILE))?;
         if !kept.agrees_with(spec) {
             return Err(RemoteError::SpecChanged {
@@ -162,7 +172,7 @@ impl KeyStore {
         let file = folder.join(CLIENT_FILE);
         let locked = peek_tag(&file).map_err(ArtifactError::from)? == LOCKED_CLIENT_KEY.tag;
         if !locked {
-            check_secret(&file)?;
+            check_file(&file, Guard::ReadWrite)?;
         }
         let key = match &self.passphrase {
             Some(passphrase) if locked => read_locked_client_key(&file, &kept, passphrase.as_bytes())?,
@@ -241,36 +251,4 @@ fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
-}
-
-/// Who may write to a folder may put other keys there.
-fn check_mode(folder: &Path) -> Result<(), RemoteError> {
-    let path = folder.to_owned();
-    match mode(folder)? {
-        mode if mode & 0o022 != 0 => Err(RemoteError::Mode { path, mode }),
-        _ => Ok(()),
-    }
-}
-
-/// A secret key is its owner's alone.
-fn check_secret(file: &Path) -> Result<(), RemoteError> {
-    let path = file.to_owned();
-    match mode(file)? {
-        mode if mode & 0o077 != 0 => Err(RemoteError::SecretMode { path, mode }),
-        _ => Ok(()),
-    }
-}
-
-/// Who may do what.
-#[cfg(unix)]
-fn mode(path: &Path) -> Result<u32, RemoteError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|e| store(path, e))?;
-    Ok(metadata.permissions().mode() & 0o777)
-}
-
-/// Not known on this system.
-#[cfg(not(unix))]
-fn mode(_: &Path) -> Result<u32, RemoteError> {
-    Ok(0o700)
 }

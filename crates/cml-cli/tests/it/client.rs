@@ -279,7 +279,8 @@ fn a_server_that_is_killed_loses_nothing() {
     let rows = (0..100).map(|i| format!("{},{},0\n", (i % 10) as f32 / 5.0 - 1.0, i as f32 / 50.0 - 1.0));
     world.write("many.csv", &format!("x,y,label\n{}", rows.collect::<String>()));
     let clear = world.json("simulate net.cmlc --data many.csv");
-    let args = "--model net.cmlc --data server --wait 0";
+    world.write("operators", "the-token-for-counters\n");
+    let args = "--model net.cmlc --data server --wait 0 --metrics-token-file operators";
     let server = Served::start(&world, args);
     let url = server.url.clone();
     let address = url.strip_prefix("http://").unwrap();
@@ -305,7 +306,8 @@ fn a_server_that_is_killed_loses_nothing() {
 fn counters(address: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                   authorization: Bearer the-token-for-counters\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();

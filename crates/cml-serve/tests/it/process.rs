@@ -1,7 +1,7 @@
 //! A server in a process of its own: this program, started again as one.
 
 use crate::http::{Call, Reply};
-use crate::world::{limits, wait, world};
+use crate::world::{limits, metrics_tokens, wait, world};
 use cml_serve::{Config, Model, Service, Tokens};
 use cml_tfhe::artifact;
 use std::net::SocketAddr;
@@ -39,6 +39,7 @@ fn serve(folder: &Path) {
         } else {
             Tokens::none()
         },
+        metrics_tokens: metrics_tokens(),
         limits: limits(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
