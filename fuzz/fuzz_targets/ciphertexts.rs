@@ -5,8 +5,10 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::artifact::{self, INPUTS, OUTPUTS, circuit_hash};
+
+use cml_file::Artifact;
+use cml_scheme::artifact;
+use cml_scheme::artifact::{INPUTS, OUTPUTS};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -21,13 +23,13 @@ fuzz_target!(|bytes: &[u8]| {
         let file = if how & 2 == 0 {
             payload.to_vec()
         } else {
-            container::encode(kind, payload)
+            cml_file::encode(kind, payload)
         };
-        if let Ok(inputs) = artifact::inputs_from_bytes("fuzz", &file, circuit) {
+        if let Ok(inputs) = EncryptedInputs::from_bytes("fuzz", &file, circuit) {
             for sample in &inputs.value {
                 let _ = sample.expand(circuit.parameters().first());
             }
         }
-        let _ = artifact::outputs_from_bytes("fuzz", &file, circuit);
+        let _ = EncryptedOutputs::from_bytes("fuzz", &file, circuit);
     }
 });

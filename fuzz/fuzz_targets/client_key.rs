@@ -5,8 +5,10 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::artifact::{self, CLIENT_KEY, LOCKED_CLIENT_KEY, circuit_hash};
+
+use cml_file::Artifact;
+use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
+use cml_scheme::artifact;
 use libfuzzer_sys::fuzz_target;
 
 /// Where the costs of the passphrase begin in a payload.
@@ -26,12 +28,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let framed = how & 2 != 0;
     let file = |kind, payload: &[u8]| match framed {
-        true => container::encode(kind, payload),
+        true => cml_file::encode(kind, payload),
         false => payload.to_vec(),
     };
-    let plain = artifact::client_key_from_bytes("fuzz", &file(CLIENT_KEY, &payload), circuit);
+    let plain = BoundClientKeys::from_bytes("fuzz", &file(CLIENT_KEY, &payload), circuit);
     if let Ok(key) = plain {
-        let own = artifact::client_key_to_bytes(&key);
+        let own = key.to_bytes();
         assert_eq!(*own, file(CLIENT_KEY, &payload));
     }
     // A passphrase may cost seconds: here it costs nothing, or more than is allowed.

@@ -5,9 +5,10 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::artifact::{ArrivingKey, SERVER_KEY, circuit_hash};
-use cml_tfhe::keys::ServerKeys;
+
+use cml_file::Artifact;
+use cml_scheme::ServerKeys;
+use cml_scheme::artifact::{ArrivingKey, SERVER_KEY};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -17,10 +18,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let file = match how % 3 {
         0 => bytes.to_vec(),
-        1 => container::encode(SERVER_KEY, bytes),
+        1 => cml_file::encode(SERVER_KEY, bytes),
         _ => {
             let hash = circuit_hash(circuit).expect("of a small circuit");
-            container::encode(SERVER_KEY, &[&hash[..], bytes].concat())
+            cml_file::encode(SERVER_KEY, &[&hash[..], bytes].concat())
         }
     };
     let mut key = ArrivingKey::new("fuzz");

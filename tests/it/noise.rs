@@ -22,10 +22,14 @@
 
 use crate::networks::{lowered, sample, scatter};
 use cml_bitwidth::analyze;
+use cml_exec::Server;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
+use cml_keys::Client;
+use cml_scheme::ClientSpec;
+use cml_tfhe::client_spec;
 use cml_tfhe::noise::Reader;
 use cml_tfhe::optimizer::Goal;
-use cml_tfhe::{Circuit, Client, ClientSpec, Noise, Options, Server, Simulator, lower};
+use cml_tfhe::{Circuit, Noise, Options, Simulator, lower};
 
 fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
     loose_with(graph, budget_log2, 0.0)
@@ -199,7 +203,7 @@ fn encrypted_lookups_fail_at_the_predicted_rate() {
     const SAMPLES: usize = 64;
     let graph = one_level(PARALLEL);
     let circuit = loose(&graph, -2.0);
-    let (client, key) = Client::generate(ClientSpec::of(&circuit).unwrap(), &mut |_| {}).unwrap();
+    let (client, key) = Client::generate(client_spec(&circuit).unwrap(), &mut |_| {}).unwrap();
     let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
     let samples: Vec<Vec<Tensor>> = (0..SAMPLES)
         .map(|at| {

@@ -1,10 +1,11 @@
 //! Secret keys under a passphrase.
 
 use crate::keys::tiny;
-use cml_ir::container;
-use cml_tfhe::artifact::{
-    LOCKED_CLIENT_KEY, read_binding, read_client_key, read_locked_client_key, write_locked_client_key,
-};
+
+use cml_file::Artifact;
+use cml_keys::BoundClientKeys;
+use cml_keys::artifact::{LOCKED_CLIENT_KEY, locked_client_key_from_bytes, locked_client_key_to_bytes};
+use cml_scheme::artifact::split_binding;
 use std::path::Path;
 
 const HEADER: usize = 56;
@@ -16,7 +17,7 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("client.key"), &tiny().clients[0].client_key).unwrap();
-    let key = read_client_key(&path("client.key"), &tiny().circuit).unwrap();
+    let key = BoundClientKeys::read(&path("client.key"), &tiny().circuit).unwrap();
     write_locked_client_key(&path("locked.key"), &key, b"open").unwrap();
     folder
 }
@@ -31,7 +32,7 @@ fn the_passphrase_opens_it_and_no_other() {
     let folder = folder();
     let path = folder.path().join("locked.key");
     let key = read_locked_client_key(&path, &tiny().circuit, b"open").unwrap();
-    let plain = read_client_key(&folder.path().join("client.key"), &tiny().circuit).unwrap();
+    let plain = BoundClientKeys::read(&folder.path().join("client.key"), &tiny().circuit).unwrap();
     assert_eq!(key.binding, plain.binding);
     assert_eq!(key.value.to_bytes(), plain.value.to_bytes());
     for wrong in ["", "Open", "open "] {
@@ -50,7 +51,9 @@ fn the_passphrase_opens_it_and_no_other() {
         read_binding(&path, LOCKED_CLIENT_KEY).unwrap(),
         tiny().clients[0].binding
     );
-    let message = read_client_key(&path, &tiny().circuit).unwrap_err().to_string();
+    let message = BoundClientKeys::read(&path, &tiny().circuit)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("is a client key under a passphrase, needs a client key"),
         "{message}"
@@ -79,7 +82,7 @@ fn altered_files_are_refused_and_costs_are_bounded() {
     let alter = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut payload = file[HEADER..].to_vec();
         change(&mut payload);
-        std::fs::write(&path, container::encode(LOCKED_CLIENT_KEY, &payload)).unwrap();
+        std::fs::write(&path, cml_file::encode(LOCKED_CLIENT_KEY, &payload)).unwrap();
         message(&path, "open")
     };
     // Id of the keys, salt, nonce, key, tag: the cipher vouches for all of them.

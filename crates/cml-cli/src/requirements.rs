@@ -1,7 +1,7 @@
 //! What a client insists on, as options; what a circuit promises, as text and JSON.
 
 use cml_client::{MaxFailure, RemoteError, Requirements};
-use cml_tfhe::{ClientSpec, one_in};
+use cml_scheme::{ClientSpec, one_in};
 use serde_json::{Value, json};
 
 /// What a circuit has to promise before keys are drawn for it or inputs are encrypted.

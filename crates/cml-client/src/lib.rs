@@ -26,7 +26,7 @@
 //! # b.output("y", y, OutputSpec::identity())?;
 //! # let graph = b.finish()?;
 //! # let circuit = cml_tfhe::lower(&graph, &cml_bitwidth::analyze(&graph), &cml_tfhe::Options::default())?;
-//! # let spec = cml_tfhe::ClientSpec::of(&circuit)?;
+//! # let spec = cml_tfhe::client_spec(&circuit)?;
 //!
 //! let requirements = Requirements { strict: true, max_failure: Some("2^-80".parse()?) };
 //! let options = Options { requirements, ..Options::default() };
@@ -41,7 +41,7 @@
 //! Invariants:
 //! - Nothing that a server sends is trusted. Answers have a longest size. Specs are validated, and must be of the circuit
 //!   that was asked for. Results must be as many as the samples, and under this client's keys.
-//! - Keys are used with the [`ClientSpec`](cml_tfhe::ClientSpec) that they were drawn for. A server that changes it later
+//! - Keys are used with the [`ClientSpec`](cml_scheme::ClientSpec) that they were drawn for. A server that changes it later
 //!   is found out.
 //! - Secret keys stay in the [`KeyStore`], which only their owner can write to.
 //!

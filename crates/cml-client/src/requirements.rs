@@ -1,7 +1,7 @@
 //! What a client insists on before it draws keys or encrypts anything.
 
 use crate::error::RemoteError;
-use cml_tfhe::{ClientSpec, one_in};
+use cml_scheme::{ClientSpec, one_in};
 use std::fmt;
 use std::str::FromStr;
 

@@ -6,16 +6,15 @@ use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::spool::Draft;
 use crate::ticket::{JobId, Ticket};
-use cml_ir::to_hex;
-use cml_tfhe::keys::SeededCiphertexts;
-use cml_tfhe::{Bound, artifact};
+use cml_file::{Artifact, to_hex};
+use cml_scheme::artifact::EncryptedInputs;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Encrypted samples.
-pub(crate) type Inputs = Arc<Bound<Vec<SeededCiphertexts>>>;
+pub(crate) type Inputs = Arc<EncryptedInputs>;
 
 impl Shared {
     /// Whether a job of the caller could be taken, as it is now: who can be told before need not send its inputs.
@@ -46,7 +45,7 @@ impl Shared {
     }
 
     /// The key has to be there, of this model.
-    fn check_key(&self, model: usize, inputs: &Bound<Vec<SeededCiphertexts>>) -> Result<(), Refusal> {
+    fn check_key(&self, model: usize, inputs: &EncryptedInputs) -> Result<(), Refusal> {
         let (has, limit) = (inputs.value.len(), self.limits.samples);
         if has > limit as usize {
             return Err(Refusal::Samples { has, limit });
@@ -62,16 +61,11 @@ impl Shared {
     }
 
     /// Writes the inputs of a job that the caller will be told to ask for. Not for the threads of connections.
-    pub(crate) fn write(
-        &self,
-        ticket: &Ticket,
-        inputs: &Bound<Vec<SeededCiphertexts>>,
-    ) -> Result<Draft, Refusal> {
+    pub(crate) fn write(&self, ticket: &Ticket, inputs: &EncryptedInputs) -> Result<Draft, Refusal> {
         // The bytes that were received: a file has one form.
-        let bytes = artifact::inputs_to_bytes(inputs);
-        let written = self
-            .spool
-            .write(ticket.id, ticket.permit.caller, ticket.is_running(), &bytes);
+        let bytes = inputs.to_bytes().map_err(std::io::Error::other);
+        let is_running = ticket.is_running();
+        let written = bytes.and_then(|b| self.spool.write(ticket.id, ticket.permit.caller, is_running, &b));
         written.map_err(Refusal::storage("store a job"))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ServeError;
 use crate::refusal::Refusal;
-use cml_ir::{from_hex, to_hex};
+use cml_file::{from_hex, to_hex};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::IpAddr;

@@ -19,8 +19,8 @@ use axum::extract::{Extension, Request, State as Has};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use cml_ir::{from_hex, to_hex};
-use cml_tfhe::{Bound, artifact, keys::SeededCiphertexts};
+use cml_file::{Artifact, from_hex, to_hex};
+use cml_scheme::artifact::EncryptedInputs;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::time::timeout;
@@ -111,7 +111,7 @@ async fn receive(
     model: usize,
     headers: &HeaderMap,
     body: axum::body::Body,
-) -> Result<Bound<Vec<SeededCiphertexts>>, Problem> {
+) -> Result<EncryptedInputs, Problem> {
     let served = &shared.models[model].model;
     let limit = served.input_file_bytes(served.most_samples(&shared.limits));
     let reader = Reader::new(headers, body, limit, shared)?;
@@ -126,7 +126,7 @@ async fn receive(
     let parsing = Arc::clone(shared);
     let parsed = tokio::task::spawn_blocking(move || {
         let circuit = &parsing.models[model].model.circuit;
-        let inputs = artifact::inputs_from_bytes("encrypted input", &bytes, circuit);
+        let inputs = EncryptedInputs::from_bytes("encrypted input", &bytes, circuit);
         drop(room);
         inputs
     });

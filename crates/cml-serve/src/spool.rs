@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::data::{self, DataFolder};
 use crate::life::{Cause, End, Failure};
 use crate::ticket::JobId;
-use cml_ir::{from_hex, to_hex};
+use cml_file::{from_hex, to_hex};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;

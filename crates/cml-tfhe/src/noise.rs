@@ -12,22 +12,15 @@ use serde::{Deserialize, Serialize};
 use tfhe::core_crypto::commons::noise_formulas::centered_mean_shifted_modulus_switch::centered_binary_shifted_modulus_switch_additive_variance;
 use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additive_variance_132_bits_security_tuniform;
 use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
-use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
 use tfhe::core_crypto::prelude::{
     DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize, TUniform,
 };
 
-use crate::params::Parameters;
+use cml_scheme::Parameters;
+use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 
-/// log2 of the modulus of the small key.
-pub const LWE_MODULUS_LOG: u32 = 32;
-/// log2 of the modulus of the big key.
-pub const GLWE_MODULUS_LOG: u32 = 64;
 /// Significant bits of the floating point numbers in the Fourier transform.
 const FFT_MANTISSA_BITS: f64 = 53.0;
-/// Smallest TUniform bound (log2) that the published sets use, however large the key.
-const SMALLEST_NOISE_BOUND: u32 = 3;
-
 /// Where the values of a linear combination come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
@@ -75,17 +68,6 @@ pub struct Requirement {
     /// With a slack of no more than the narrowest plateau, a result is off by one
     /// plateau at most.
     pub slack: u64,
-}
-
-/// log2 of the smallest TUniform bound with 132-bit security, in units of `2^-modulus_log` of the torus.
-///
-/// Never below 2^3, the bound of the published sets with large keys.
-pub fn minimal_noise_bound(lwe_dimension: u32, modulus_log: u32) -> u32 {
-    minimal_lwe_bound_for_132_bits_security_tuniform(
-        LweDimension(lwe_dimension as usize),
-        modulus(modulus_log),
-    )
-    .max(SMALLEST_NOISE_BOUND)
 }
 
 /// Variance of a fresh encryption under the big key.

@@ -2,11 +2,9 @@
 //! rounding as the encrypted run, without keys, with or without its noise.
 
 use crate::circuit::{Circuit, Prepared};
-use crate::interface::input_codes;
-use crate::keys::LweKey;
 use crate::noise;
-use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
+use cml_scheme::{LweKey, input_codes, nearest_value};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};

@@ -3,8 +3,9 @@
 use crate::answers::Liar;
 use crate::network::{circuit_with, hex};
 use cml_client::{KeyStore, MaxFailure, Options, RemoteError, Requirements, Service};
-use cml_tfhe::ClientSpec;
-use cml_tfhe::artifact::{SPEC, spec_to_bytes};
+use cml_file::Artifact;
+use cml_scheme::ClientSpec;
+use cml_scheme::artifact::SPEC;
 use cml_tfhe::optimizer::Goal;
 use std::path::Path;
 
@@ -18,7 +19,7 @@ fn spec(budget_log2: f64, is_exact: bool) -> ClientSpec {
         fuse: is_exact,
         approximate: [("relu".to_owned(), u64::from(!is_exact))].into(),
     };
-    let spec = ClientSpec::of(&circuit_with("promising", &options)).unwrap();
+    let spec = cml_tfhe::client_spec(&circuit_with("promising", &options)).unwrap();
     assert_eq!(spec.is_exact(), is_exact);
     spec
 }
@@ -81,7 +82,7 @@ fn circuits_that_promise_less_are_refused_before_keys_are_drawn() {
         ),
         (&strict, at_most(-1000.0), "the client requires 2^-1000"),
     ] {
-        let file = spec_to_bytes(spec).unwrap();
+        let file = spec.to_bytes().unwrap().to_vec();
         let (refused, asked) = session(spec, file, requirements, folder.path());
         let error = refused.expect_err(says);
         assert!(matches!(error, RemoteError::Promise { .. }), "{error}");
@@ -99,15 +100,15 @@ fn circuits_that_promise_less_are_refused_before_keys_are_drawn() {
 #[test]
 fn a_server_cannot_promise_more_than_when_the_keys_were_drawn() {
     let (spec, folder) = (spec(-40.0, true), tempfile::tempdir().unwrap());
-    let honest = spec_to_bytes(&spec).unwrap();
+    let honest = spec.to_bytes().unwrap().to_vec();
     let (drawn, _) = session(&spec, honest.clone(), Requirements::default(), folder.path());
     drawn.unwrap();
-    let payload = cml_ir::container::decode(SPEC, "own", &honest).unwrap();
+    let payload = cml_file::decode(SPEC, "own", &honest).unwrap();
     let usual = (-40.0_f64).to_le_bytes();
     let at = payload.windows(8).position(|w| w == usual).unwrap();
     let mut better = payload.to_vec();
     better[at..at + 8].copy_from_slice(&(-128.0_f64).to_le_bytes());
-    let better = cml_ir::container::encode(SPEC, &better);
+    let better = cml_file::encode(SPEC, &better);
     let (again, _) = session(&spec, better.clone(), Requirements::default(), folder.path());
     again.unwrap();
     let (refused, _) = session(&spec, better, STRICT, folder.path());

@@ -4,6 +4,7 @@ use tfhe::shortint::parameters::{
 };
 
 use super::*;
+use cml_scheme::security::minimal_noise_bound;
 
 /// The padding bit, message and carry bits of a published set as our `R` and `nu2`.
 fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
