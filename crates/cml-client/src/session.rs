@@ -102,6 +102,7 @@ impl<'s> Session<'s> {
                 Inference::Results(bytes) => return self.decrypt(&bytes, samples.len()),
                 Inference::UnknownKey if uploads < TRIES => {
                     uploads += 1;
+                    self.keys.check()?;
                     self.service.upload(&client.key().binding.keys, server_key)?;
                 }
                 Inference::UnknownKey => {

@@ -6,10 +6,10 @@ use cml_file::{Artifact, FileError, peek_tag, read_start, short_hex, to_hex};
 use cml_keys::artifact::{LOCKED_CLIENT_KEY, LockedClientKeys};
 use cml_keys::random::System;
 use cml_keys::{BoundClientKeys, Client};
-use cml_scheme::artifact::KeyHead;
+use cml_scheme::artifact::{ArrivingKey, KeyHead};
 use cml_scheme::{ArtifactError, ClientSpec, Progress};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 const SPEC_FILE: &str = "net.cmls";
 const CLIENT_FILE: &str = "client.key";
 const SERVER_FILE: &str = "server.key";
+/// Bytes of a file that are read at a time.
+const PIECE: usize = 1 << 20;
 /// Start of the names of folders whose keys are being drawn.
 const NEW: &str = ".new-";
 /// Shared by those who draw keys; who has it alone knows that nobody does.
@@ -44,6 +46,27 @@ pub struct Keys {
     pub server_key: PathBuf,
     /// Whether they were drawn just now.
     pub new: bool,
+}
+
+impl Keys {
+    /// Whether all bytes of the evaluation keys are those of the secret key's pair: the id is a hash of them.
+    pub(crate) fn check(&self) -> Result<(), RemoteError> {
+        let path = &self.server_key;
+        let mut key = ArrivingKey::new(&path.display().to_string());
+        let mut file = File::open(path).map_err(|e| store(path, e))?;
+        let mut piece = vec![0; PIECE];
+        let head = loop {
+            match file.read(&mut piece).map_err(|e| store(path, e))? {
+                0 => break key.finish()?,
+                bytes => key.update(&piece[..bytes])?,
+            }
+        };
+        if head.binding != self.client.key().binding {
+            let path = path.clone();
+            return Err(RemoteError::KeyPair { path });
+        }
+        Ok(())
+    }
 }
 
 impl KeyStore {

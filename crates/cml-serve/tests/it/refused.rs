@@ -68,14 +68,16 @@ fn keys_and_inputs_of_others() {
     server
         .send(&under_another)
         .refused(409, "foreign", &stranger.id());
-    // The file of another key under this id: valid, but not the same.
+    // The file of another key under this id, without damage.
     let (head, payload) = party.key.split_at(56);
     let mut payload = payload.to_vec();
     payload[1000] ^= 1;
     let other = cml_file::encode(artifact::SERVER_KEY, &payload);
     assert_ne!(head, &other[..56]);
     let other = Call::put(&format!("/v1/keys/{id}"), other);
-    server.send(&other).refused(409, "key_conflict", &id);
+    server
+        .send(&other)
+        .refused(400, "malformed", "its id is not the hash of the key in it");
 
     let mut call = stranger.infer(&[1]);
     server.send(&call).refused(404, "unknown_model", "");
