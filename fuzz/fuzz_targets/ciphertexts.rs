@@ -5,10 +5,8 @@
 
 mod tiny;
 
-
 use cml_file::Artifact;
-use cml_scheme::artifact;
-use cml_scheme::artifact::{INPUTS, OUTPUTS};
+use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs, INPUTS, OUTPUTS};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -16,8 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&how, bytes)) = bytes.split_first() else {
         return;
     };
-    let hash = circuit_hash(circuit).expect("of a small circuit");
-    let bound = [&hash[..], bytes].concat();
+    let bound = [&circuit.hash()[..], bytes].concat();
     let payload = if how & 1 == 0 { bytes } else { &bound };
     for kind in [INPUTS, OUTPUTS] {
         let file = if how & 2 == 0 {

@@ -5,8 +5,9 @@
 
 mod tiny;
 
-
-use cml_scheme::{ClientSpec, artifact};
+use cml_file::Artifact;
+use cml_scheme::ClientSpec;
+use cml_tfhe::{Circuit, client_spec};
 use cml_tfhe::artifact::CIRCUIT;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 

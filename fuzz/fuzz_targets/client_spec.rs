@@ -5,9 +5,10 @@
 
 mod tiny;
 
-
-use cml_scheme::{ClientSpec, artifact};
+use cml_file::Artifact;
+use cml_scheme::ClientSpec;
 use cml_scheme::artifact::SPEC;
+use cml_tfhe::client_spec;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_target!(|payload: &[u8]| {

@@ -5,9 +5,7 @@
 
 mod tiny;
 
-
-use cml_file::Artifact;
-use cml_scheme::ServerKeys;
+use cml_scheme::{Interface, ServerKeys};
 use cml_scheme::artifact::{ArrivingKey, SERVER_KEY};
 use libfuzzer_sys::fuzz_target;
 
@@ -19,10 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     let file = match how % 3 {
         0 => bytes.to_vec(),
         1 => cml_file::encode(SERVER_KEY, bytes),
-        _ => {
-            let hash = circuit_hash(circuit).expect("of a small circuit");
-            cml_file::encode(SERVER_KEY, &[&hash[..], bytes].concat())
-        }
+        _ => cml_file::encode(SERVER_KEY, &[&circuit.hash()[..], bytes].concat()),
     };
     let mut key = ArrivingKey::new("fuzz");
     for piece in file.chunks(usize::from(how) + 1) {

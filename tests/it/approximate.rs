@@ -2,15 +2,12 @@
 
 use crate::networks::{mlp, scatter};
 use cml_bitwidth::analyze;
-use cml_exec::Server;
-use cml_exec::plan;
+use cml_exec::{Server, plan as measured_plan};
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
 use cml_keys::Client;
 use cml_quant::to_graph;
-use cml_scheme::ClientSpec;
-use cml_tfhe::client_spec;
 use cml_tfhe::noise::Reader;
-use cml_tfhe::{Circuit, LowerError, Noise, Options, Plan, Simulator, lower, lower_tuned};
+use cml_tfhe::{Circuit, LowerError, Noise, Options, Simulator, client_spec, lower, lower_tuned};
 use std::collections::BTreeMap;
 
 const WIDTH: usize = 8;
@@ -149,7 +146,7 @@ fn a_plan_adds_up() {
         ..Options::default()
     };
     let circuit = lower(&graph, &analyze(&graph), &options).unwrap();
-    let plan = plan(&circuit);
+    let plan = measured_plan(&circuit);
     let (lookups, rotations): (usize, usize) = plan
         .layers
         .iter()
@@ -172,7 +169,7 @@ fn a_plan_adds_up() {
     assert_eq!(planned.fold(f64::NEG_INFINITY, f64::max), worst);
     // Where one layer decides alone, a bit less saves about half.
     let graph = stairs();
-    let plan = plan(&lower(&graph, &analyze(&graph), &Options::default()).unwrap());
+    let plan = measured_plan(&lower(&graph, &analyze(&graph), &Options::default()).unwrap());
     let share = plan.layers[0].one_bit_less_saves / plan.seconds;
     assert!((0.2..0.8).contains(&share), "{share}");
 }

@@ -3,15 +3,13 @@
 use crate::keys::{Files, samples, tiny};
 use crate::random::fixed;
 use cml_exec::Server;
-use cml_file::Artifact;
 use cml_file::{Artifact, Kind, describe};
 use cml_keys::artifact::CLIENT_KEY;
 use cml_keys::{BoundClientKeys, Client};
 use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs, INPUTS, OUTPUTS, SERVER_KEY, SPEC};
-use cml_scheme::{ArtifactError, Bound, ClientSpec, SeededCiphertexts, ServerKeys, artifact};
-use cml_tfhe::Circuit;
+use cml_scheme::{ArtifactError, Bound, ClientSpec, SeededCiphertexts, ServerKeys};
 use cml_tfhe::artifact::CIRCUIT;
-use cml_tfhe::client_spec;
+use cml_tfhe::{Circuit, client_spec};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;

@@ -26,7 +26,7 @@ fn check_circuit(graph: &Graph, circuit: &Circuit) {
     let back = Circuit::from_bytes("copy", &bytes, ()).unwrap();
     assert_eq!(&back, circuit);
     assert_eq!(back.to_bytes().unwrap(), bytes);
-    assert_eq!(circuit_hash(&back).unwrap(), circuit_hash(circuit).unwrap());
+    assert_eq!(back.hash(), circuit.hash());
     assert_eq!(back.to_string(), circuit.to_string());
 }
 

@@ -3,16 +3,14 @@
 
 use crate::networks::{lowered, lowered_in_two_sets, mlp, sample};
 use crate::random::{fixed, recipes};
-use cml_exec::Server;
-use cml_exec::plan;
+use cml_exec::{Server, plan};
 use cml_file::Artifact;
 use cml_ir::{Graph, Op, Tensor, interpret, optimize};
 use cml_keys::{BoundClientKeys, Client};
 use cml_quant::to_graph;
 use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs};
 use cml_scheme::{Bound, ClientSpec, ServerKeys};
-use cml_tfhe::client_spec;
-use cml_tfhe::{Circuit, Plan};
+use cml_tfhe::{Circuit, client_spec};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::path::Path;

@@ -83,5 +83,5 @@ impl OpenSpec {
 #[test]
 fn the_open_form_is_the_wire_form() {
     let circuit = crate::networks::lowered(&crate::networks::conv_residual());
-    assert_eq!(OpenCircuit::of(&circuit).file(), circuit.to_bytes().unwrap());
+    assert_eq!(OpenCircuit::of(&circuit).file(), *circuit.to_bytes().unwrap());
 }

@@ -1,8 +1,9 @@
 //! Files of the first formats that were frozen, under `tests/fixtures/v1`: they are read for ever.
 //!
 //! Encrypted inputs are of version 2: those of version 1 could hold a part of their values in clear, and are refused.
-//! Keys are of the first version whose id is a hash of the server key: secret keys of version 2, and ciphertexts under
-//! them. The server key has 4 MB, so it is drawn again from a seed, and its file is held by its SHA-256.
+//!
+//! Keys are of the first version whose id is a hash of the server key: version 2 of secret keys. The server key has
+//! 4 MB, so it is drawn again from a seed, and its file is held by its SHA-256.
 //!
 //! A change that fails here needs a reader for the old format, not new files. With `CML_FREEZE=FOLDER` the test
 //! writes a set of its own formats into an empty folder instead: for the next version.
@@ -21,7 +22,6 @@ use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs};
 use cml_scheme::{Bound, ClientSpec, ServerKeys};
 use cml_tfhe::optimizer::{Goal, Objective};
 use cml_tfhe::{Circuit, Noise, Options, Simulator, client_spec, lower};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
@@ -44,6 +44,7 @@ fn keys(spec: ClientSpec) -> (Client, Bound<ServerKeys>) {
 }
 
 fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
     format!("{}\n", cml_file::to_hex(&Sha256::digest(bytes)))
 }
 
@@ -69,8 +70,8 @@ fn freeze(folder: &Path) {
         .unwrap()
         .write(&at("locked.key"))
         .unwrap();
-    let bytes = server_key.to_bytes().unwrap();
-    std::fs::write(at("server.key.sha256"), sha256(&bytes)).unwrap();
+    let file = server_key.to_bytes().unwrap();
+    std::fs::write(at("server.key.sha256"), sha256(&file)).unwrap();
     let encrypted = client.encrypt(&inputs()).unwrap();
     encrypted.write(&at("in.ct")).unwrap();
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();

@@ -5,9 +5,8 @@ use cml_exec::Server;
 use cml_file::Artifact;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_keys::Client;
-use cml_scheme::{Binding, ClientSpec, artifact};
-use cml_tfhe::Circuit;
-use cml_tfhe::client_spec;
+use cml_scheme::Binding;
+use cml_tfhe::{Circuit, client_spec};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -83,8 +82,8 @@ pub(crate) fn tiny() -> &'static Tiny {
         assert_eq!(circuit.parameters(), other.parameters());
         let folder = tempfile::tempdir().unwrap();
         Tiny {
-            circuit_file: circuit.to_bytes().unwrap(),
-            spec_file: client_spec(&circuit).unwrap().to_bytes().unwrap(),
+            circuit_file: circuit.to_bytes().unwrap().to_vec(),
+            spec_file: client_spec(&circuit).unwrap().to_bytes().unwrap().to_vec(),
             clients: [draw(&circuit, folder.path()), draw(&circuit, folder.path())],
             circuit,
             other,

@@ -25,11 +25,9 @@ use cml_bitwidth::analyze;
 use cml_exec::Server;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
 use cml_keys::Client;
-use cml_scheme::ClientSpec;
-use cml_tfhe::client_spec;
 use cml_tfhe::noise::Reader;
 use cml_tfhe::optimizer::Goal;
-use cml_tfhe::{Circuit, Noise, Options, Simulator, lower};
+use cml_tfhe::{Circuit, Noise, Options, Simulator, client_spec, lower};
 
 fn loose(graph: &Graph, budget_log2: f64) -> Circuit {
     loose_with(graph, budget_log2, 0.0)

@@ -4,8 +4,11 @@ use crate::keys::tiny;
 
 use cml_file::Artifact;
 use cml_keys::BoundClientKeys;
-use cml_keys::artifact::{LOCKED_CLIENT_KEY, locked_client_key_from_bytes, locked_client_key_to_bytes};
+use cml_keys::artifact::{LOCKED_CLIENT_KEY, LockedClientKeys};
+use cml_keys::random::System;
+use cml_scheme::ArtifactError;
 use cml_scheme::artifact::split_binding;
+use cml_tfhe::Circuit;
 use std::path::Path;
 
 const HEADER: usize = 56;
@@ -18,12 +21,21 @@ fn folder() -> tempfile::TempDir {
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("client.key"), &tiny().clients[0].client_key).unwrap();
     let key = BoundClientKeys::read(&path("client.key"), &tiny().circuit).unwrap();
-    write_locked_client_key(&path("locked.key"), &key, b"open").unwrap();
+    lock(&path("locked.key"), &key);
     folder
 }
 
+fn lock(path: &Path, key: &BoundClientKeys) {
+    let locked = LockedClientKeys::seal("locked.key", key, b"open", &mut System::new()).unwrap();
+    locked.write(path).unwrap();
+}
+
+fn unlock(path: &Path, circuit: &Circuit, passphrase: &[u8]) -> Result<BoundClientKeys, ArtifactError> {
+    LockedClientKeys::read(path, ())?.open(circuit, passphrase)
+}
+
 fn message(path: &Path, passphrase: &str) -> String {
-    let read = read_locked_client_key(path, &tiny().circuit, passphrase.as_bytes());
+    let read = unlock(path, &tiny().circuit, passphrase.as_bytes());
     read.map(|_| ()).unwrap_err().to_string()
 }
 
@@ -31,7 +43,7 @@ fn message(path: &Path, passphrase: &str) -> String {
 fn the_passphrase_opens_it_and_no_other() {
     let folder = folder();
     let path = folder.path().join("locked.key");
-    let key = read_locked_client_key(&path, &tiny().circuit, b"open").unwrap();
+    let key = unlock(&path, &tiny().circuit, b"open").unwrap();
     let plain = BoundClientKeys::read(&folder.path().join("client.key"), &tiny().circuit).unwrap();
     assert_eq!(key.binding, plain.binding);
     assert_eq!(key.value.to_bytes(), plain.value.to_bytes());
@@ -47,10 +59,9 @@ fn the_passphrase_opens_it_and_no_other() {
     let file = std::fs::read(&path).unwrap();
     let secret = plain.value.to_bytes();
     assert!(!file.windows(16).any(|w| w == &secret[..16]));
-    assert_eq!(
-        read_binding(&path, LOCKED_CLIENT_KEY).unwrap(),
-        tiny().clients[0].binding
-    );
+    let payload = cml_file::read_file(LOCKED_CLIENT_KEY, &path).unwrap();
+    let (binding, _) = split_binding("locked.key", LOCKED_CLIENT_KEY, &payload).unwrap();
+    assert_eq!(binding, tiny().clients[0].binding);
     let message = BoundClientKeys::read(&path, &tiny().circuit)
         .unwrap_err()
         .to_string();
@@ -58,9 +69,7 @@ fn the_passphrase_opens_it_and_no_other() {
         message.contains("is a client key under a passphrase, needs a client key"),
         "{message}"
     );
-    let message = read_locked_client_key(&path, &tiny().other, b"open")
-        .unwrap_err()
-        .to_string();
+    let message = unlock(&path, &tiny().other, b"open").unwrap_err().to_string();
     assert!(message.contains("belongs to another circuit"), "{message}");
     #[cfg(unix)]
     {
@@ -69,7 +78,7 @@ fn the_passphrase_opens_it_and_no_other() {
         assert_eq!(mode & 0o777, 0o600);
     }
     // Salt and nonce are drawn for each file.
-    write_locked_client_key(&path, &key, b"open").unwrap();
+    lock(&path, &key);
     let again = std::fs::read(&path).unwrap();
     assert_ne!(file[HEADER + COSTS + 12..], again[HEADER + COSTS + 12..]);
 }

@@ -5,9 +5,7 @@ use crate::keys::tiny;
 use crate::networks::{conv_residual, lowered, mlp};
 use cml_file::Artifact;
 use cml_keys::{BoundClientKeys, Client};
-use cml_scheme::ClientSpec;
-use cml_tfhe::Circuit;
-use cml_tfhe::client_spec;
+use cml_tfhe::{Circuit, client_spec};
 
 fn refused(change: impl FnOnce(&mut OpenCircuit)) {
     let mut open = OpenCircuit::of(&lowered(&conv_residual()));

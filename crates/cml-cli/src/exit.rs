@@ -82,6 +82,9 @@ impl<T, E: Into<anyhow::Error>> OrFailed<T> for Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cml_file::Artifact;
+    use cml_ir::Graph;
+    use cml_tfhe::Circuit;
 
     #[test]
     fn only_marked_errors_are_failures() {

@@ -39,14 +39,13 @@ impl Requirements {
         if self.strict && !spec.is_exact() {
             return refuse("approximate results".to_owned(), "exact ones".to_owned());
         }
-        // An unordered number is no promise.
-        if self.strict && !(lookup <= STRICT_LOG2) {
+        if self.strict && !is_at_most(lookup, STRICT_LOG2) {
             let promises = format!("that a lookup fails with less than 2^{lookup:.0}");
             return refuse(promises, format!("2^{STRICT_LOG2}"));
         }
         let inference = spec.inference_log2_p_fail();
         if let Some(most) = self.max_failure
-            && !(inference <= most.log2())
+            && !is_at_most(inference, most.log2())
         {
             let promises = format!(
                 "that an inference fails less than once in {}, 2^{inference:.1}",
@@ -61,6 +60,11 @@ impl Requirements {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// A number that has no order is no promise.
+fn is_at_most(has: f64, limit: f64) -> bool {
+    has <= limit
 }
 
 /// A failure probability above 0 and up to 1, as its log2: written `2^-40` or `1e-12`.

@@ -261,7 +261,7 @@ fn main() -> Result<(), Error> {
     }
     drop(key);
     let path = format!("/v1/models/{}/infer", to_hex(&inputs.binding.circuit));
-    let body = inputs.to_bytes()?;
+    let body = inputs.to_bytes()?.to_vec();
 
     let mut lone = Caller::new(address, "POST", &path, &body)?;
     let answer = EncryptedOutputs::from_bytes("answer", &lone.results()?, &circuit)?;

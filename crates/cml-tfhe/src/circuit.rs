@@ -60,7 +60,7 @@ pub struct Rotation {
     pub scale: u64,
     /// At least one, in the order in which they define wires.
     pub lookups: Vec<Lookup>,
-    /// Values by which changes may move: 0 if exact. See [`Requirement::slack`].
+    /// Values by which changes may move: 0 if exact.
     pub slack: u64,
     /// Polynomials that make up its table.
     pub extension: u32,

@@ -1,17 +1,16 @@
-//! Lowering of integer graphs to TFHE table lookups, and their encrypted run.
+//! Lowering of integer graphs to TFHE table lookups.
 //!
 //! [`lower`] turns a [`cml_ir::Graph`] with its proved widths into a
 //! [`Circuit`]: rows of integer weights, tables, encodings and parameters at
-//! 132-bit security. A [`Client`] encrypts and decrypts; a [`Server`] computes.
+//! 132-bit security. [`client_spec`] gives the part of it that a client needs.
+//! There is no key here: the crate `cml-keys` encrypts and decrypts, and the
+//! crate `cml-exec` runs circuits.
 //!
 //! Invariants:
 //! - A circuit leaves nothing to decide: it can be dumped, simulated
 //!   ([`Simulator`]) and checked without any key.
 //! - In exact mode interpreter, simulator and decrypted result agree bit for
 //!   bit, but for the stated failure probability.
-//! - Server code cannot name a secret key: the feature `client` has it, `server` the rest. A
-//!   client needs a [`ClientSpec`], not the circuit.
-//! - `tfhe` is named only in `noise`, `keys` and `exec`.
 //!
 //! ```
 //! use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};

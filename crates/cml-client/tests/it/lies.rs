@@ -45,7 +45,7 @@ fn predict(infer: impl Fn(&str, &[u8]) -> Reply + Send + 'static) -> (Result<(),
     let file = spec("honest").to_bytes().unwrap().to_vec();
     let liar = Liar::start(move |asked, body| match asked {
         "GET /v1/models" => models(),
-        _ if asked.starts_with("GET /v1/models/") => (200, "", file.clone()),
+        _ if asked.starts_with("GET /v1/models/") => (200, "", file.to_vec()),
         _ if asked.starts_with("PUT /v1/keys/") => json(201, "{}"),
         _ => infer(asked, body),
     });
@@ -100,7 +100,7 @@ fn specs_of_another_circuit_or_changed_ones() {
     let session = |file: Vec<u8>| {
         let liar = Liar::start(move |asked, _| match asked {
             "GET /v1/models" => models(),
-            _ => (200, "", file.clone()),
+            _ => (200, "", file.to_vec()),
         });
         let service = Service::connect(&liar.url, options()).unwrap();
         let store = KeyStore::open(keys()).unwrap();
@@ -129,7 +129,7 @@ fn keys_that_are_larger_than_agreed_are_not_drawn() {
     let file = spec("honest").to_bytes().unwrap().to_vec();
     let liar = Liar::start(move |asked, _| match asked {
         "GET /v1/models" => models(),
-        _ => (200, "", file.clone()),
+        _ => (200, "", file.to_vec()),
     });
     let options = Options {
         max_key_bytes: 1000,

@@ -2,7 +2,8 @@
 
 use cml_exec::{EvaluationKey, Evaluator, Job, Load, measure};
 use cml_keys::ClientKey;
-use cml_scheme::{Ciphertext, LweKey, Parameters, ServerKey};
+use cml_keys::random::System;
+use cml_scheme::{Ciphertext, LweKey, Parameters};
 use cml_tfhe::noise::{Reader, Requirement, Source};
 use cml_tfhe::optimizer::{Goal, search};
 use cml_tfhe::table::Reading;
@@ -39,15 +40,19 @@ pub(crate) struct Kit {
 
 impl Kit {
     pub(crate) fn new(parameters: &Parameters, extension: u32) -> Self {
-        let client = ClientKey::generate(parameters).expect("valid parameters");
-        let server = ServerKey::generate(&client, &mut |_| {});
+        let mut random = System::new();
+        let client = ClientKey::generate(parameters, &mut random).expect("valid parameters");
+        let server = client.server_key(&mut random, &mut |_| {}).expect("randomness");
         let evaluator = Evaluator::new(EvaluationKey::expand(&server, &mut |_| {}));
         let values: Vec<(i64, u64)> = (0..32).map(|v| (v % 4, 1 << 60)).collect();
         Self {
             parameters: *parameters,
             extension,
             evaluator,
-            inputs: client.encrypt(LweKey::Big, &values).expand(parameters),
+            inputs: client
+                .encrypt(LweKey::Big, &values, &mut random)
+                .expect("randomness")
+                .expand(parameters),
             table: vec![1 << 60; parameters.table_size(extension) as usize],
             readings: vec![Reading {
                 terms: vec![(0, 1)],
