@@ -18,6 +18,7 @@ mod passphrase;
 mod progress;
 mod ptq;
 mod rows;
+mod requirements;
 mod samples;
 mod score;
 mod show;

@@ -5,6 +5,7 @@
 mod arriving;
 mod ciphertexts;
 mod columns;
+mod key_id;
 mod server_key;
 mod spec;
 
@@ -15,6 +16,8 @@ use crate::spec::SpecError;
 use cml_file::{FileError, Kind, short_hex};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
+
+use key_id::KeyId;
 
 pub use arriving::{ArrivingKey, KeyHead};
 pub use ciphertexts::{EncryptedInputs, EncryptedOutputs, inputs_bytes, outputs_bytes};
@@ -37,7 +40,7 @@ pub const SPEC: Kind = Kind {
 pub const SERVER_KEY: Kind = Kind {
     tag: *b"SKEY",
     name: "server key",
-    version: 3,
+    version: 4,
     max_payload: MAX_EVALUATION_KEY_BYTES,
 };
 /// `*.ct` as the client writes it.
@@ -60,7 +63,7 @@ pub const OUTPUTS: Kind = Kind {
 pub struct Binding {
     /// SHA-256 of the circuit.
     pub circuit: [u8; 32],
-    /// Drawn at key generation.
+    /// Id of the key pair: a hash of the server key, see [`Binding::of`].
     pub keys: [u8; 16],
 }
 
@@ -119,6 +122,12 @@ pub enum ArtifactError {
     /// A passphrase that does not open a key.
     #[error("{name}: the passphrase is wrong, or the file was altered")]
     Passphrase {
+        /// File.
+        name: String,
+    },
+    /// A server key under the id of another one.
+    #[error("{name}: its id is not the hash of the key in it, which may be another one's")]
+    KeyId {
         /// File.
         name: String,
     },
@@ -259,6 +268,15 @@ fn belongs(name: &str, binding: &Binding, circuit: &dyn Interface) -> Result<(),
         has: short_hex(&binding.circuit),
         needs: short_hex(needs),
     })
+}
+
+/// Whether the id in a file is that of the key in it.
+fn check_id(name: &str, binding: &Binding, id: KeyId) -> Result<(), ArtifactError> {
+    if binding.keys == id.finish() {
+        return Ok(());
+    }
+    let name = name.to_owned();
+    Err(ArtifactError::KeyId { name })
 }
 
 /// A key or ciphertext that does not fit the parameters.

@@ -7,12 +7,14 @@ use crate::exit::WorkFailed;
 use crate::folders;
 use crate::passphrase::PassphraseArgs;
 use crate::progress::{key_bars, waiting};
+use crate::requirements::{RequirementArgs, exactness, promise, promise_json};
 use crate::show::{Report, note, table, timed};
 use crate::spec::spec_inputs;
 use anyhow::{Context, anyhow, bail};
 use cml_client::{KeyStore, Options, RemoteError, Service};
 use cml_file::to_hex;
 use cml_ir::Tensor;
+use cml_scheme::one_in;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +26,11 @@ const LONGEST_TIMEOUT: u64 = 365 * 24 * 3600;
 ///
 /// Keys are drawn at first use of a model, and kept for the next time. Nothing that could
 /// decrypt leaves this machine.
+///
+/// Keep results to yourself: a server that answers with ciphertexts of its own making, and learns anything
+/// about what they decrypt to, recovers the secret key. No circuit prevents that, not one of
+/// `cml compile --strict` either. After such an incident draw new keys. Results of approximate circuits must
+/// never be shared, with an honest server neither.
 /// Example: cml client predict data.csv --server https://fhe.example.org
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -51,6 +58,8 @@ pub(crate) struct Args {
     timeout: u64,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    #[command(flatten)]
+    requirements: RequirementArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -89,18 +98,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         read.with_context(|| path.display().to_string())
     });
     let token = token.filter(|token| !token.is_empty());
-    if token.is_some() && cml_client::is_in_clear(url) {
-        note("everyone on the way to the server can read the token: its address begins with http://");
+    if cml_client::is_in_clear(url) {
+        warn_of_clear(token.is_some());
     }
     let options = Options {
         roots: roots.transpose()?,
         token,
         max_key_bytes: args.max_key_mb.saturating_mul(1_000_000),
         timeout: Duration::from_secs(args.timeout),
+        requirements: args.requirements.requirements(),
         ..Options::default()
     };
     match &args.action {
-        Action::Models => Ok(models(&Service::connect(url, options).map_err(marked)?)),
+        Action::Models => {
+            let service = Service::connect(url, options).map_err(marked)?;
+            models(&service, &args.requirements)
+        }
         Action::Predict(predict_args) => {
             // What can be wrong here is found before anybody is asked.
             predict_args.choice.check(&predict_args.data)?;
@@ -122,16 +135,56 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     }
 }
 
-fn models(service: &Service) -> Report {
-    let entries = service.models().iter();
-    let rows: Vec<Vec<String>> = entries
-        .map(|m| vec![m.name.clone(), to_hex(&m.circuit)])
-        .collect();
-    let list: Vec<Value> = rows.iter().map(|r| json!({"name": r[0], "hash": r[1]})).collect();
-    Report::new(
-        table(&["model", "circuit"], &rows),
+/// Everybody on the way is such a server as `--strict` does not help against.
+fn warn_of_clear(token: bool) {
+    note(
+        "the server's address begins with http://: everybody on the way to it can read and change what is sent, \
+         answer in its place, and do what a dishonest server can do; use https://",
+    );
+    if token {
+        note("everybody on the way to the server can read the token, too");
+    }
+}
+
+/// The models with what each promises, as their client specs say it.
+fn models(service: &Service, requirements: &RequirementArgs) -> anyhow::Result<Report> {
+    let (mut rows, mut list) = (Vec::new(), Vec::<Value>::new());
+    let insists = !requirements.requirements().is_empty();
+    for entry in service.models() {
+        let spec = service.spec(&entry.circuit).map_err(marked)?;
+        let refused = requirements.check(&spec).err().map(|error| error.to_string());
+        let mut row = vec![
+            entry.name.clone(),
+            to_hex(&entry.circuit),
+            exactness(&spec).to_owned(),
+            format!("2^{:.0}", spec.budget_log2()),
+            one_in(spec.inference_log2_p_fail()),
+        ];
+        if insists {
+            row.push(if refused.is_some() { "no" } else { "yes" }.to_owned());
+        }
+        rows.push(row);
+        let mut model =
+            json!({"name": entry.name, "hash": to_hex(&entry.circuit), "promise": promise_json(&spec)});
+        if insists {
+            model["refused"] = refused.into();
+        }
+        list.push(model);
+    }
+    let mut header = vec![
+        "model",
+        "circuit",
+        "results",
+        "lookup fails",
+        "inference fails once in",
+    ];
+    if insists {
+        header.push("as required");
+    }
+    Ok(Report::new(
+        table(&header, &rows),
         json!({"server": service.url(), "models": list}),
-    )
+    ))
 }
 
 fn predict(
@@ -146,7 +199,13 @@ fn predict(
     let spec = service.spec(&entry.circuit).map_err(marked)?;
     let samples = args.choice.load_few(&args.data, &Border::of_spec(&spec))?;
     spec_inputs(&spec, &samples)?;
+    // It is found before a passphrase is asked for, too.
+    service.check(&spec).map_err(marked)?;
+    let is_new = store.is_locked(spec.circuit()).map_err(marked)?.is_none();
     let store = with_passphrase(store, passphrase, spec.circuit())?;
+    if is_new {
+        note(format!("keys are drawn for {}: {}", spec.name(), promise(&spec)));
+    }
     let (session, preparing) = timed(|| service.session_of(entry, spec, &store, &mut key_bars("drawing")));
     let session = session.map_err(marked)?;
     samples.say(true);
@@ -162,15 +221,11 @@ fn predict(
     let score = samples.score(&classes, spec.outputs()[0].shape.iter().product());
     let right = score.right_text();
     let text = format!(
-        "{}\n\n{right}{}{} by {}\nkeys {} in {}: {:.1} s; {}: {:.2} s",
+        "{}\n\n{right}{} by {}\n{}\nkeys {} in {}: {:.1} s; {}: {:.2} s",
         results_table(output, &samples.numbers, &codes),
         spec.name(),
-        if spec.is_exact() {
-            ""
-        } else {
-            " (an approximate circuit)"
-        },
         service.url(),
+        promise(spec),
         if session.keys().new { "drawn" } else { "reused" },
         folder.display(),
         preparing.as_secs_f64(),
@@ -182,6 +237,7 @@ fn predict(
         "model": spec.name(),
         "circuit": to_hex(spec.circuit()),
         "exact": spec.is_exact(),
+        "promise": promise_json(spec),
         "keys": folder,
         "new_keys": session.keys().new,
         "samples": codes.len(),

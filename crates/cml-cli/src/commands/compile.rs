@@ -32,7 +32,9 @@ pub(crate) struct Args {
     /// Failure budget of each lookup, as log2 of its probability.
     #[arg(long, value_name = "LOG2", default_value_t = -40.0, allow_negative_numbers = true)]
     p_error: f64,
-    /// Failure budget 2^-128: needed if decrypted results are shared with others (IND-CPA-D).
+    /// Failure budget 2^-128, no approximate layers: needed if others see decrypted results (IND-CPA-D). That is enough
+    /// when the server is honest. A dishonest server that learns anything about what its answers decrypt to recovers the
+    /// key, at every failure budget.
     #[arg(long, conflicts_with = "p_error")]
     strict: bool,
     /// What parameters are chosen for.
@@ -50,7 +52,7 @@ pub(crate) struct Args {
     no_fuse: bool,
     /// Let layers be off by one level of their table, as long as the accuracy on --calibrate is at most
     /// so much lower, in points: 0.3%. By default every result is exact. Not with --strict: whoever
-    /// sees a decrypted result learns something about its noise.
+    /// sees a decrypted result learns something about its noise, so results must never be shared.
     #[arg(
         long,
         value_name = "POINTS",

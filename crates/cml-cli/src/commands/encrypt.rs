@@ -5,6 +5,7 @@ use crate::data::DataArgs;
 use crate::exit::OrFailed;
 use crate::output;
 use crate::passphrase::PassphraseArgs;
+use crate::requirements::RequirementArgs;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::{read_spec, spec_inputs};
 use cml_file::Artifact;
@@ -27,6 +28,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
+    requirements: RequirementArgs,
+    #[command(flatten)]
     data: DataArgs,
     /// Ciphertexts to write.
     #[arg(short, long, default_value = "in.ct")]
@@ -36,6 +39,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.spec, &args.key, args.data.data.as_ref()])?;
     let spec = read_spec(&args.spec)?;
+    args.requirements.check(&spec)?;
     let key = args.passphrase.read_key(&args.key, &spec)?;
     let samples = args.data.load_few(&Border::of_spec(&spec))?;
     let inputs = spec_inputs(&spec, &samples)?;
