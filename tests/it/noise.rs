@@ -5,7 +5,8 @@
 //! power. Then every change lies halfway between two points, exactly, and whatever
 //! is read beyond an end is another value (`f(0) + f(P) - f(P - 1)` below, `f(0) +
 //! f(P) - f(1)` above): a reading is wrong if and only if its noise leaves
-//! `[-1/4P, 1/4P]`. `log2_p_fail` claims the probability of just that for Gaussian noise.
+//! `[-1/4P, 1/4P]`. `expected_log2_p_fail` claims the probability of just that for Gaussian noise; `log2_p_fail`, which is
+//! promised, is larger.
 //!
 //! A result is wrong if exactly one of the readings before it is wrong, and
 //! right if none is. With independent readings of failure probabilities `p_i`,
@@ -78,6 +79,19 @@ fn two_levels() -> Graph {
     b.finish().unwrap()
 }
 
+/// Two clipped tables of 15 levels on one accumulator, one rising from 2 and one from 112, subtracted and read by the
+/// client: one rotation with `P` of 128, in which the changes of one table lie half a period and more from those of the other.
+fn far_apart() -> Graph {
+    let mut b = GraphBuilder::new("far_apart");
+    let x = digits(&mut b, 1, 129);
+    let clipped = |first: i64| Lut::from_fn(Interval::new(0, 129), move |v| (v - first + 1).clamp(0, 14));
+    let low = b.lut("low", x, clipped(2)).unwrap();
+    let high = b.lut("high", x, clipped(112)).unwrap();
+    let y = b.sub("difference", low, high).unwrap();
+    b.output("y", y, OutputSpec::identity()).unwrap();
+    b.finish().unwrap()
+}
+
 /// Failure probability of each reading of one inference, if the variance of
 /// its noise is that of the model times a factor near 1.
 fn predicted(circuit: &Circuit, variance_factor: f64) -> Vec<f64> {
@@ -92,7 +106,8 @@ fn predicted(circuit: &Circuit, variance_factor: f64) -> Vec<f64> {
         };
         assert!(period.is_power_of_two(), "{demand:?}");
         // Near enough: log p moves like z^2, by a little less in fact.
-        let p = circuit.log2_p_fail(&demand).exp2().powf(1.0 / variance_factor);
+        let expected = circuit.expected_log2_p_fail(&demand);
+        let p = expected.exp2().powf(1.0 / variance_factor);
         std::iter::repeat_n(p, count)
     });
     each.collect()
@@ -155,6 +170,26 @@ fn lookups_with_two_parameter_sets_fail_at_the_predicted_rate() {
     let circuit = loose_with(&graph, -6.0, 1.0);
     assert_eq!(circuit.parameters().count(), 2, "{circuit}");
     check_circuit(&graph, &circuit, 60_000, 5);
+}
+
+#[test]
+fn experiment_far() {
+    let graph = far_apart();
+    for budget in [-3.0, -4.0, -5.0, -6.0, -8.0] {
+        let circuit = loose(&graph, budget);
+        println!("{circuit}\n{}", circuit.failure_lines().join("\n"));
+        let mut simulator = Simulator::new(&circuit, Noise::Sampled(7));
+        let n = 20_000;
+        let mut wrong = 0;
+        for at in 0..n {
+            let inputs = [Tensor::new(vec![1], vec![scatter(at, 0, 129)]).unwrap()];
+            wrong += usize::from(simulator.run(&inputs).unwrap() != interpret(&graph, &inputs).unwrap());
+        }
+        println!(
+            "budget {budget}: {wrong} of {n}, promised {:.4}",
+            circuit.inference_log2_p_fail().exp2()
+        );
+    }
 }
 
 #[test]

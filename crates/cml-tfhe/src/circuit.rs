@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::interface::{CircuitInput, Encoding};
 pub use demand::Demand;
+pub(crate) use demand::Tables;
 
 /// An integer combination of wires of one encoding: `constant + sum weight * wire`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

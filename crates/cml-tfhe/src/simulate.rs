@@ -4,7 +4,7 @@
 use crate::circuit::{Circuit, Prepared};
 use crate::interface::input_codes;
 use crate::keys::LweKey;
-use crate::noise;
+use crate::noise::Variances;
 use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
 use rand::SeedableRng;
@@ -34,8 +34,8 @@ pub struct Simulator<'c> {
 struct Sampler {
     rng: ChaCha8Rng,
     fresh: Normal<f64>,
-    /// By parameter set: the deviation of a coefficient, and [`noise::alike_share`].
-    lookups: Vec<(f64, f64)>,
+    /// By parameter set.
+    variances: Vec<Variances>,
     /// Of results.
     rounding: Normal<f64>,
     standard: Normal<f64>,
@@ -45,7 +45,9 @@ struct Sampler {
 
 impl Sampler {
     fn new(circuit: &Circuit, seed: u64) -> Self {
-        let p = circuit.parameters().first();
+        let variances: Vec<Variances> = circuit.parameters().iter().map(Variances::expected).collect();
+        let first = variances[0];
+        let of_set = |set: u32| variances.get(set as usize).unwrap_or(&first);
         // The standard deviation of a validated parameter set is finite.
         let normal = |variance: f64| {
             Normal::new(0.0, variance.sqrt())
@@ -54,53 +56,54 @@ impl Sampler {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             fresh: normal(match circuit.input_key() {
-                LweKey::Big => noise::fresh_variance(p),
-                LweKey::Small => noise::fresh_small_variance(p),
+                LweKey::Big => first.fresh(),
+                LweKey::Small => first.fresh_small(),
             }),
-            lookups: circuit
-                .parameters()
-                .iter()
-                .map(|p| (noise::lookup_variance(p).sqrt(), noise::alike_share(p)))
-                .collect(),
-            rounding: normal(noise::rounding_variance(p, circuit.output_word_bytes())),
+            rounding: normal(first.rounding(circuit.output_word_bytes())),
             standard: normal(1.0),
             switches: circuit
                 .rotations_with_sets()
                 .map(|(r, set)| {
-                    let p = circuit.set(set);
                     let switched = !circuit.reads_small(&r.row);
-                    let keyswitch = if switched {
-                        noise::keyswitch_variance(p)
-                    } else {
-                        0.0
-                    };
-                    let variance = keyswitch + noise::modulus_switch_variance(p, r.extension);
+                    let keyswitch = if switched { of_set(set).keyswitch() } else { 0.0 };
+                    let variance = keyswitch + of_set(set).switch(r.extension);
                     ((set, r.extension, switched), normal(variance))
                 })
                 .collect(),
+            variances,
         }
     }
 
-    /// Noises of some coefficients, in ascending order, of one rotation of so many.
+    /// Noises of some coefficients of one rotation, of `extension` polynomials and `size` coefficients.
     ///
-    /// What is alike in them has the correlation `1 - 2 d / L` at a distance `d`, as `2 B(x) - B(1)` of
-    /// a Brownian motion `B` has.
-    fn draw_coefficients(&mut self, set: u32, degrees: &BTreeSet<usize>, size: u64) -> BTreeMap<usize, u64> {
-        let (deviation, alike_share) = self.lookups[set as usize];
-        let (alike, own) = (alike_share.sqrt(), (1.0 - alike_share).sqrt());
-        let (mut motion, mut last) = (Vec::with_capacity(degrees.len()), (0, 0.0));
-        for &degree in degrees {
-            let step = (degree - last.0) as f64 / size as f64;
-            last = (degree, last.1 + step.sqrt() * self.standard.sample(&mut self.rng));
-            motion.push(last.1);
+    /// What is alike in those of one polynomial has the correlation `1 - 2 d / L` at a distance `d`, as `2 B(x) - B(1)` of
+    /// a Brownian motion `B` has; polynomials are independent of each other ([`noise`](crate::noise)).
+    fn draw_coefficients(
+        &mut self,
+        set: u32,
+        degrees: &BTreeSet<usize>,
+        (extension, size): (u32, u64),
+    ) -> BTreeMap<usize, u64> {
+        let variances = self.variances[set as usize];
+        let (alike, independent) = (variances.alike().sqrt(), variances.independent().sqrt());
+        let mut noises = BTreeMap::new();
+        let extension = extension.max(1) as usize;
+        for polynomial in 0..extension {
+            let degrees = || degrees.iter().filter(|&&d| d % extension == polynomial);
+            let (mut motion, mut last) = (Vec::new(), (0, 0.0));
+            for &degree in degrees() {
+                let step = (degree - last.0) as f64 / size as f64;
+                last = (degree, last.1 + step.sqrt() * self.standard.sample(&mut self.rng));
+                motion.push(last.1);
+            }
+            let rest = (size as usize - last.0) as f64 / size as f64;
+            let end = last.1 + rest.sqrt() * self.standard.sample(&mut self.rng);
+            for (&degree, at) in degrees().zip(motion) {
+                let both = alike * (2.0 * at - end) + independent * self.standard.sample(&mut self.rng);
+                noises.insert(degree, (both * 2f64.powi(64)) as i64 as u64);
+            }
         }
-        let rest = (size as usize - last.0) as f64 / size as f64;
-        let end = last.1 + rest.sqrt() * self.standard.sample(&mut self.rng);
-        let noise = |(&degree, at): (&usize, f64)| {
-            let both = alike * (2.0 * at - end) + own * self.standard.sample(&mut self.rng);
-            (degree, (deviation * both * 2f64.powi(64)) as i64 as u64)
-        };
-        degrees.iter().zip(motion).map(noise).collect()
+        noises
     }
 
     fn draw_switch(&mut self, set: u32, extension: u32, switched: bool) -> u64 {
@@ -156,7 +159,7 @@ impl<'c> Simulator<'c> {
             let noises = self
                 .noise
                 .as_mut()
-                .map(|n| n.draw_coefficients(set, &degrees, size));
+                .map(|n| n.draw_coefficients(set, &degrees, (rotation.extension, size)));
             for reading in readings {
                 let mut value = reading.constant;
                 for &(degree, weight) in &reading.terms {

@@ -1,6 +1,7 @@
 //! `cml plan`: what a circuit will cost, before any key exists.
 
 use crate::show::{Report, bytes, table};
+use cml_tfhe::noise::KEY_SHARE_LOG2;
 use cml_tfhe::{LayerPlan, Plan, artifact, one_in};
 use serde_json::json;
 use std::path::PathBuf;
@@ -64,7 +65,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
          keys       server {} to upload, {} in memory\n\
          ciphertexts {} up, {} down a sample\n\
          memory     {} at most on the server, one sample\n\
-         odds       less than 1 in {} inferences fails",
+         odds       less than 1 in {} inferences fails, with all but 2^{KEY_SHARE_LOG2} of keys",
         table(&header, &rows),
         plan.seconds,
         plan.threads,

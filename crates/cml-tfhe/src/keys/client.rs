@@ -228,6 +228,17 @@ impl fmt::Debug for ClientKey {
     }
 }
 
+/// Turns as many bits as it takes, evenly spread.
+#[cfg(test)]
+fn set_weight<T: Copy + PartialEq + From<u8>>(bits: &mut [T], weight: usize) {
+    let (zero, one) = (T::from(0), T::from(1));
+    let has = bits.iter().filter(|&&bit| bit == one).count();
+    let (from, to) = if has < weight { (zero, one) } else { (one, zero) };
+    let wrong: Vec<usize> = (0..bits.len()).filter(|&place| bits[place] == from).collect();
+    let turned = has.abs_diff(weight);
+    (0..turned).for_each(|i| bits[wrong[i * wrong.len() / turned]] = to);
+}
+
 #[cfg(test)]
 impl ClientKey {
     /// A key that anyone can draw again from the seed.
@@ -245,6 +256,18 @@ impl ClientKey {
         generate_binary_glwe_secret_key(&mut big, &mut generator);
         let mut small = LweSecretKey::from_container(key.small.as_mut_slice());
         generate_binary_lwe_secret_key(&mut small, &mut generator);
+        key
+    }
+
+    /// The same with so many bits set of the big and of the small key, at places that depend on the seed.
+    pub(crate) fn insecure_of_weights(
+        parameters: &Parameters,
+        seed: u128,
+        (big, small): (usize, usize),
+    ) -> Self {
+        let mut key = Self::insecure_from_seed(parameters, seed);
+        set_weight(&mut key.big, big);
+        set_weight(&mut key.small, small);
         key
     }
 
