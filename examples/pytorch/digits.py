@@ -1,4 +1,4 @@
-"""The digits of data/digits.csv as tensors, and a training loop that both scripts share."""
+"""The digits of crates/cml-data/data/digits.csv as tensors, and a training loop that both scripts share."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-DATA = Path(__file__).resolve().parents[2] / "data" / "digits.csv"
+DATA = Path(__file__).resolve().parents[2] / "crates/cml-data/data" / "digits.csv"
 
 
 def digits():

@@ -5,8 +5,8 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::artifact::{self, INPUTS, OUTPUTS, circuit_hash};
+use cml_file::Artifact;
+use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs, INPUTS, OUTPUTS};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,20 +14,19 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&how, bytes)) = bytes.split_first() else {
         return;
     };
-    let hash = circuit_hash(circuit).expect("of a small circuit");
-    let bound = [&hash[..], bytes].concat();
+    let bound = [&circuit.hash()[..], bytes].concat();
     let payload = if how & 1 == 0 { bytes } else { &bound };
     for kind in [INPUTS, OUTPUTS] {
         let file = if how & 2 == 0 {
             payload.to_vec()
         } else {
-            container::encode(kind, payload)
+            cml_file::encode(kind, payload)
         };
-        if let Ok(inputs) = artifact::inputs_from_bytes("fuzz", &file, circuit) {
+        if let Ok(inputs) = EncryptedInputs::from_bytes("fuzz", &file, circuit) {
             for sample in &inputs.value {
                 let _ = sample.expand(circuit.parameters().first());
             }
         }
-        let _ = artifact::outputs_from_bytes("fuzz", &file, circuit);
+        let _ = EncryptedOutputs::from_bytes("fuzz", &file, circuit);
     }
 });

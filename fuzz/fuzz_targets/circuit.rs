@@ -5,22 +5,23 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::ClientSpec;
-use cml_tfhe::artifact::{self, CIRCUIT};
+use cml_file::Artifact;
+use cml_scheme::ClientSpec;
+use cml_tfhe::{Circuit, client_spec};
+use cml_tfhe::artifact::CIRCUIT;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_target!(|payload: &[u8]| {
     // The frame has a checksum, which no fuzzer finds.
-    let file = container::encode(CIRCUIT, payload);
-    let Ok(circuit) = artifact::circuit_from_bytes("fuzz", &file) else {
+    let file = cml_file::encode(CIRCUIT, payload);
+    let Ok(circuit) = Circuit::from_bytes("fuzz", &file, ()) else {
         return;
     };
     assert!(!circuit.to_string().is_empty());
-    let spec = ClientSpec::of(&circuit).expect("of a valid circuit");
-    let bytes = artifact::spec_to_bytes(&spec).expect("of a valid spec");
+    let spec = client_spec(&circuit).expect("of a valid circuit");
+    let bytes = spec.to_bytes().expect("of a valid spec");
     assert_eq!(
-        artifact::spec_from_bytes("fuzz", &bytes).expect("own bytes"),
+        ClientSpec::from_bytes("fuzz", &bytes, ()).expect("own bytes"),
         spec
     );
 });
@@ -29,8 +30,8 @@ fuzz_target!(|payload: &[u8]| {
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, _seed: u32| {
     let mut size = size;
     if size < 8 {
-        let file = artifact::circuit_to_bytes(tiny::circuit()).expect("a small circuit");
-        let payload = container::decode(CIRCUIT, "tiny", &file).expect("own bytes");
+        let file = tiny::circuit().to_bytes().expect("a small circuit");
+        let payload = cml_file::decode(CIRCUIT, "tiny", &file).expect("own bytes");
         size = payload.len().min(max_size);
         data[..size].copy_from_slice(&payload[..size]);
     }

@@ -5,8 +5,9 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::artifact::{self, CLIENT_KEY, LOCKED_CLIENT_KEY, circuit_hash};
+use cml_file::Artifact;
+use cml_keys::BoundClientKeys;
+use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY, LockedClientKeys};
 use libfuzzer_sys::fuzz_target;
 
 /// Where the costs of the passphrase begin in a payload.
@@ -21,17 +22,16 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let mut payload = bytes.to_vec();
     if how & 1 != 0 {
-        let hash = circuit_hash(circuit).expect("of a small circuit");
-        payload.splice(..0, hash);
+        payload.splice(..0, *circuit.hash());
     }
     let framed = how & 2 != 0;
     let file = |kind, payload: &[u8]| match framed {
-        true => container::encode(kind, payload),
+        true => cml_file::encode(kind, payload),
         false => payload.to_vec(),
     };
-    let plain = artifact::client_key_from_bytes("fuzz", &file(CLIENT_KEY, &payload), circuit);
+    let plain = BoundClientKeys::from_bytes("fuzz", &file(CLIENT_KEY, &payload), circuit);
     if let Ok(key) = plain {
-        let own = artifact::client_key_to_bytes(&key);
+        let own = key.to_bytes().expect("own bytes");
         assert_eq!(*own, file(CLIENT_KEY, &payload));
     }
     // A passphrase may cost seconds: here it costs nothing, or more than is allowed.
@@ -41,5 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
         None => {}
     }
     let file = file(LOCKED_CLIENT_KEY, &payload);
-    let _ = artifact::locked_client_key_from_bytes("fuzz", &file, circuit, b"fuzz");
+    if let Ok(locked) = LockedClientKeys::from_bytes("fuzz", &file, ()) {
+        let _ = locked.open(circuit, b"fuzz");
+    }
 });

@@ -5,14 +5,15 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::ClientSpec;
-use cml_tfhe::artifact::{self, SPEC};
+use cml_file::Artifact;
+use cml_scheme::ClientSpec;
+use cml_scheme::artifact::SPEC;
+use cml_tfhe::client_spec;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_target!(|payload: &[u8]| {
-    let file = container::encode(SPEC, payload);
-    let Ok(spec) = artifact::spec_from_bytes("fuzz", &file) else {
+    let file = cml_file::encode(SPEC, payload);
+    let Ok(spec) = ClientSpec::from_bytes("fuzz", &file, ()) else {
         return;
     };
     assert!(!spec.to_string().is_empty());
@@ -26,9 +27,9 @@ fuzz_target!(|payload: &[u8]| {
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, _seed: u32| {
     let mut size = size;
     if size < 8 {
-        let spec = ClientSpec::of(tiny::circuit()).expect("of a small circuit");
-        let file = artifact::spec_to_bytes(&spec).expect("a small spec");
-        let payload = container::decode(SPEC, "tiny", &file).expect("own bytes");
+        let spec = client_spec(tiny::circuit()).expect("of a small circuit");
+        let file = spec.to_bytes().expect("a small spec");
+        let payload = cml_file::decode(SPEC, "tiny", &file).expect("own bytes");
         size = payload.len().min(max_size);
         data[..size].copy_from_slice(&payload[..size]);
     }

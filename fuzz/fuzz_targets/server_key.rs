@@ -5,9 +5,8 @@
 
 mod tiny;
 
-use cml_ir::container;
-use cml_tfhe::artifact::{ArrivingKey, SERVER_KEY, circuit_hash};
-use cml_tfhe::keys::ServerKeys;
+use cml_scheme::{Interface, ServerKeys};
+use cml_scheme::artifact::{ArrivingKey, SERVER_KEY};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -17,11 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let file = match how % 3 {
         0 => bytes.to_vec(),
-        1 => container::encode(SERVER_KEY, bytes),
-        _ => {
-            let hash = circuit_hash(circuit).expect("of a small circuit");
-            container::encode(SERVER_KEY, &[&hash[..], bytes].concat())
-        }
+        1 => cml_file::encode(SERVER_KEY, bytes),
+        _ => cml_file::encode(SERVER_KEY, &[&circuit.hash()[..], bytes].concat()),
     };
     let mut key = ArrivingKey::new("fuzz");
     for piece in file.chunks(usize::from(how) + 1) {

@@ -2,12 +2,12 @@
 
 use crate::networks::{mlp, scatter};
 use cml_bitwidth::analyze;
+use cml_exec::{Server, plan as measured_plan};
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
+use cml_keys::Client;
 use cml_quant::to_graph;
 use cml_tfhe::noise::Reader;
-use cml_tfhe::{
-    Circuit, Client, ClientSpec, LowerError, Noise, Options, Plan, Server, Simulator, lower, lower_tuned,
-};
+use cml_tfhe::{Circuit, LowerError, Noise, Options, Simulator, client_spec, lower, lower_tuned};
 use std::collections::BTreeMap;
 
 const WIDTH: usize = 8;
@@ -84,7 +84,7 @@ fn slack_costs_at_most_one_level() {
 fn an_encrypted_approximate_circuit_is_off_by_one_level_at_most() {
     let graph = stairs();
     let circuit = with_slack(&graph, u64::MAX);
-    let (client, key) = Client::generate(ClientSpec::of(&circuit).unwrap(), &mut |_| {}).unwrap();
+    let (client, key) = Client::generate(client_spec(&circuit).unwrap(), &mut |_| {}).unwrap();
     let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
     let samples: Vec<Vec<Tensor>> = (0..40).map(inputs).collect();
     let outputs = server
@@ -146,7 +146,7 @@ fn a_plan_adds_up() {
         ..Options::default()
     };
     let circuit = lower(&graph, &analyze(&graph), &options).unwrap();
-    let plan = Plan::measure(&circuit);
+    let plan = measured_plan(&circuit);
     let (lookups, rotations): (usize, usize) = plan
         .layers
         .iter()
@@ -169,7 +169,7 @@ fn a_plan_adds_up() {
     assert_eq!(planned.fold(f64::NEG_INFINITY, f64::max), worst);
     // Where one layer decides alone, a bit less saves about half.
     let graph = stairs();
-    let plan = Plan::measure(&lower(&graph, &analyze(&graph), &Options::default()).unwrap());
+    let plan = measured_plan(&lower(&graph, &analyze(&graph), &Options::default()).unwrap());
     let share = plan.layers[0].one_bit_less_saves / plan.seconds;
     assert!((0.2..0.8).contains(&share), "{share}");
 }

@@ -2,13 +2,14 @@
 
 use crate::keys::{Files, samples, tiny};
 use crate::random::fixed;
-use cml_ir::container::{self, Kind, describe};
-use cml_tfhe::artifact::{
-    self, ArtifactError, CIRCUIT, CLIENT_KEY, INPUTS, OUTPUTS, SERVER_KEY, SPEC, read_circuit,
-    read_client_key, read_inputs, read_outputs, read_server_key, read_spec,
-};
-use cml_tfhe::keys::SeededCiphertexts;
-use cml_tfhe::{Circuit, Client, ClientSpec, Server};
+use cml_exec::Server;
+use cml_file::{Artifact, Kind, describe};
+use cml_keys::artifact::CLIENT_KEY;
+use cml_keys::{BoundClientKeys, Client};
+use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs, INPUTS, OUTPUTS, SERVER_KEY, SPEC};
+use cml_scheme::{ArtifactError, Bound, ClientSpec, SeededCiphertexts, ServerKeys};
+use cml_tfhe::artifact::CIRCUIT;
+use cml_tfhe::{Circuit, client_spec};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -19,16 +20,16 @@ const PREFIX: usize = 48;
 type Reader = fn(&Path, &Circuit) -> Result<(), ArtifactError>;
 
 /// A kind of file: a good one, its name, its reader.
-struct Artifact {
+struct Case {
     kind: Kind,
     file: &'static str,
     good: &'static [u8],
     read: Reader,
 }
 
-fn artifacts() -> [Artifact; 6] {
+fn artifacts() -> [Case; 6] {
     let files: &'static Files = &tiny().clients[0];
-    let artifact = |kind, file, good, read| Artifact {
+    let artifact = |kind, file, good, read| Case {
         kind,
         file,
         good,
@@ -36,22 +37,22 @@ fn artifacts() -> [Artifact; 6] {
     };
     [
         artifact(CIRCUIT, "net.cmlc", &tiny().circuit_file[..], |p, _| {
-            read_circuit(p).map(|_| ())
+            Circuit::read(p, ()).map(|_| ())
         }),
         artifact(CLIENT_KEY, "client.key", &files.client_key, |p, c| {
-            read_client_key(p, c).map(|_| ())
+            BoundClientKeys::read(p, c).map(|_| ())
         }),
         artifact(SERVER_KEY, "server.key", &files.server_key, |p, c| {
-            read_server_key(p, c).map(|_| ())
+            Bound::<ServerKeys>::read(p, c).map(|_| ())
         }),
         artifact(INPUTS, "in.ct", &files.inputs, |p, c| {
-            read_inputs(p, c).map(|_| ())
+            EncryptedInputs::read(p, c).map(|_| ())
         }),
         artifact(OUTPUTS, "out.ct", &files.outputs, |p, c| {
-            read_outputs(p, c).map(|_| ())
+            EncryptedOutputs::read(p, c).map(|_| ())
         }),
         artifact(SPEC, "net.cmls", &tiny().spec_file, |p, _| {
-            read_spec(p).map(|_| ())
+            ClientSpec::read(p, ()).map(|_| ())
         }),
     ]
 }
@@ -68,14 +69,14 @@ impl Bench {
         }
     }
 
-    fn read(&self, artifact: &Artifact, bytes: &[u8], circuit: &Circuit) -> Result<(), String> {
+    fn read(&self, artifact: &Case, bytes: &[u8], circuit: &Circuit) -> Result<(), String> {
         let path = self.folder.path().join(artifact.file);
         std::fs::write(&path, bytes).unwrap();
         (artifact.read)(&path, circuit).map_err(|e| e.to_string())
     }
 
     /// Reads an altered file; it must be refused with its name and `expected`.
-    fn refused(&self, artifact: &Artifact, bytes: &[u8], expected: &str) {
+    fn refused(&self, artifact: &Case, bytes: &[u8], expected: &str) {
         let result = self.read(artifact, bytes, &tiny().circuit);
         let message = result.expect_err(&format!("{} accepted, should say {expected:?}", artifact.file));
         let path = self.folder.path().join(artifact.file).display().to_string();
@@ -149,10 +150,7 @@ fn every_bit_of_a_circuit_file_counts() {
     for bit in 0..8 * good.len() {
         let mut damaged = good.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            artifact::circuit_from_bytes("flip", &damaged).is_err(),
-            "bit {bit}"
-        );
+        assert!(Circuit::from_bytes("flip", &damaged, ()).is_err(), "bit {bit}");
     }
 }
 
@@ -216,7 +214,7 @@ fn files_of_another_circuit_are_refused() {
 fn a_longer_key_of_another_circuit_is_said_to_be_one() {
     let [_, _, server_key, ..] = artifacts();
     let longer = [&server_key.good[HEADER..], &[0; 1000]].concat();
-    let file = container::encode(SERVER_KEY, &longer);
+    let file = cml_file::encode(SERVER_KEY, &longer);
     let bench = Bench::new();
     let message = bench.read(&server_key, &file, &tiny().other).unwrap_err();
     assert!(
@@ -230,10 +228,10 @@ fn a_longer_key_of_another_circuit_is_said_to_be_one() {
 fn payloads_that_do_not_fit_are_refused() {
     let bench = Bench::new();
     let [_, client_key, server_key, inputs, outputs, _] = artifacts();
-    let with = |artifact: &Artifact, change: &dyn Fn(&mut Vec<u8>)| {
+    let with = |artifact: &Case, change: &dyn Fn(&mut Vec<u8>)| {
         let mut payload = artifact.good[HEADER..].to_vec();
         change(&mut payload);
-        container::encode(artifact.kind, &payload)
+        cml_file::encode(artifact.kind, &payload)
     };
     for artifact in [&client_key, &server_key, &inputs, &outputs] {
         bench.refused(
@@ -312,7 +310,7 @@ fn hostile_lengths_with_a_valid_checksum_are_refused() {
             version: artifact.kind.version + 1,
             ..artifact.kind
         };
-        let forged = container::encode(newer, &artifact.good[HEADER..]);
+        let forged = cml_file::encode(newer, &artifact.good[HEADER..]);
         let (is, reads) = (newer.version, artifact.kind.version);
         let expected = format!("format version {is}, this program reads {reads}");
         bench.refused(&artifact, &forged, &expected);
@@ -329,8 +327,8 @@ fn a_secret_key_is_for_its_owner_only() {
     // An open file is replaced, not written into.
     std::fs::write(&path, &tiny().clients[0].client_key).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let key = read_client_key(&path, circuit).unwrap();
-    artifact::write_client_key(&path, &key).unwrap();
+    let key = BoundClientKeys::read(&path, circuit).unwrap();
+    key.write(&path).unwrap();
     assert_eq!(
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
@@ -344,8 +342,8 @@ fn a_secret_key_is_for_its_owner_only() {
 struct Party {
     client: Client,
     server: Server,
-    inputs: artifact::Bound<Vec<cml_tfhe::keys::SeededCiphertexts>>,
-    outputs: artifact::Bound<Vec<Vec<cml_tfhe::keys::Ciphertext>>>,
+    inputs: Bound<Vec<cml_scheme::SeededCiphertexts>>,
+    outputs: Bound<Vec<Vec<cml_scheme::Ciphertext>>>,
 }
 
 fn party(which: usize) -> Party {
@@ -355,16 +353,16 @@ fn party(which: usize) -> Party {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    let server_key = read_server_key(&path("server.key", &files.server_key), circuit).unwrap();
+    let server_key = Bound::<ServerKeys>::read(&path("server.key", &files.server_key), circuit).unwrap();
     Party {
         client: Client::new(
-            ClientSpec::of(circuit).unwrap(),
-            read_client_key(&path("client.key", &files.client_key), circuit).unwrap(),
+            client_spec(circuit).unwrap(),
+            BoundClientKeys::read(&path("client.key", &files.client_key), circuit).unwrap(),
         )
         .unwrap(),
         server: Server::new(circuit, &server_key, &mut |_| {}).unwrap(),
-        inputs: read_inputs(&path("in.ct", &files.inputs), circuit).unwrap(),
-        outputs: read_outputs(&path("out.ct", &files.outputs), circuit).unwrap(),
+        inputs: EncryptedInputs::read(&path("in.ct", &files.inputs), circuit).unwrap(),
+        outputs: EncryptedOutputs::read(&path("out.ct", &files.outputs), circuit).unwrap(),
     }
 }
 
@@ -396,7 +394,7 @@ fn a_server_key_of_another_circuit_is_refused() {
     let bench = Bench::new();
     let path = bench.folder.path().join("server.key");
     std::fs::write(&path, &tiny().clients[0].server_key).unwrap();
-    let key = read_server_key(&path, &tiny().circuit).unwrap();
+    let key = Bound::<ServerKeys>::read(&path, &tiny().circuit).unwrap();
     let message = Server::new(&tiny().other, &key, &mut |_| {})
         .err()
         .map(|e| e.to_string());
@@ -441,7 +439,7 @@ proptest! {
         let bench = Bench::new();
         for artifact in artifacts() {
             let prefix = if bound { &artifact.good[HEADER..HEADER + PREFIX] } else { &[][..] };
-            let file = container::encode(artifact.kind, &[prefix, &payload].concat());
+            let file = cml_file::encode(artifact.kind, &[prefix, &payload].concat());
             let message = bench.read(&artifact, &file, &tiny().circuit).expect_err("random bytes");
             prop_assert!(message.contains(artifact.file), "{}", message);
         }

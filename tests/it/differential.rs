@@ -3,11 +3,11 @@
 use crate::networks::{lowered, mlp, sample};
 use crate::random::{Recipe, fixed, recipes};
 use cml_bitwidth::analyze;
+use cml_file::Artifact;
 use cml_ir::{
     Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, graph_hash, interpret, optimize,
 };
 use cml_quant::{ActQuantizer, Linear, Network, WeightQuantizer, to_graph};
-use cml_tfhe::artifact::{circuit_from_bytes, circuit_hash, circuit_to_bytes};
 use cml_tfhe::optimizer::Goal;
 use cml_tfhe::{Circuit, LowerError, Noise, Options, Simulator, lower};
 use ndarray::Array2;
@@ -22,11 +22,11 @@ fn check_circuit(graph: &Graph, circuit: &Circuit) {
     assert_eq!(*circuit.graph_hash(), graph_hash(graph).unwrap());
     assert!(circuit.worst_log2_p_fail() <= Options::default().goal.budget_log2);
     assert!(circuit.lookup_count() <= analyze(graph).lookups());
-    let bytes = circuit_to_bytes(circuit).unwrap();
-    let back = circuit_from_bytes("copy", &bytes).unwrap();
+    let bytes = circuit.to_bytes().unwrap();
+    let back = Circuit::from_bytes("copy", &bytes, ()).unwrap();
     assert_eq!(&back, circuit);
-    assert_eq!(circuit_to_bytes(&back).unwrap(), bytes);
-    assert_eq!(circuit_hash(&back).unwrap(), circuit_hash(circuit).unwrap());
+    assert_eq!(back.to_bytes().unwrap(), bytes);
+    assert_eq!(back.hash(), circuit.hash());
     assert_eq!(back.to_string(), circuit.to_string());
 }
 

@@ -3,13 +3,14 @@
 
 use crate::networks::{lowered, lowered_in_two_sets, mlp, sample};
 use crate::random::{fixed, recipes};
+use cml_exec::{Server, plan};
+use cml_file::Artifact;
 use cml_ir::{Graph, Op, Tensor, interpret, optimize};
+use cml_keys::{BoundClientKeys, Client};
 use cml_quant::to_graph;
-use cml_tfhe::artifact::{
-    read_circuit, read_client_key, read_inputs, read_outputs, read_server_key, read_spec, write_circuit,
-    write_client_key, write_inputs, write_outputs, write_server_key, write_spec,
-};
-use cml_tfhe::{Circuit, Client, ClientSpec, Plan, Server};
+use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs};
+use cml_scheme::{Bound, ClientSpec, ServerKeys};
+use cml_tfhe::{Circuit, client_spec};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use std::path::Path;
@@ -17,31 +18,35 @@ use std::path::Path;
 /// The client's first step, without the circuit: keys and encrypted samples. Returns nothing but
 /// files.
 fn client_encrypts(folder: &Path, samples: &[Vec<Tensor>]) {
-    let spec = read_spec(&folder.join("net.cmls")).unwrap();
+    let spec = ClientSpec::read(&folder.join("net.cmls"), ()).unwrap();
     let (client, server_key) = Client::generate(spec, &mut |_| {}).unwrap();
-    write_client_key(&folder.join("client.key"), client.key()).unwrap();
-    write_server_key(&folder.join("server.key"), &server_key).unwrap();
-    write_inputs(&folder.join("in.ct"), &client.encrypt(samples).unwrap()).unwrap();
+    client.key().write(&folder.join("client.key")).unwrap();
+    server_key.write(&folder.join("server.key")).unwrap();
+    client
+        .encrypt(samples)
+        .unwrap()
+        .write(&folder.join("in.ct"))
+        .unwrap();
 }
 
 /// The server's step: sees circuit, server key and inputs only. Returns the
 /// lookups that it reported.
 fn server_runs(folder: &Path) -> usize {
-    let circuit = read_circuit(&folder.join("net.cmlc")).unwrap();
-    let key = read_server_key(&folder.join("server.key"), &circuit).unwrap();
+    let circuit = Circuit::read(&folder.join("net.cmlc"), ()).unwrap();
+    let key = Bound::<ServerKeys>::read(&folder.join("server.key"), &circuit).unwrap();
     let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
-    let inputs = read_inputs(&folder.join("in.ct"), &circuit).unwrap();
+    let inputs = EncryptedInputs::read(&folder.join("in.ct"), &circuit).unwrap();
     let mut done = 0;
     let outputs = server.run(&inputs, &mut |lookups| done += lookups).unwrap();
-    write_outputs(&folder.join("out.ct"), &outputs).unwrap();
+    outputs.write(&folder.join("out.ct")).unwrap();
     done
 }
 
 /// The client's second step, with its key from the file.
 fn client_decrypts(folder: &Path) -> Vec<Vec<Tensor>> {
-    let spec = read_spec(&folder.join("net.cmls")).unwrap();
-    let key = read_client_key(&folder.join("client.key"), &spec).unwrap();
-    let outputs = read_outputs(&folder.join("out.ct"), &spec).unwrap();
+    let spec = ClientSpec::read(&folder.join("net.cmls"), ()).unwrap();
+    let key = BoundClientKeys::read(&folder.join("client.key"), &spec).unwrap();
+    let outputs = EncryptedOutputs::read(&folder.join("out.ct"), &spec).unwrap();
     Client::new(spec, key).unwrap().decrypt(&outputs).unwrap()
 }
 
@@ -55,8 +60,11 @@ fn check_circuit(original: &Graph, circuit: &Circuit, count: usize) {
     let distinct: std::collections::BTreeSet<String> = samples.iter().map(|s| format!("{s:?}")).collect();
     assert!(distinct.len() >= 20, "{} distinct inputs", distinct.len());
     let folder = tempfile::tempdir().unwrap();
-    write_circuit(&folder.path().join("net.cmlc"), circuit).unwrap();
-    write_spec(&folder.path().join("net.cmls"), &ClientSpec::of(circuit).unwrap()).unwrap();
+    circuit.write(&folder.path().join("net.cmlc")).unwrap();
+    client_spec(circuit)
+        .unwrap()
+        .write(&folder.path().join("net.cmls"))
+        .unwrap();
     client_encrypts(folder.path(), &samples);
     let done = server_runs(folder.path());
     assert_eq!(done, count * circuit.rotation_count());
@@ -83,7 +91,7 @@ fn two_parameter_sets_compute_what_the_interpreter_does() {
     let sets = circuit.parameters();
     assert_eq!(sets.count(), 2, "{circuit}");
     assert!(circuit.to_string().contains("parameters 2"), "{circuit}");
-    let plan = Plan::measure(&circuit);
+    let plan = plan(&circuit);
     assert_eq!(plan.server_key_bytes, sets.server_key_bytes());
     assert!(plan.layers.iter().all(|layer| layer.seconds > 0.0), "{plan:?}");
     check_circuit(&graph, &circuit, 30);

@@ -1,10 +1,12 @@
 //! The wire forms of circuits and client specs with open fields: how tests write
 //! files that lie. The only file here that knows bincode.
 
-use cml_tfhe::artifact::{CIRCUIT, SPEC, circuit_to_bytes, spec_to_bytes};
-use cml_tfhe::circuit::{CircuitInput, CircuitOutput, Encoding, Level};
-use cml_tfhe::keys::LweKey;
-use cml_tfhe::{Circuit, ClientSpec, Parameters, SpecOutput};
+use cml_file::Artifact;
+use cml_scheme::artifact::SPEC;
+use cml_scheme::{CircuitInput, ClientOutput, ClientSpec, Encoding, LweKey, Parameters};
+use cml_tfhe::Circuit;
+use cml_tfhe::artifact::CIRCUIT;
+use cml_tfhe::circuit::{CircuitOutput, Level};
 use serde::{Deserialize, Serialize};
 
 /// [`Circuit`], field by field.
@@ -33,8 +35,8 @@ fn config() -> impl bincode::config::Config {
 
 impl OpenCircuit {
     pub(crate) fn of(circuit: &Circuit) -> Self {
-        let file = circuit_to_bytes(circuit).unwrap();
-        let payload = cml_ir::container::decode(CIRCUIT, "open", &file).unwrap();
+        let file = circuit.to_bytes().unwrap();
+        let payload = cml_file::decode(CIRCUIT, "open", &file).unwrap();
         let (open, used) = bincode::serde::decode_from_slice(payload, config()).unwrap();
         assert_eq!(used, payload.len(), "the wire form of circuits has changed");
         open
@@ -42,7 +44,7 @@ impl OpenCircuit {
 
     /// A `.cmlc` file with a checksum that fits.
     pub(crate) fn file(&self) -> Vec<u8> {
-        cml_ir::container::encode(CIRCUIT, &bincode::serde::encode_to_vec(self, config()).unwrap())
+        cml_file::encode(CIRCUIT, &bincode::serde::encode_to_vec(self, config()).unwrap())
     }
 }
 
@@ -60,13 +62,13 @@ pub(crate) struct OpenSpec {
     pub(crate) output_word_bytes: u32,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) inputs: Vec<CircuitInput>,
-    pub(crate) outputs: Vec<SpecOutput>,
+    pub(crate) outputs: Vec<ClientOutput>,
 }
 
 impl OpenSpec {
     pub(crate) fn of(spec: &ClientSpec) -> Self {
-        let file = spec_to_bytes(spec).unwrap();
-        let payload = cml_ir::container::decode(SPEC, "open", &file).unwrap();
+        let file = spec.to_bytes().unwrap();
+        let payload = cml_file::decode(SPEC, "open", &file).unwrap();
         let (open, used) = bincode::serde::decode_from_slice(payload, config()).unwrap();
         assert_eq!(used, payload.len(), "the wire form of client specs has changed");
         open
@@ -74,15 +76,12 @@ impl OpenSpec {
 
     /// A `.cmls` file with a checksum that fits.
     pub(crate) fn file(&self) -> Vec<u8> {
-        cml_ir::container::encode(SPEC, &bincode::serde::encode_to_vec(self, config()).unwrap())
+        cml_file::encode(SPEC, &bincode::serde::encode_to_vec(self, config()).unwrap())
     }
 }
 
 #[test]
 fn the_open_form_is_the_wire_form() {
     let circuit = crate::networks::lowered(&crate::networks::conv_residual());
-    assert_eq!(
-        OpenCircuit::of(&circuit).file(),
-        circuit_to_bytes(&circuit).unwrap()
-    );
+    assert_eq!(OpenCircuit::of(&circuit).file(), *circuit.to_bytes().unwrap());
 }

@@ -7,10 +7,17 @@
 
 use crate::keys::tiny_graph;
 use crate::networks::{lowered_in_two_sets, mlp, sample};
-use cml_ir::{Tensor, interpret, read_graph};
+use cml_exec::Server;
+use cml_file::Artifact;
+use cml_ir::{Graph, Tensor, interpret};
+use cml_keys::artifact::LockedClientKeys;
+use cml_keys::random::System;
+use cml_keys::{BoundClientKeys, Client};
 use cml_quant::{read_network, to_graph};
+use cml_scheme::artifact::{EncryptedInputs, EncryptedOutputs};
+use cml_scheme::{Bound, ClientSpec, ServerKeys};
 use cml_tfhe::optimizer::{Goal, Objective};
-use cml_tfhe::{Circuit, Client, ClientSpec, Noise, Options, Server, Simulator, artifact, lower};
+use cml_tfhe::{Circuit, Noise, Options, Simulator, client_spec, lower};
 use std::path::{Path, PathBuf};
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
@@ -37,23 +44,26 @@ fn freeze(folder: &Path) {
     };
     let circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap();
     let at = |name: &str| folder.join(name);
-    cml_ir::write_graph(&at("net.cmlg"), &graph).unwrap();
-    artifact::write_circuit(&at("net.cmlc"), &circuit).unwrap();
-    let spec = ClientSpec::of(&circuit).unwrap();
-    artifact::write_spec(&at("net.cmls"), &spec).unwrap();
+    graph.write(&at("net.cmlg")).unwrap();
+    circuit.write(&at("net.cmlc")).unwrap();
+    let spec = client_spec(&circuit).unwrap();
+    spec.write(&at("net.cmls")).unwrap();
     let (client, server_key) = Client::generate(spec, &mut |_| {}).unwrap();
-    artifact::write_client_key(&at("client.key"), client.key()).unwrap();
-    artifact::write_locked_client_key(&at("locked.key"), client.key(), PASSPHRASE).unwrap();
-    artifact::write_server_key(&at("server.key"), &server_key).unwrap();
+    client.key().write(&at("client.key")).unwrap();
+    LockedClientKeys::seal("locked.key", client.key(), PASSPHRASE, &mut System::new())
+        .unwrap()
+        .write(&at("locked.key"))
+        .unwrap();
+    server_key.write(&at("server.key")).unwrap();
     let encrypted = client.encrypt(&inputs()).unwrap();
-    artifact::write_inputs(&at("in.ct"), &encrypted).unwrap();
+    encrypted.write(&at("in.ct")).unwrap();
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
     let results = server.run(&encrypted, &mut |_| {}).unwrap();
-    artifact::write_outputs(&at("out.ct"), &results).unwrap();
+    results.write(&at("out.ct")).unwrap();
 
     let two = lowered_in_two_sets(&to_graph(&mlp()).unwrap());
-    artifact::write_circuit(&at("two.cmlc"), &two).unwrap();
-    artifact::write_spec(&at("two.cmls"), &ClientSpec::of(&two).unwrap()).unwrap();
+    two.write(&at("two.cmlc")).unwrap();
+    client_spec(&two).unwrap().write(&at("two.cmls")).unwrap();
 }
 
 #[test]
@@ -62,22 +72,25 @@ fn files_of_version_1_are_read_for_ever() {
         return freeze(Path::new(&folder));
     }
     let at = |name: &str| fixtures().join(name);
-    let graph = read_graph(&at("net.cmlg")).unwrap();
+    let graph = Graph::read(&at("net.cmlg"), ()).unwrap();
     let expected: Vec<Vec<Tensor>> = inputs().iter().map(|x| interpret(&graph, x).unwrap()).collect();
 
-    let circuit: Circuit = artifact::read_circuit(&at("net.cmlc")).unwrap();
-    let spec = artifact::read_spec(&at("net.cmls")).unwrap();
-    assert!(ClientSpec::of(&circuit).unwrap().agrees_with(&spec));
-    let key = artifact::read_client_key(&at("client.key"), &spec).unwrap();
-    let locked = artifact::read_locked_client_key(&at("locked.key"), &spec, PASSPHRASE).unwrap();
+    let circuit: Circuit = Circuit::read(&at("net.cmlc"), ()).unwrap();
+    let spec = ClientSpec::read(&at("net.cmls"), ()).unwrap();
+    assert!(client_spec(&circuit).unwrap().agrees_with(&spec));
+    let key = BoundClientKeys::read(&at("client.key"), &spec).unwrap();
+    let locked = LockedClientKeys::read(&at("locked.key"), ())
+        .unwrap()
+        .open(&spec, PASSPHRASE)
+        .unwrap();
     assert_eq!(*locked.value.to_bytes(), *key.value.to_bytes());
     let client = Client::new(spec, key).unwrap();
 
     // What was computed then, and what is computed now from what was encrypted then.
-    let then = artifact::read_outputs(&at("out.ct"), &circuit).unwrap();
+    let then = EncryptedOutputs::read(&at("out.ct"), &circuit).unwrap();
     assert_eq!(client.decrypt(&then).unwrap(), expected);
-    let encrypted = artifact::read_inputs(&at("in.ct"), &circuit).unwrap();
-    let server_key = artifact::read_server_key(&at("server.key"), &circuit).unwrap();
+    let encrypted = EncryptedInputs::read(&at("in.ct"), &circuit).unwrap();
+    let server_key = Bound::<ServerKeys>::read(&at("server.key"), &circuit).unwrap();
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
     let now = server.run(&encrypted, &mut |_| {}).unwrap();
     assert_eq!(client.decrypt(&now).unwrap(), expected);
@@ -89,10 +102,10 @@ fn circuits_with_two_parameter_sets_are_read_for_ever() {
         return;
     }
     let at = |name: &str| fixtures().join(name);
-    let circuit = artifact::read_circuit(&at("two.cmlc")).unwrap();
+    let circuit = Circuit::read(&at("two.cmlc"), ()).unwrap();
     assert_eq!(circuit.parameters().count(), 2);
-    let spec = artifact::read_spec(&at("two.cmls")).unwrap();
-    assert!(ClientSpec::of(&circuit).unwrap().agrees_with(&spec));
+    let spec = ClientSpec::read(&at("two.cmls"), ()).unwrap();
+    assert!(client_spec(&circuit).unwrap().agrees_with(&spec));
     let graph = to_graph(&mlp()).unwrap();
     let mut simulator = Simulator::new(&circuit, Noise::Exact);
     for number in 0..20 {
@@ -107,13 +120,13 @@ fn circuits_with_two_parameter_sets_are_read_for_ever() {
 #[test]
 fn networks_of_version_1_are_read_for_ever() {
     let network = read_network(&fixtures().join("iris.safetensors")).unwrap();
-    let graph = read_graph(&fixtures().join("iris.cmlg")).unwrap();
+    let graph = Graph::read(&fixtures().join("iris.cmlg"), ()).unwrap();
     let translated = cml_ir::optimize(&cml_quant::to_graph(&network).unwrap()).unwrap();
     assert_eq!(
         cml_ir::graph_hash(&translated).unwrap(),
         cml_ir::graph_hash(&graph).unwrap()
     );
     for name in ["checkerboard.cmlg", "digits.cmlg"] {
-        read_graph(&fixtures().join(name)).unwrap();
+        Graph::read(&fixtures().join(name), ()).unwrap();
     }
 }

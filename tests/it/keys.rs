@@ -1,9 +1,12 @@
 //! Key pairs and files of one tiny circuit, drawn once for all tests.
 
 use crate::networks::lowered;
+use cml_exec::Server;
+use cml_file::Artifact;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
-use cml_tfhe::artifact::{self, Binding};
-use cml_tfhe::{Circuit, Client, ClientSpec, Server};
+use cml_keys::Client;
+use cml_scheme::Binding;
+use cml_tfhe::{Circuit, client_spec};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -53,14 +56,14 @@ pub(crate) fn samples() -> (Vec<Vec<Tensor>>, Vec<Vec<Tensor>>) {
 
 fn draw(circuit: &Circuit, folder: &Path) -> Files {
     let path = |name: &str| folder.join(name);
-    let (client, server_key) = Client::generate(ClientSpec::of(circuit).unwrap(), &mut |_| {}).unwrap();
-    artifact::write_client_key(&path("client.key"), client.key()).unwrap();
-    artifact::write_server_key(&path("server.key"), &server_key).unwrap();
+    let (client, server_key) = Client::generate(client_spec(circuit).unwrap(), &mut |_| {}).unwrap();
+    client.key().write(&path("client.key")).unwrap();
+    server_key.write(&path("server.key")).unwrap();
     let inputs = client.encrypt(&samples().0).unwrap();
-    artifact::write_inputs(&path("in.ct"), &inputs).unwrap();
+    inputs.write(&path("in.ct")).unwrap();
     let server = Server::new(circuit, &server_key, &mut |_| {}).unwrap();
     let outputs = server.run(&inputs, &mut |_| {}).unwrap();
-    artifact::write_outputs(&path("out.ct"), &outputs).unwrap();
+    outputs.write(&path("out.ct")).unwrap();
     let read = |name: &str| std::fs::read(path(name)).unwrap();
     Files {
         client_key: read("client.key"),
@@ -79,8 +82,8 @@ pub(crate) fn tiny() -> &'static Tiny {
         assert_eq!(circuit.parameters(), other.parameters());
         let folder = tempfile::tempdir().unwrap();
         Tiny {
-            circuit_file: artifact::circuit_to_bytes(&circuit).unwrap(),
-            spec_file: artifact::spec_to_bytes(&ClientSpec::of(&circuit).unwrap()).unwrap(),
+            circuit_file: circuit.to_bytes().unwrap().to_vec(),
+            spec_file: client_spec(&circuit).unwrap().to_bytes().unwrap().to_vec(),
             clients: [draw(&circuit, folder.path()), draw(&circuit, folder.path())],
             circuit,
             other,

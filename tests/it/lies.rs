@@ -3,10 +3,12 @@
 use crate::forge::OpenCircuit;
 use crate::networks::{conv_residual, lowered};
 use crate::random::fixed;
-use cml_ir::{Interval, Tensor, container};
-use cml_tfhe::artifact::{CIRCUIT, circuit_from_bytes};
-use cml_tfhe::circuit::{Encoding, Level, Rotation};
-use cml_tfhe::{Circuit, Noise, Parameters, Simulator};
+use cml_file::Artifact;
+use cml_ir::{Interval, Tensor};
+use cml_scheme::{Encoding, Parameters};
+use cml_tfhe::artifact::CIRCUIT;
+use cml_tfhe::circuit::{Level, Rotation};
+use cml_tfhe::{Circuit, Noise, Simulator};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
@@ -19,7 +21,7 @@ fn honest() -> &'static Circuit {
 fn reason(change: impl FnOnce(&mut OpenCircuit)) -> Result<(), String> {
     let mut open = OpenCircuit::of(honest());
     change(&mut open);
-    match circuit_from_bytes("lie.cmlc", &open.file()) {
+    match Circuit::from_bytes("lie.cmlc", &open.file(), ()) {
         Ok(_) => Ok(()),
         Err(e) => Err(e.to_string()),
     }
@@ -304,9 +306,9 @@ fn budgets_that_are_not_met_are_refused() {
 #[test]
 fn trailing_bytes_are_refused() {
     let open = OpenCircuit::of(honest()).file();
-    let payload = container::decode(CIRCUIT, "open", &open).unwrap();
+    let payload = cml_file::decode(CIRCUIT, "open", &open).unwrap();
     let longer = [payload, &[0, 0]].concat();
-    let error = circuit_from_bytes("lie.cmlc", &container::encode(CIRCUIT, &longer)).unwrap_err();
+    let error = Circuit::from_bytes("lie.cmlc", &cml_file::encode(CIRCUIT, &longer), ()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "lie.cmlc: malformed circuit: 2 bytes left over"
@@ -317,12 +319,12 @@ fn trailing_bytes_are_refused() {
 #[test]
 fn huge_numbers_anywhere_never_panic_or_exhaust_memory() {
     let open = OpenCircuit::of(honest()).file();
-    let payload = container::decode(CIRCUIT, "open", &open).unwrap();
+    let payload = cml_file::decode(CIRCUIT, "open", &open).unwrap();
     let mut refused = 0;
     for at in 0..payload.len() - 8 {
         let mut lie = payload.to_vec();
         lie[at..at + 8].fill(0xff);
-        match circuit_from_bytes("lie.cmlc", &container::encode(CIRCUIT, &lie)) {
+        match Circuit::from_bytes("lie.cmlc", &cml_file::encode(CIRCUIT, &lie), ()) {
             Ok(circuit) => circuit.validate().unwrap(),
             Err(_) => refused += 1,
         }
@@ -333,7 +335,7 @@ fn huge_numbers_anywhere_never_panic_or_exhaust_memory() {
 
 /// What a reader accepts can be simulated.
 fn simulate(circuit: &Circuit) {
-    let tensor = |input: &cml_tfhe::circuit::CircuitInput| {
+    let tensor = |input: &cml_scheme::CircuitInput| {
         let count: usize = input.shape.iter().product();
         Tensor::new(input.shape.clone(), vec![input.spec.range.lo; count]).unwrap()
     };
@@ -347,8 +349,8 @@ proptest! {
 
     #[test]
     fn random_payloads_with_a_valid_frame_never_panic(payload in prop::collection::vec(any::<u8>(), 0..400)) {
-        let file = container::encode(CIRCUIT, &payload);
-        prop_assert!(circuit_from_bytes("noise", &file).is_err());
+        let file = cml_file::encode(CIRCUIT, &payload);
+        prop_assert!(Circuit::from_bytes("noise", &file, ()).is_err());
     }
 
     #[test]
@@ -356,12 +358,12 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let open = OpenCircuit::of(honest()).file();
-        let mut payload = container::decode(CIRCUIT, "open", &open).unwrap().to_vec();
+        let mut payload = cml_file::decode(CIRCUIT, "open", &open).unwrap().to_vec();
         for (at, byte) in changes {
             let at = at.index(payload.len());
             payload[at] ^= byte;
         }
-        if let Ok(circuit) = circuit_from_bytes("changed", &container::encode(CIRCUIT, &payload)) {
+        if let Ok(circuit) = Circuit::from_bytes("changed", &cml_file::encode(CIRCUIT, &payload), ()) {
             simulate(&circuit);
         }
     }

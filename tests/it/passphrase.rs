@@ -1,10 +1,14 @@
 //! Secret keys under a passphrase.
 
 use crate::keys::tiny;
-use cml_ir::container;
-use cml_tfhe::artifact::{
-    LOCKED_CLIENT_KEY, read_binding, read_client_key, read_locked_client_key, write_locked_client_key,
-};
+
+use cml_file::Artifact;
+use cml_keys::BoundClientKeys;
+use cml_keys::artifact::{LOCKED_CLIENT_KEY, LockedClientKeys};
+use cml_keys::random::System;
+use cml_scheme::ArtifactError;
+use cml_scheme::artifact::split_binding;
+use cml_tfhe::Circuit;
 use std::path::Path;
 
 const HEADER: usize = 56;
@@ -16,13 +20,22 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("client.key"), &tiny().clients[0].client_key).unwrap();
-    let key = read_client_key(&path("client.key"), &tiny().circuit).unwrap();
-    write_locked_client_key(&path("locked.key"), &key, b"open").unwrap();
+    let key = BoundClientKeys::read(&path("client.key"), &tiny().circuit).unwrap();
+    lock(&path("locked.key"), &key);
     folder
 }
 
+fn lock(path: &Path, key: &BoundClientKeys) {
+    let locked = LockedClientKeys::seal("locked.key", key, b"open", &mut System::new()).unwrap();
+    locked.write(path).unwrap();
+}
+
+fn unlock(path: &Path, circuit: &Circuit, passphrase: &[u8]) -> Result<BoundClientKeys, ArtifactError> {
+    LockedClientKeys::read(path, ())?.open(circuit, passphrase)
+}
+
 fn message(path: &Path, passphrase: &str) -> String {
-    let read = read_locked_client_key(path, &tiny().circuit, passphrase.as_bytes());
+    let read = unlock(path, &tiny().circuit, passphrase.as_bytes());
     read.map(|_| ()).unwrap_err().to_string()
 }
 
@@ -30,8 +43,8 @@ fn message(path: &Path, passphrase: &str) -> String {
 fn the_passphrase_opens_it_and_no_other() {
     let folder = folder();
     let path = folder.path().join("locked.key");
-    let key = read_locked_client_key(&path, &tiny().circuit, b"open").unwrap();
-    let plain = read_client_key(&folder.path().join("client.key"), &tiny().circuit).unwrap();
+    let key = unlock(&path, &tiny().circuit, b"open").unwrap();
+    let plain = BoundClientKeys::read(&folder.path().join("client.key"), &tiny().circuit).unwrap();
     assert_eq!(key.binding, plain.binding);
     assert_eq!(key.value.to_bytes(), plain.value.to_bytes());
     for wrong in ["", "Open", "open "] {
@@ -46,18 +59,17 @@ fn the_passphrase_opens_it_and_no_other() {
     let file = std::fs::read(&path).unwrap();
     let secret = plain.value.to_bytes();
     assert!(!file.windows(16).any(|w| w == &secret[..16]));
-    assert_eq!(
-        read_binding(&path, LOCKED_CLIENT_KEY).unwrap(),
-        tiny().clients[0].binding
-    );
-    let message = read_client_key(&path, &tiny().circuit).unwrap_err().to_string();
+    let payload = cml_file::read_file(LOCKED_CLIENT_KEY, &path).unwrap();
+    let (binding, _) = split_binding("locked.key", LOCKED_CLIENT_KEY, &payload).unwrap();
+    assert_eq!(binding, tiny().clients[0].binding);
+    let message = BoundClientKeys::read(&path, &tiny().circuit)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("is a client key under a passphrase, needs a client key"),
         "{message}"
     );
-    let message = read_locked_client_key(&path, &tiny().other, b"open")
-        .unwrap_err()
-        .to_string();
+    let message = unlock(&path, &tiny().other, b"open").unwrap_err().to_string();
     assert!(message.contains("belongs to another circuit"), "{message}");
     #[cfg(unix)]
     {
@@ -66,7 +78,7 @@ fn the_passphrase_opens_it_and_no_other() {
         assert_eq!(mode & 0o777, 0o600);
     }
     // Salt and nonce are drawn for each file.
-    write_locked_client_key(&path, &key, b"open").unwrap();
+    lock(&path, &key);
     let again = std::fs::read(&path).unwrap();
     assert_ne!(file[HEADER + COSTS + 12..], again[HEADER + COSTS + 12..]);
 }
@@ -79,7 +91,7 @@ fn altered_files_are_refused_and_costs_are_bounded() {
     let alter = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut payload = file[HEADER..].to_vec();
         change(&mut payload);
-        std::fs::write(&path, container::encode(LOCKED_CLIENT_KEY, &payload)).unwrap();
+        std::fs::write(&path, cml_file::encode(LOCKED_CLIENT_KEY, &payload)).unwrap();
         message(&path, "open")
     };
     // Id of the keys, salt, nonce, key, tag: the cipher vouches for all of them.

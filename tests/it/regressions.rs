@@ -3,13 +3,14 @@
 use crate::forge::OpenCircuit;
 use crate::keys::tiny;
 use crate::networks::{conv_residual, lowered, mlp};
-use cml_tfhe::artifact::{circuit_from_bytes, read_client_key};
-use cml_tfhe::{Client, ClientSpec};
+use cml_file::Artifact;
+use cml_keys::{BoundClientKeys, Client};
+use cml_tfhe::{Circuit, client_spec};
 
 fn refused(change: impl FnOnce(&mut OpenCircuit)) {
     let mut open = OpenCircuit::of(&lowered(&conv_residual()));
     change(&mut open);
-    let message = circuit_from_bytes("lie", &open.file())
+    let message = Circuit::from_bytes("lie", &open.file(), ())
         .map(|_| ())
         .unwrap_err()
         .to_string();
@@ -47,9 +48,9 @@ fn a_client_with_the_key_of_another_circuit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("client.key");
     std::fs::write(&path, &tiny().clients[0].client_key).unwrap();
-    let key = read_client_key(&path, &tiny().circuit).unwrap();
+    let key = BoundClientKeys::read(&path, &tiny().circuit).unwrap();
     let other = lowered(&cml_quant::to_graph(&mlp()).unwrap());
-    let message = Client::new(ClientSpec::of(&other).unwrap(), key)
+    let message = Client::new(client_spec(&other).unwrap(), key)
         .map(|_| ())
         .unwrap_err()
         .to_string();

@@ -3,10 +3,12 @@
 use crate::forge::OpenSpec;
 use crate::networks::{conv_residual, lowered, mlp};
 use crate::random::fixed;
-use cml_ir::container;
+use cml_file::Artifact;
 use cml_quant::to_graph;
-use cml_tfhe::artifact::{SPEC, circuit_hash, spec_from_bytes, spec_to_bytes};
-use cml_tfhe::{Circuit, ClientSpec, Interface};
+use cml_scheme::artifact::SPEC;
+use cml_scheme::{ClientSpec, Interface};
+use cml_tfhe::{Circuit, client_spec};
+
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
@@ -16,13 +18,13 @@ fn circuit() -> &'static Circuit {
 }
 
 fn honest() -> ClientSpec {
-    ClientSpec::of(circuit()).unwrap()
+    client_spec(circuit()).unwrap()
 }
 
 fn reason(change: impl FnOnce(&mut OpenSpec)) -> Option<String> {
     let mut open = OpenSpec::of(&honest());
     change(&mut open);
-    let read = spec_from_bytes("lie.cmls", &open.file());
+    let read = ClientSpec::from_bytes("lie.cmls", &open.file(), ());
     read.err().map(|e| e.to_string())
 }
 
@@ -37,9 +39,9 @@ fn refused(expected: &str, change: impl FnOnce(&mut OpenSpec)) {
 #[test]
 fn a_spec_has_the_interface_of_its_circuit() {
     for circuit in [circuit(), &lowered(&conv_residual())] {
-        let spec = ClientSpec::of(circuit).unwrap();
-        assert_eq!(spec.circuit(), &circuit_hash(circuit).unwrap());
-        assert_eq!(spec.circuit_hash().unwrap(), circuit.circuit_hash().unwrap());
+        let spec = client_spec(circuit).unwrap();
+        assert_eq!(spec.circuit(), circuit.hash());
+        assert_eq!(spec.circuit_hash(), circuit.circuit_hash());
         assert_eq!(spec.input_count(), circuit.input_count());
         assert_eq!(spec.output_count(), circuit.output_count());
         assert_eq!(spec.parameters(), circuit.parameters());
@@ -50,8 +52,8 @@ fn a_spec_has_the_interface_of_its_circuit() {
                 (&of_circuit.shape, &of_circuit.spec)
             );
         }
-        let bytes = spec_to_bytes(&spec).unwrap();
-        assert_eq!(spec_from_bytes("own", &bytes).unwrap(), spec);
+        let bytes = spec.to_bytes().unwrap();
+        assert_eq!(ClientSpec::from_bytes("own", &bytes, ()).unwrap(), spec);
     }
     assert_eq!(honest().outputs()[0].spec.labels, ["white", "black"]);
     let text = honest().to_string();
@@ -66,7 +68,7 @@ fn names_that_a_terminal_would_obey_are_made_plain() {
     let mut net = mlp();
     let output = net.output().unwrap();
     net.set_output(output, &["\u{1b}[2J", "black"]).unwrap();
-    let spec = ClientSpec::of(&lowered(&to_graph(&net).unwrap())).unwrap();
+    let spec = client_spec(&lowered(&to_graph(&net).unwrap())).unwrap();
     assert_eq!(spec.outputs()[0].spec.labels, ["\u{fffd}[2J", "black"]);
 }
 
@@ -106,15 +108,15 @@ proptest! {
 
     #[test]
     fn altered_payloads_never_panic(at in any::<prop::sample::Index>(), mask in 1..=255u8, cut in any::<bool>()) {
-        let file = spec_to_bytes(&honest()).unwrap();
-        let mut payload = container::decode(SPEC, "own", &file).unwrap().to_vec();
+        let file = honest().to_bytes().unwrap();
+        let mut payload = cml_file::decode(SPEC, "own", &file).unwrap().to_vec();
         let at = at.index(payload.len());
         if cut {
             payload.truncate(at);
         } else {
             payload[at] ^= mask;
         }
-        let read = spec_from_bytes("lie.cmls", &container::encode(SPEC, &payload));
+        let read = ClientSpec::from_bytes("lie.cmls", &cml_file::encode(SPEC, &payload), ());
         prop_assert!(!cut || read.is_err());
         if let Ok(spec) = read {
             let floats = vec![0.5; spec.input_count()];

@@ -1,23 +1,22 @@
 //! `cargo xtask bless`: accepts every snapshot as the tests now produce it.
 
-use crate::{args, test, tools};
+use crate::{test, tools};
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// Help text.
-pub(crate) const HELP: &str = "\
-run the tests and accept every snapshot that differs
-usage: cargo xtask bless [--no-train] [-- CARGO-TEST-ARGS]
-
-  --no-train  only the crates that need no libtorch (cargo's default members)
-
-Read `git diff -- '*.snap'` afterwards.
-";
+/// Run the tests and accept every snapshot that differs.
+///
+/// Read `git diff -- '*.snap'` afterwards.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    test: test::Args,
+}
 
 /// Runs the command.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let args = args::parse(args, &["--no-train"], true)?;
-    let mut command = test::command(!args.has("--no-train"))?;
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let args = args.test;
+    let mut command = test::command(!args.no_train)?;
     // Passing on lets a test with several snapshots reach its last.
     command.env("INSTA_UPDATE", "always").env("INSTA_FORCE_PASS", "1");
     tools::run(command.arg("--no-fail-fast").args(&args.rest))?;

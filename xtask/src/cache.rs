@@ -14,24 +14,28 @@ use std::{env, fs};
 
 const STAMP: &str = "cml-stamp.json";
 
-/// Where libtorch is kept, whether or not it is there.
-pub(crate) fn folder() -> Result<PathBuf> {
+/// The per-user cache: a folder for each thing that is kept.
+pub(crate) fn parent() -> Result<PathBuf> {
     let set = |name: &str| {
         env::var_os(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    let parent = if let Some(folder) = set("CML_CACHE") {
+    if let Some(folder) = set("CML_CACHE") {
         // Cargo takes a relative path from elsewhere.
-        std::path::absolute(folder).context("CML_CACHE is not a path")?
+        std::path::absolute(folder).context("CML_CACHE is not a path")
     } else if let Some(folder) = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute()) {
-        folder.join("cml")
+        Ok(folder.join("cml"))
     } else if let Some(home) = set("HOME") {
-        home.join(".cache/cml")
+        Ok(home.join(".cache/cml"))
     } else {
         bail!("no place for the cache: HOME is not set; set it or CML_CACHE")
-    };
-    Ok(parent.join(format!("libtorch-{VERSION}-linux-x86_64")))
+    }
+}
+
+/// Where libtorch is kept, whether or not it is there.
+pub(crate) fn folder() -> Result<PathBuf> {
+    Ok(parent()?.join(format!("libtorch-{VERSION}-linux-x86_64")))
 }
 
 /// Whether xtask made this folder, or it is where xtask would make one.

@@ -1,29 +1,31 @@
 //! `cargo xtask demo`: the whole line on one network, stage by stage, then one table.
 
+use crate::libtorch;
 use crate::tools::{Cml, root};
-use crate::{args, libtorch};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
-pub(crate) const HELP: &str = "\
-train a network, compile it, and classify encrypted points with it
-
-usage: cargo xtask demo [--samples N] [--seed S] [--json]
-
-  --samples N  encrypted points to classify [default: 5]
-  --seed S     seed of data, weights and training [default: 0]
-  --json       print one JSON object instead of the table
-
-Builds `cml` (with libtorch, which it provides if there is none), trains the
-2-100-100-2 network of the checkerboard at 3 bits, proves its accumulator
-widths, compiles it to TFHE, draws keys, and classifies encrypted test points.
-Exit code 1 if a decrypted result differs from the clear one.
-";
-
-const DEFAULT_SAMPLES: u64 = 5;
+/// Train a network, compile it, and classify encrypted points with it.
+///
+/// Builds `cml` (with libtorch, which it provides if there is none), trains the 2-100-100-2 network
+/// of the checkerboard at 3 bits, proves its accumulator widths, compiles it to TFHE, draws keys,
+/// and classifies encrypted test points. Exit code 1 if a decrypted result differs from the clear
+/// one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Encrypted points to classify.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    samples: u64,
+    /// Seed of data, weights and training.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Print one JSON object instead of the table.
+    #[arg(long)]
+    json: bool,
+}
 
 /// What the stages said.
 struct Stages {
@@ -37,13 +39,8 @@ struct Stages {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let args = args::parse_with_numbers(args, &["--json"], &["--samples", "--seed"], false)?;
-    let samples = args.number("--samples").unwrap_or(DEFAULT_SAMPLES);
-    if samples == 0 {
-        return Err(args::usage("`--samples` is 0, needs at least 1"));
-    }
-    let seed = args.number("--seed").unwrap_or(0);
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let Args { samples, seed, json } = args;
     let libtorch = libtorch::ensure()?;
     let building = Instant::now();
     let cml = Cml::build(Some(&libtorch))?;
@@ -52,7 +49,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let start = Instant::now();
     let (stages, same) = stages(&cml, samples, seed)?;
     let seconds = start.elapsed().as_secs_f64();
-    if args.has("--json") {
+    if json {
         println!("{}", as_json(&stages, seed, seconds, same));
     } else {
         print!("{}", table(&stages, seconds));

@@ -9,25 +9,36 @@ use std::path::Path;
 
 /// Crate and the siblings it may name. Keep it as in `docs/architecture.md`.
 const EDGES: &[(&str, &[&str])] = &[
-    ("cml-ir", &[]),
+    ("cml-file", &[]),
+    ("cml-ir", &["cml-file"]),
     ("cml-data", &[]),
-    ("cml-quant", &["cml-ir", "cml-data"]),
+    ("cml-quant", &["cml-file", "cml-ir", "cml-data"]),
     ("cml-nn", &["cml-quant", "cml-data"]),
     ("cml-onnx", &["cml-quant"]),
-    ("cml-bitwidth", &["cml-ir"]),
-    ("cml-tfhe", &["cml-ir", "cml-bitwidth"]),
-    ("cml-client", &["cml-ir", "cml-tfhe"]),
-    ("cml-serve", &["cml-ir", "cml-tfhe"]),
+    ("cml-bitwidth", &["cml-file", "cml-ir"]),
+    ("cml-scheme", &["cml-file", "cml-ir"]),
+    ("cml-keys", &["cml-file", "cml-ir", "cml-scheme"]),
+    ("cml-tfhe", &["cml-file", "cml-ir", "cml-bitwidth", "cml-scheme"]),
+    ("cml-exec", &["cml-scheme", "cml-tfhe"]),
+    ("cml-client", &["cml-file", "cml-ir", "cml-scheme", "cml-keys"]),
+    (
+        "cml-serve",
+        &["cml-file", "cml-ir", "cml-scheme", "cml-tfhe", "cml-exec"],
+    ),
     (
         "cml-cli",
         &[
+            "cml-file",
             "cml-ir",
             "cml-data",
             "cml-quant",
             "cml-nn",
             "cml-onnx",
             "cml-bitwidth",
+            "cml-scheme",
+            "cml-keys",
             "cml-tfhe",
+            "cml-exec",
             "cml-client",
             "cml-serve",
         ],
@@ -35,12 +46,16 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cml-tests",
         &[
+            "cml-file",
             "cml-ir",
             "cml-data",
             "cml-quant",
             "cml-onnx",
             "cml-bitwidth",
+            "cml-scheme",
+            "cml-keys",
             "cml-tfhe",
+            "cml-exec",
         ],
     ),
     ("xtask", &[]),
@@ -50,12 +65,23 @@ const EDGES: &[(&str, &[&str])] = &[
 const TEST_EDGES: &[(&str, &[&str])] = &[
     ("cml-nn", &["cml-ir"]),
     ("cml-onnx", &["cml-ir"]),
-    ("cml-client", &["cml-bitwidth"]),
-    ("cml-serve", &["cml-bitwidth"]),
+    ("cml-keys", &["cml-tfhe"]),
+    ("cml-exec", &["cml-file", "cml-ir", "cml-bitwidth", "cml-keys"]),
+    ("cml-client", &["cml-bitwidth", "cml-tfhe", "cml-exec"]),
+    ("cml-serve", &["cml-bitwidth", "cml-keys"]),
 ];
+
+/// The crate of secret keys, and what runs where no secret key may be.
+#[cfg(test)]
+const SECRET: &str = "cml-keys";
+#[cfg(test)]
+const NO_SECRETS: [&str; 3] = ["cml-tfhe", "cml-exec", "cml-serve"];
 
 /// What links libtorch, and so is no default member.
 const NEED_LIBTORCH: [&str; 2] = ["cml-nn", "cml-cli"];
+
+/// What every package is under, by choice of who takes it.
+const LICENSE: &str = "MIT OR Apache-2.0";
 
 /// Compares the manifests with the table.
 pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
@@ -75,9 +101,16 @@ fn findings(root: &Path, metadata: &Value) -> Vec<Finding> {
             findings.push(manifest.at(name, format!("`{name}` is not in xtask's table of crates")));
             continue;
         };
+        if package["license"] != LICENSE {
+            let message = format!("`{name}` is not under {LICENSE}: write `license.workspace = true`");
+            findings.push(manifest.at(name, message));
+        }
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let to = dependency["name"].as_str().unwrap_or_default();
-            let for_tests = dependency["kind"] == "dev" && TEST_EDGES.contains(&(name, &[to]));
+            let for_tests = dependency["kind"] == "dev"
+                && TEST_EDGES
+                    .iter()
+                    .any(|(of, may)| *of == name && may.contains(&to));
             if names.contains(&to) && !allowed.contains(&to) && !for_tests {
                 let allowed = if allowed.is_empty() {
                     "none".to_owned()
@@ -152,7 +185,8 @@ mod tests {
             .iter()
             .map(|(name, optional)| json!({ "name": name, "optional": optional }))
             .collect();
-        json!({ "name": name, "manifest_path": "none/Cargo.toml", "dependencies": dependencies })
+        let path = "none/Cargo.toml";
+        json!({ "name": name, "manifest_path": path, "license": LICENSE, "dependencies": dependencies })
     }
 
     fn check(packages: &[Value], defaults: &[&str], expected: &[&str]) {
@@ -185,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn every_package_has_the_licence() {
+        let mut ir = package("cml-ir", &[]);
+        ir["license"] = Value::Null;
+        check(
+            &[ir],
+            &[],
+            &["`cml-ir` is not under MIT OR Apache-2.0: write `license.workspace = true`"],
+        );
+    }
+
+    #[test]
     fn training_stays_optional_and_out_of_the_default() {
         let nn = package("cml-nn", &[]);
         check(&[nn.clone(), package("cml-cli", &[("cml-nn", true)])], &[], &[]);
@@ -196,6 +241,30 @@ mod tests {
                 "`cml-nn` is a default member, but needs libtorch",
             ],
         );
+    }
+
+    /// Everything that a crate may reach by the table.
+    fn reach(name: &str) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        let mut open = vec![name.to_owned()];
+        while let Some(name) = open.pop() {
+            let edges = EDGES.iter().find(|(known, _)| *known == name);
+            for to in edges.map_or(&[][..], |(_, allowed)| allowed) {
+                if !found.contains(to) {
+                    found.push(*to);
+                    open.push((*to).to_owned());
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_runs_on_a_server_cannot_name_a_secret_key() {
+        for name in NO_SECRETS {
+            assert!(!reach(name).contains(&SECRET), "{name}");
+        }
+        assert!(reach("cml-client").contains(&SECRET));
     }
 
     #[test]

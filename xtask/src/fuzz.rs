@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: any bytes are a file or a clear error.
 
-use crate::{args, tools};
+use crate::tools;
 use anyhow::{Context as _, Result, bail};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,35 +8,32 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
-/// Help text.
-pub(crate) const HELP: &str = "\
-fuzz the readers of files of others
-usage: cargo xtask fuzz [--seconds S] [--only NAME]...
+/// Fuzz the readers of files of others.
+///
+/// Needs a C++ compiler, and installs cargo-fuzz if it is not there. As many targets run at a time as
+/// there are cores. fuzz/corpus keeps what was found interesting, for the next run; target/fuzz the
+/// logs; fuzz/artifacts the bytes on which a target failed. Exit code 1 if one fails.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long each target has a core.
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// This target only; may be given several times.
+    #[arg(long, value_name = "NAME", value_parser = known_target)]
+    only: Vec<String>,
+}
 
-  --seconds S  how long each target has a core [default: 60]
-  --only NAME  this target only; may be given several times
-
-Needs a C++ compiler, and installs cargo-fuzz if it is not there. As many targets run at
-a time as there are cores. fuzz/corpus keeps what was found interesting, for the next
-run; target/fuzz the logs; fuzz/artifacts the bytes on which a target failed.
-Exit code 1 if one fails.
-";
-
-const DEFAULT_SECONDS: u64 = 60;
 /// Seconds for one file, even on a machine that is busy; longest file; most memory in MB.
 const LIMITS: [&str; 3] = ["-timeout=300", "-max_len=65536", "-rss_limit_mb=4096"];
 /// Where each target starts from, beside its corpus; the others make their own first file.
 const SEEDS: [(&str, &str); 1] = [("import_onnx", "crates/cml-onnx/tests/vectors")];
 
 /// Runs the command.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let args = args::parse_with_values(args, &[], &["--seconds"], &["--only"], false)?;
-    let seconds = args.number("--seconds").unwrap_or(DEFAULT_SECONDS);
-    if seconds == 0 {
-        return Err(args::usage("`--seconds` is 0, needs at least 1"));
-    }
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let Args { seconds, only } = args;
     let root = tools::root()?;
-    let targets = chosen(targets(&root)?, &args.texts("--only"))?;
+    let mut targets = targets(&root)?;
+    targets.retain(|name| only.is_empty() || only.contains(name));
     if tools::find_program("cargo-fuzz").is_none() {
         tools::run(tools::cargo(None)?.args(["install", "--locked", "cargo-fuzz"]))?;
     }
@@ -133,14 +130,15 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Those that were asked for, or all.
-fn chosen(all: Vec<String>, only: &[&str]) -> Result<Vec<String>> {
-    if let Some(unknown) = only.iter().find(|name| !all.iter().any(|a| a == *name)) {
-        let message = format!("no target `{unknown}`; there are {}", all.join(", "));
-        return Err(args::usage(message));
+/// A name of `--only`, if there is such a target.
+fn known_target(name: &str) -> Result<String, String> {
+    let all = tools::root().and_then(|root| targets(&root));
+    let all = all.map_err(|error| format!("{error:#}"))?;
+    if all.iter().any(|known| known == name) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("there are {}", all.join(", ")))
     }
-    let asked = |name: &String| only.is_empty() || only.contains(&name.as_str());
-    Ok(all.into_iter().filter(asked).collect())
 }
 
 #[cfg(test)]
@@ -159,13 +157,8 @@ mod tests {
                 "{name}"
             );
         }
-        assert_eq!(chosen(all.clone(), &[&all[1]]).unwrap(), [all[1].clone()]);
-        assert_eq!(
-            chosen(vec!["circuit".to_owned()], &["cat"])
-                .unwrap_err()
-                .to_string(),
-            "no target `cat`; there are circuit"
-        );
+        assert_eq!(known_target(&all[1]), Ok(all[1].clone()));
+        assert_eq!(known_target("cat"), Err(format!("there are {}", all.join(", "))));
     }
 
     #[test]

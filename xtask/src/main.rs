@@ -1,19 +1,22 @@
 //! Project automation: `cargo xtask COMMAND`.
 //!
-//! One file per command; `tools` runs programs, `libtorch` finds or provides the library that
-//! training needs. Exit codes: 0 done, 1 the work failed, 2 wrong usage.
+//! One file per command, each with its arguments and what `--help` says; `tools` runs programs,
+//! `libtorch` finds or provides the library that training needs. Exit codes: 0 done, 1 the work
+//! failed, 2 wrong usage.
 
-mod args;
 mod bench;
 mod bless;
 mod cache;
 mod ci;
 mod demo;
+mod deny;
 mod edges;
 mod fuzz;
 mod libtorch;
 mod pip;
+mod prose;
 mod provide;
+mod recipes;
 mod record;
 mod rules;
 mod seeds;
@@ -23,129 +26,126 @@ mod test;
 mod tidy;
 mod tools;
 
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// One entry of the command table.
-struct Command {
-    name: &'static str,
-    /// What `--help` of the command prints; its first line is the summary. Empty: not listed.
-    help: &'static str,
-    run: fn(&[String]) -> anyhow::Result<ExitCode>,
+/// Project automation: set-up, tests, the demo, the results.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
 
-const COMMANDS: &[Command] = &[
-    Command {
-        name: "demo",
-        help: demo::HELP,
-        run: demo::run,
-    },
-    Command {
-        name: "seeds",
-        help: seeds::HELP,
-        run: seeds::run,
-    },
-    Command {
-        name: "bench",
-        help: bench::HELP,
-        run: bench::run,
-    },
-    Command {
-        name: "test",
-        help: test::HELP,
-        run: test::run,
-    },
-    Command {
-        name: "setup",
-        help: setup::HELP,
-        run: setup::run,
-    },
-    Command {
-        name: "bless",
-        help: bless::HELP,
-        run: bless::run,
-    },
-    Command {
-        name: "fuzz",
-        help: fuzz::HELP,
-        run: fuzz::run,
-    },
-    Command {
-        name: "tidy",
-        help: tidy::HELP,
-        run: tidy::run,
-    },
-    Command {
-        name: "ci",
-        help: ci::HELP,
-        run: ci::run,
-    },
-];
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Seeds(seeds::Args),
+    Bench(bench::Args),
+    Test(test::Args),
+    Setup(setup::Args),
+    Bless(bless::Args),
+    Fuzz(fuzz::Args),
+    Tidy(tidy::Args),
+    Deny(deny::Args),
+    Ci(ci::Args),
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    dispatch(&args).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        let usage = error.downcast_ref::<args::Usage>().is_some();
-        ExitCode::from(if usage { 2 } else { 1 })
-    })
-}
-
-fn dispatch(args: &[String]) -> anyhow::Result<ExitCode> {
-    let (name, rest) = match args.split_first() {
-        None => {
-            eprint!("{}", overview());
-            return Ok(ExitCode::from(2));
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Seeds(args) => seeds::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Setup(args) => setup::run(args),
+        Command::Bless(args) => bless::run(args),
+        Command::Fuzz(args) => fuzz::run(args),
+        Command::Tidy(args) => tidy::run(args),
+        Command::Deny(args) => deny::run(args),
+        Command::Ci(args) => ci::run(args),
+    };
+    result.unwrap_or_else(|error| match error.downcast::<clap::Error>() {
+        Ok(wrong_usage) => wrong_usage.exit(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
         }
-        Some((first, rest)) => (first.as_str(), rest),
-    };
-    if matches!(name, "--help" | "-h" | "help") {
-        print!("{}", overview());
-        return Ok(ExitCode::SUCCESS);
-    }
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        let names: Vec<_> = listed().map(|command| command.name).collect();
-        return Err(args::usage(format!(
-            "no command `{name}`; there are {}",
-            names.join(", ")
-        )));
-    };
-    if args::asks_for_help(rest) {
-        print!("{}", command.help);
-        return Ok(ExitCode::SUCCESS);
-    }
-    (command.run)(rest)
-}
-
-fn listed() -> impl Iterator<Item = &'static Command> {
-    COMMANDS.iter().filter(|command| !command.help.is_empty())
-}
-
-fn overview() -> String {
-    let mut text = String::from("usage: cargo xtask COMMAND [OPTIONS]\n\n");
-    for command in listed() {
-        let summary = command.help.lines().next().unwrap_or_default();
-        text.push_str(&format!("  {:<6} {summary}\n", command.name));
-    }
-    text.push_str("\n`cargo xtask COMMAND --help` tells more\n");
-    text
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
 
-    #[test]
-    fn every_listed_command_has_a_summary_and_its_options() {
-        for command in listed() {
-            assert!(command.help.contains("usage: cargo xtask"), "{}", command.name);
-            assert!(command.help.ends_with('\n'), "{}", command.name);
+    fn error(args: &[&str]) -> clap::Error {
+        let args = ["cargo xtask"].iter().chain(args);
+        match Cli::try_parse_from(args) {
+            Ok(_) => panic!("these arguments are accepted"),
+            Err(error) => error,
         }
     }
 
     #[test]
-    fn an_unknown_command_is_wrong_usage() {
-        let error = dispatch(&["fly".to_owned()]).unwrap_err();
-        assert!(error.downcast_ref::<args::Usage>().is_some());
-        assert!(error.to_string().contains("no command `fly`"));
+    fn every_command_and_every_argument_says_what_it_is() {
+        let mut cli = Cli::command();
+        cli.build();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for arg in command.get_arguments() {
+                assert!(
+                    arg.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2_and_help_with_0() {
+        for args in [
+            &["fly"][..],
+            &[],
+            &["demo", "--jsn"],
+            &["demo", "--samples", "0"],
+            &["demo", "--samples"],
+            &["seeds", "--quick", "--reuse"],
+            &["seeds", "--only", "nothing"],
+            &["bench", "--kernels", "--peer"],
+            &["bench", "--network", "x.onnx"],
+            &["fuzz", "--only", "nothing"],
+            &["tidy", "--", "--json"],
+        ] {
+            assert_eq!(error(args).exit_code(), 2, "{args:?}");
+        }
+        for args in [&["--help"][..], &["help", "test"], &["test", "-h"]] {
+            assert_eq!(error(args).exit_code(), 0, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_after_two_dashes_goes_to_cargo() {
+        let args = [
+            "cargo xtask",
+            "test",
+            "--no-train",
+            "--",
+            "--test",
+            "it",
+            "--",
+            "--help",
+        ];
+        let Ok(Cli {
+            command: Command::Test(args),
+        }) = Cli::try_parse_from(args)
+        else {
+            panic!("not the command `test`");
+        };
+        assert_eq!(args.rest, ["--test", "it", "--", "--help"]);
+        assert_eq!(error(&["test", "--nocapture"]).kind(), ErrorKind::UnknownArgument);
     }
 }

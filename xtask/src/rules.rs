@@ -1,5 +1,6 @@
 //! Rules of the house that are read off the text of the files.
 
+use crate::recipes::pages_name_what_is_there;
 use crate::source::Source;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,8 +32,10 @@ pub(crate) const RULES: &[Rule] = &[
     nothing_is_left_undone,
     no_machine_paths,
     no_registries,
+    what_is_embedded_lies_inside,
     readme_names_the_commands,
     only_programs_print,
+    pages_name_what_is_there,
 ];
 
 const MAX_LINES: usize = 500;
@@ -69,28 +72,46 @@ fn one_file_names<'a>(name: &str, files: impl Iterator<Item = &'a Source>, scope
     naming.into_iter().map(finding).collect()
 }
 
+/// Places that name tfhe, by crate: what both sides know, keys, the noise model and the executor.
+const TFHE: [(&str, &[&str]); 4] = [
+    ("cml-scheme", &["ciphertext", "raw", "security"]),
+    ("cml-keys", &[""]),
+    ("cml-tfhe", &["noise"]),
+    ("cml-exec", &[""]),
+];
+
 fn tfhe_stays_inside(files: &[Source]) -> Vec<Finding> {
     let inside = |path: &str| {
-        let Some(rest) = path.strip_prefix("crates/cml-tfhe/") else {
-            return false;
-        };
-        let module = rest.strip_prefix("src/").unwrap_or_default();
-        ["noise", "keys", "exec"]
-            .iter()
-            .any(|name| module.starts_with(name))
-            || ["tests/", "benches/", "examples/"]
-                .iter()
-                .any(|name| rest.starts_with(name))
+        TFHE.iter().any(|(name, modules)| {
+            let Some(rest) = path.strip_prefix(&format!("crates/{name}/")) else {
+                return false;
+            };
+            let module = rest.strip_prefix("src/");
+            module.is_some_and(|module| modules.iter().any(|start| module.starts_with(start)))
+                || ["tests/", "benches/", "examples/"]
+                    .iter()
+                    .any(|folder| rest.starts_with(folder))
+        })
     };
     let outside = files.iter().filter(|file| !inside(&file.path));
     outside
         .flat_map(|file| {
             lines_with(&file.code, "tfhe::").map(|line| {
-                let place = "crates/cml-tfhe/src/{noise,keys,exec}";
-                found(file, line, format!("`tfhe::` is used outside of {place}"))
+                let places: Vec<String> = TFHE.iter().map(|(name, modules)| place(name, modules)).collect();
+                let message = format!("`tfhe::` is used outside of {}", places.join(", "));
+                found(file, line, message)
             })
         })
         .collect()
+}
+
+/// A crate of the table, with its modules in braces where they are not all.
+fn place(name: &str, modules: &[&str]) -> String {
+    match modules {
+        [""] => name.to_owned(),
+        [one] => format!("{name}/src/{one}"),
+        several => format!("{name}/src/{{{}}}", several.join(",")),
+    }
 }
 
 fn files_are_short(files: &[Source]) -> Vec<Finding> {
@@ -147,6 +168,33 @@ fn no_registries(files: &[Source]) -> Vec<Finding> {
         for (at, line) in file.text.lines().enumerate() {
             if line.starts_with("source = ") && line != DEFAULT_SOURCE {
                 findings.push(found(file, at + 1, "a source other than cargo's own".to_owned()));
+            }
+        }
+    }
+    findings
+}
+
+/// A package that is built from its own folder alone has everything that its library embeds.
+fn what_is_embedded_lies_inside(files: &[Source]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in files {
+        let Some(inside) = file
+            .path
+            .split_once("/src/")
+            .filter(|_| file.path.starts_with("crates/"))
+        else {
+            continue;
+        };
+        let depth = 1 + inside.1.matches('/').count();
+        for macro_name in ["include_str!(\"", "include_bytes!(\""] {
+            for (at, line) in file.text.lines().enumerate() {
+                let Some((_, path)) = line.split_once(macro_name) else {
+                    continue;
+                };
+                if path.split('/').take_while(|part| *part == "..").count() > depth {
+                    let message = "what it embeds lies outside of its package".to_owned();
+                    findings.push(found(file, at + 1, message));
+                }
             }
         }
     }
@@ -221,7 +269,8 @@ fn find<'a>(
     findings
 }
 
-fn found(file: &Source, line: usize, message: String) -> Finding {
+/// A finding in a file.
+pub(crate) fn found(file: &Source, line: usize, message: String) -> Finding {
     Finding {
         path: file.path.clone(),
         line,
@@ -231,7 +280,7 @@ fn found(file: &Source, line: usize, message: String) -> Finding {
 
 /// Numbers of the lines that hold `mark`; a mark that begins with a letter begins a word, and one
 /// that ends with a letter ends it.
-fn lines_with<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub(crate) fn lines_with<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = usize> + 'a {
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let (first, last) = (word(mark.chars().next()), word(mark.chars().next_back()));
     let holds = move |line: &str| {
@@ -287,15 +336,24 @@ mod tests {
     #[test]
     fn tfhe_outside() {
         let code = "/// As `tfhe::shortint`.\nuse tfhe::shortint;";
-        let message = "`tfhe::` is used outside of crates/cml-tfhe/src/{noise,keys,exec}";
-        for path in ["crates/cml-tfhe/src/exec/run.rs", "crates/cml-tfhe/src/keys.rs"] {
+        let places = "cml-scheme/src/{ciphertext,raw,security}, cml-keys, cml-tfhe/src/noise, cml-exec";
+        for path in [
+            "crates/cml-exec/src/evaluator/batch.rs",
+            "crates/cml-keys/src/client_key.rs",
+            "crates/cml-scheme/src/raw.rs",
+            "crates/cml-tfhe/src/noise/tests.rs",
+        ] {
             check(tfhe_stays_inside, &[(path, code)], &[]);
         }
-        for path in ["crates/cml-tfhe/src/lower.rs", "crates/cml-ir/src/keys.rs"] {
+        for path in [
+            "crates/cml-tfhe/src/lower.rs",
+            "crates/cml-ir/src/keys.rs",
+            "crates/cml-scheme/src/spec.rs",
+        ] {
             check(
                 tfhe_stays_inside,
                 &[(path, code)],
-                &[&format!("{path}:2: {message}")],
+                &[&format!("{path}:2: `tfhe::` is used outside of {places}")],
             );
         }
         check(
@@ -344,6 +402,25 @@ mod tests {
             no_registries,
             &[("Cargo.lock", other)],
             &["Cargo.lock:2: a source other than cargo's own"],
+        );
+    }
+
+    #[test]
+    fn embedded_files() {
+        let line = |path: &str| format!("const X: &str = include_str!(\"{path}\");");
+        let inside = line("../data/x.csv");
+        check(
+            what_is_embedded_lies_inside,
+            &[
+                ("crates/a/src/x.rs", &inside),
+                ("crates/a/src/b/x.rs", &line("../../x.csv")),
+            ],
+            &[],
+        );
+        check(
+            what_is_embedded_lies_inside,
+            &[("crates/a/src/x.rs", &line("../../x.csv"))],
+            &["crates/a/src/x.rs:1: what it embeds lies outside of its package"],
         );
     }
 

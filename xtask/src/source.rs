@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A text file of the repository.
+/// A file of the repository.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Relative to the root, with slashes.
     pub(crate) path: String,
+    /// Empty for a binary file.
     pub(crate) text: String,
     /// For Rust: the text with comments and the insides of literals blanked, line for line.
     /// Empty for every other file.
@@ -34,7 +35,7 @@ impl Source {
     }
 }
 
-/// Every text file that git knows or would add.
+/// Every file that git knows or would add.
 pub(crate) fn files(root: &Path) -> Result<Vec<Source>> {
     let output = Command::new("git")
         .current_dir(root)
@@ -51,11 +52,10 @@ pub(crate) fn files(root: &Path) -> Result<Vec<Source>> {
     let mut names: Vec<&str> = list.split('\0').filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     names.dedup();
-    // Deleted files are still listed, binary ones are not text.
+    // Deleted files are still listed; binary ones have no text, but a name.
     let texts = names.into_iter().filter_map(|name| {
-        fs::read_to_string(root.join(name))
-            .ok()
-            .map(|text| Source::new(name, text))
+        let bytes = fs::read(root.join(name)).ok()?;
+        Some(Source::new(name, String::from_utf8(bytes).unwrap_or_default()))
     });
     Ok(texts.collect())
 }

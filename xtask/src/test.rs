@@ -1,27 +1,29 @@
 //! `cargo xtask test`: everything, in release mode, because cryptography without optimization
 //! takes hours.
 
-use crate::{args, libtorch, seeds, tools};
+use crate::{libtorch, seeds, tools};
 use anyhow::Result;
 use std::process::{Command, ExitCode};
 
-/// Help text.
-pub(crate) const HELP: &str = "\
-set up libtorch and run all tests
-usage: cargo xtask test [--no-train] [-- CARGO-TEST-ARGS]
-
-  --no-train  only the crates that need no libtorch (cargo's default members)
-
-After the tests it runs the checks of `cargo xtask seeds --quick`: small trainings,
-with thresholds that a broken quantizer would miss. Not with --no-train, and not if
-arguments are passed on, which choose some of the tests:
-`cargo xtask test -- --test it NAME -- --nocapture`.
-";
+/// Set up libtorch and run all tests.
+///
+/// After the tests it runs the checks of `cargo xtask seeds --quick`: small trainings, with
+/// thresholds that a broken quantizer would miss. Not with --no-train, and not if arguments are
+/// passed on, which choose some of the tests.
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Example: cargo xtask test -- --test it NAME -- --nocapture")]
+pub(crate) struct Args {
+    /// Only the crates that need no libtorch (cargo's default members).
+    #[arg(long)]
+    pub(crate) no_train: bool,
+    /// Arguments of `cargo test`.
+    #[arg(last = true, value_name = "CARGO-TEST-ARGS")]
+    pub(crate) rest: Vec<String>,
+}
 
 /// Runs the command.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let args = args::parse(args, &["--no-train"], true)?;
-    let train = !args.has("--no-train");
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let train = !args.no_train;
     let mut command = command(train)?;
     if tools::in_ci() {
         // A snapshot that differs must fail, not leave a file behind.

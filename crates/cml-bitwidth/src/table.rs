@@ -2,7 +2,8 @@
 
 use crate::BitwidthError;
 use crate::layer::{self, Basis, LayerWidth};
-use cml_ir::{Graph, Interval, NodeId, graph_hash, short_hex};
+use cml_file::short_hex;
+use cml_ir::{Graph, Interval, NodeId, graph_hash};
 
 /// Which graph a table belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Exit codes: whose fault it was.
 
-use cml_ir::container::ContainerError;
-use cml_ir::{GRAPH, IrError};
+use cml_file::{FileError, FrameError};
+use cml_ir::GRAPH;
 use cml_tfhe::artifact::CIRCUIT;
 use std::fmt;
 
@@ -54,13 +54,13 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 
 /// The command that makes what is needed of what was given.
 fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    if let Some(IrError::Container { name, source }) = cause.downcast_ref()
-        && matches!(source, ContainerError::Magic)
+    if let Some(FileError::Frame { name, source }) = cause.downcast_ref()
+        && matches!(source, FrameError::Magic)
         && name.ends_with(".safetensors")
     {
         return Some("; `cml quantize` makes a graph of a network");
     }
-    let ContainerError::Kind { found, expected } = cause.downcast_ref()? else {
+    let FrameError::Kind { found, expected } = cause.downcast_ref()? else {
         return None;
     };
     let compile = (*found, *expected) == (GRAPH.tag, CIRCUIT.tag);
@@ -82,6 +82,9 @@ impl<T, E: Into<anyhow::Error>> OrFailed<T> for Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cml_file::Artifact;
+    use cml_ir::Graph;
+    use cml_tfhe::Circuit;
 
     #[test]
     fn only_marked_errors_are_failures() {
@@ -102,20 +105,20 @@ mod tests {
     #[test]
     fn a_file_of_another_stage_names_the_command_between() {
         let folder = tempfile::tempdir().unwrap();
-        let graph = cml_ir::container::encode(GRAPH, &[0; 8]);
+        let graph = cml_file::encode(GRAPH, &[0; 8]);
         let (net, cmlg) = (
             folder.path().join("net.safetensors"),
             folder.path().join("net.cmlg"),
         );
         std::fs::write(&net, [0; 64]).unwrap();
         std::fs::write(&cmlg, graph).unwrap();
-        let error = cml_ir::read_graph(&net).map(|_| ()).unwrap_err().into();
+        let error = Graph::read(&net, ()).map(|_| ()).unwrap_err().into();
         let text = message(&error);
         assert!(
             text.ends_with("not a cml file; `cml quantize` makes a graph of a network"),
             "{text}"
         );
-        let error = cml_tfhe::artifact::read_circuit(&cmlg).map(|_| ()).unwrap_err();
+        let error = Circuit::read(&cmlg, ()).map(|_| ()).unwrap_err();
         let text = message(&error.into());
         assert!(
             text.ends_with("is a graph, needs a circuit; `cml compile` makes a circuit of a graph"),

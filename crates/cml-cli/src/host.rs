@@ -3,6 +3,7 @@
 use crate::folders;
 use crate::show::note;
 use anyhow::{Context, Result};
+use cml_exec::measure_costs;
 use cml_tfhe::cost::CostModel;
 use serde::{Deserialize, Serialize};
 use std::env;
@@ -27,7 +28,7 @@ pub(crate) fn cost_model() -> Result<CostModel> {
         return Ok(kept.model);
     }
     note("timing the kernels of this machine, some seconds, once");
-    let model = CostModel::measure()?;
+    let model = measure_costs()?;
     let bytes = serde_json::to_vec_pretty(&Kept {
         host,
         model: model.clone(),

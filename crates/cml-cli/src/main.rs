@@ -4,6 +4,9 @@
 //! one JSON object with `--json`; progress and errors go to standard error.
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage or input.
 
+// Comments on arguments are what `--help` prints, where `<` would be seen.
+#![allow(rustdoc::bare_urls)]
+
 mod commands;
 mod data;
 mod exit;

@@ -1,8 +1,8 @@
 //! Places to write to, checked before the work that fills them.
 
 use anyhow::bail;
-use cml_ir::container::peek_tag;
-use cml_tfhe::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
+use cml_file::peek_tag;
+use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
 use std::path::{Path, PathBuf};
 
 /// Folder of a path.
@@ -64,7 +64,7 @@ mod tests {
         assert!(refused(world.path().to_owned()).ends_with("is there and is no regular file"));
         let own = check(&at("./file"), &[&at("file")]).unwrap_err().to_string();
         assert!(own.ends_with("is read by this command, and cannot be written"));
-        let key = cml_ir::container::encode(CLIENT_KEY, &[0; 9]);
+        let key = cml_file::encode(CLIENT_KEY, &[0; 9]);
         std::fs::write(at("key"), key).unwrap();
         assert!(refused(at("key")).ends_with("holds a secret key, which cannot be replaced"));
         check_place(&at("key"), &[]).unwrap();

@@ -1,10 +1,10 @@
 //! Where the passphrase of a secret key comes from.
 
 use anyhow::{Context, bail};
-use cml_ir::container::peek_tag;
-use cml_tfhe::artifact::{self, LOCKED_CLIENT_KEY};
-use cml_tfhe::keys::ClientKeys;
-use cml_tfhe::{Bound, ClientSpec};
+use cml_file::{Artifact, peek_tag};
+use cml_keys::BoundClientKeys;
+use cml_keys::artifact::{LOCKED_CLIENT_KEY, LockedClientKeys};
+use cml_scheme::ClientSpec;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
@@ -64,17 +64,13 @@ impl PassphraseArgs {
     }
 
     /// Reads a secret key.
-    pub(crate) fn read_key(&self, path: &Path, spec: &ClientSpec) -> anyhow::Result<Bound<ClientKeys>> {
+    pub(crate) fn read_key(&self, path: &Path, spec: &ClientSpec) -> anyhow::Result<BoundClientKeys> {
         if peek_tag(path)? != LOCKED_CLIENT_KEY.tag {
             self.for_plain(path)?;
-            return Ok(artifact::read_client_key(path, spec)?);
+            return Ok(BoundClientKeys::read(path, spec)?);
         }
         let passphrase = self.for_locked(path)?;
-        Ok(artifact::read_locked_client_key(
-            path,
-            spec,
-            passphrase.as_bytes(),
-        )?)
+        Ok(LockedClientKeys::read(path, ())?.open(spec, passphrase.as_bytes())?)
     }
 
     /// From the file, or from the environment.

@@ -1,6 +1,6 @@
 //! Progress bars, on standard error, only if that is a terminal.
 
-use cml_tfhe::keys::{Progress, Stage};
+use cml_scheme::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 

@@ -52,7 +52,7 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "note: {text}");
 }
 
-/// One line, at once; as [`print`].
+/// One line, at once; as [`print()`].
 pub(crate) fn print_line(text: &str) -> io::Result<()> {
     let mut out = io::stdout();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

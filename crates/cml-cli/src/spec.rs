@@ -2,16 +2,18 @@
 
 use crate::data::Samples;
 use anyhow::{Context, bail};
+use cml_file::{Artifact, describe, peek_tag};
 use cml_ir::Tensor;
-use cml_ir::container::{describe, peek_tag};
-use cml_tfhe::{ClientSpec, artifact};
+use cml_scheme::{ClientSpec, artifact};
+use cml_tfhe::artifact::CIRCUIT;
+use cml_tfhe::{Circuit, client_spec};
 use std::path::Path;
 
 /// The client spec in a file, or of the circuit in it.
 pub(crate) fn read_spec(path: &Path) -> anyhow::Result<ClientSpec> {
     match peek_tag(path)? {
-        tag if tag == artifact::CIRCUIT.tag => Ok(ClientSpec::of(&artifact::read_circuit(path)?)?),
-        tag if tag == artifact::SPEC.tag => Ok(artifact::read_spec(path)?),
+        tag if tag == CIRCUIT.tag => Ok(client_spec(&Circuit::read(path, ())?)?),
+        tag if tag == artifact::SPEC.tag => Ok(ClientSpec::read(path, ())?),
         tag => bail!(
             "{}: is {}, needs a client spec or a circuit",
             path.display(),

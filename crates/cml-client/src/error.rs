@@ -1,7 +1,8 @@
 //! What can go wrong between a client and a server.
 
 use cml_ir::IrError;
-use cml_tfhe::{ArtifactError, ClientError};
+use cml_keys::ClientError;
+use cml_scheme::ArtifactError;
 use std::io;
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@
 //! - Nothing that a server sends is trusted: answers have a longest size, specs
 //!   are validated and must be of the circuit that was asked for, results must
 //!   be as many as the samples and under this client's keys.
-//! - Keys are used with the [`ClientSpec`](cml_tfhe::ClientSpec) that they were
+//! - Keys are used with the [`ClientSpec`](cml_scheme::ClientSpec) that they were
 //!   drawn for: a server that changes it later is found out.
 //! - Secret keys stay in the [`KeyStore`].
 //!

@@ -5,11 +5,9 @@ use crate::http::{Answer, Http, Request, plain};
 use crate::options::Options;
 use crate::session::Session;
 use crate::store::KeyStore;
-use cml_ir::container::HEADER;
-use cml_ir::{from_hex, short_hex, to_hex};
-use cml_tfhe::ClientSpec;
-use cml_tfhe::artifact::{SPEC, spec_from_bytes};
-use cml_tfhe::keys::Progress;
+use cml_file::{Artifact, HEADER, from_hex, short_hex, to_hex};
+use cml_scheme::artifact::SPEC;
+use cml_scheme::{ClientSpec, Progress};
 use serde::Deserialize;
 use std::path::Path;
 use std::thread::sleep;
@@ -146,7 +144,7 @@ impl Service {
         let path = format!("/v1/models/{}", to_hex(circuit));
         let limit = SPEC.max_payload + HEADER as u64;
         let answer = self.http.insist(Request::Get, &path, limit)?.ok()?;
-        let spec = match spec_from_bytes("the server's client spec", &answer.body) {
+        let spec = match ClientSpec::from_bytes("the server's client spec", &answer.body, ()) {
             Ok(spec) => spec,
             Err(source) => return Err(RemoteError::content(answer.request, source)),
         };

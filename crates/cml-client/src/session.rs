@@ -4,9 +4,10 @@ use crate::error::RemoteError;
 use crate::prediction::Prediction;
 use crate::service::{Outcome, Service};
 use crate::store::Keys;
+use cml_file::Artifact;
 use cml_ir::Tensor;
-use cml_tfhe::ClientSpec;
-use cml_tfhe::artifact::{inputs_to_bytes, outputs_bytes, outputs_from_bytes};
+use cml_scheme::ClientSpec;
+use cml_scheme::artifact::{EncryptedOutputs, outputs_bytes};
 
 /// Most encrypted results that are asked for at once, in bytes.
 const ANSWER_BYTES: u64 = 64 << 20;
@@ -93,7 +94,7 @@ impl<'s> Session<'s> {
         let Keys {
             client, server_key, ..
         } = &self.keys;
-        let inputs = inputs_to_bytes(&client.encrypt(samples)?);
+        let inputs = client.encrypt(samples)?.to_bytes().map_err(RemoteError::from)?;
         let limit = outputs_bytes(self.spec(), samples.len()).min(LONGEST_ANSWER);
         let (mut uploads, mut losses) = (0, 0);
         let why = loop {
@@ -122,7 +123,7 @@ impl<'s> Session<'s> {
 
     /// Results of so many samples, under the client's own keys.
     fn decrypt(&self, bytes: &[u8], needs: usize) -> Result<Vec<Vec<Tensor>>, RemoteError> {
-        let outputs = outputs_from_bytes("the server's results", bytes, self.spec());
+        let outputs = EncryptedOutputs::from_bytes("the server's results", bytes, self.spec());
         let outputs = outputs.map_err(|source| RemoteError::content(self.request(), source))?;
         let has = outputs.value.len();
         if has != needs {

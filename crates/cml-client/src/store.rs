@@ -1,14 +1,12 @@
 //! Keys on disk: a folder for each circuit.
 
 use crate::error::RemoteError;
-use cml_ir::container::peek_tag;
-use cml_ir::{IrError, short_hex, to_hex};
-use cml_tfhe::artifact::{
-    LOCKED_CLIENT_KEY, peek_server_key, read_client_key, read_locked_client_key, read_spec, write_client_key,
-    write_locked_client_key, write_server_key, write_spec,
-};
-use cml_tfhe::keys::Progress;
-use cml_tfhe::{ArtifactError, Client, ClientSpec};
+use cml_file::{Artifact, FileError, peek_tag, read_start, short_hex, to_hex};
+use cml_keys::artifact::{LOCKED_CLIENT_KEY, LockedClientKeys};
+use cml_keys::random::System;
+use cml_keys::{BoundClientKeys, Client};
+use cml_scheme::artifact::KeyHead;
+use cml_scheme::{ArtifactError, ClientSpec, Progress};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -132,15 +130,21 @@ impl KeyStore {
         let path = |name: &str| temporary.path().join(name);
         let (client, server) = Client::generate(spec, report)?;
         let file = path(CLIENT_FILE);
-        write_spec(&path(SPEC_FILE), client.spec())
-            .and_then(|()| write_server_key(&path(SERVER_FILE), &server))
+        let lock_key = |passphrase: &str| {
+            let name = file.display().to_string();
+            LockedClientKeys::seal(&name, client.key(), passphrase.as_bytes(), &mut System::new())
+        };
+        client
+            .spec()
+            .write(&path(SPEC_FILE))
+            .and_then(|()| server.write(&path(SERVER_FILE)))
             .and_then(|()| match &self.passphrase {
-                Some(passphrase) => write_locked_client_key(&file, client.key(), passphrase.as_bytes()),
-                None => write_client_key(&file, client.key()),
+                Some(passphrase) => lock_key(passphrase)?.write(&file),
+                None => client.key().write(&file),
             })
             .map_err(|error| match error {
                 // A file that nobody will ever see again does not tell where the disk is full.
-                ArtifactError::File(IrError::Io { source, .. }) => failed(source),
+                ArtifactError::File(FileError::Io { source, .. }) => failed(source),
                 error => error.into(),
             })?;
         Ok(Drawn {
@@ -152,7 +156,7 @@ impl KeyStore {
     /// The keys in a folder, for a circuit that is described as it was when they were drawn.
     fn read(&self, folder: &Path, spec: &ClientSpec, new: bool) -> Result<Keys, RemoteError> {
         check_mode(folder)?;
-        let kept = read_spec(&folder.join(SPEC_FILE))?;
+        let kept = ClientSpec::read(&folder.join(SPEC_FILE), ())?;
         if !kept.agrees_with(spec) {
             return Err(RemoteError::SpecChanged {
                 circuit: short_hex(spec.circuit()),
@@ -165,14 +169,18 @@ impl KeyStore {
             check_secret(&file)?;
         }
         let key = match &self.passphrase {
-            Some(passphrase) if locked => read_locked_client_key(&file, &kept, passphrase.as_bytes())?,
+            Some(passphrase) if locked => {
+                LockedClientKeys::read(&file, ())?.open(&kept, passphrase.as_bytes())?
+            }
             // Who gives one believes that the key is guarded by it.
             Some(_) => return Err(RemoteError::NoPassphrase { path: file }),
             None if locked => return Err(RemoteError::Passphrase { path: file }),
-            None => read_client_key(&file, &kept)?,
+            None => BoundClientKeys::read(&file, &kept)?,
         };
         let server_key = folder.join(SERVER_FILE);
-        if peek_server_key(&server_key)?.binding != key.binding {
+        let (start, length) = read_start(&server_key, KeyHead::BYTES).map_err(ArtifactError::from)?;
+        let head = KeyHead::of(&server_key.display().to_string(), &start, length)?;
+        if head.binding != key.binding {
             return Err(RemoteError::KeyPair { path: server_key });
         }
         Ok(Keys {

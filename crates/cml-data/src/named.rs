@@ -25,9 +25,9 @@ pub fn named(name: &str, seed: u64) -> Result<Split, Error> {
     let embedded = |text: &'static str| read_split_csv_from(text.as_bytes(), name, &CsvOptions::default());
     match name {
         "checkerboard" => checkerboard(seed, &CheckerboardConfig::default()),
-        "checkerboard.csv" => embedded(include_str!("../../../data/checkerboard.csv")),
-        "iris" => embedded(include_str!("../../../data/iris.csv")),
-        "digits" => embedded(include_str!("../../../data/digits.csv")),
+        "checkerboard.csv" => embedded(include_str!("../data/checkerboard.csv")),
+        "iris" => embedded(include_str!("../data/iris.csv")),
+        "digits" => embedded(include_str!("../data/digits.csv")),
         _ => Err(Error::UnknownName {
             name: shorten(name),
             known: NAMES.join(", "),

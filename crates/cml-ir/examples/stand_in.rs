@@ -5,7 +5,8 @@
 //! accumulator takes at most 64 values, which is what training with a bound keeps to. It classifies
 //! nothing: only its time means something.
 
-use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, optimize, write_graph};
+use cml_file::Artifact;
+use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, optimize};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scores = b.dot("scores", x, weights, vec![0; OUTPUTS])?;
     b.output("y", scores, OutputSpec::identity())?;
     let graph = optimize(&b.finish()?)?;
-    write_graph(Path::new(&format!("{file}.cmlg")), &graph)?;
+    graph.write(Path::new(&format!("{file}.cmlg")))?;
     std::fs::write(format!("{file}.csv"), samples(&mut random)?)?;
     Ok(())
 }

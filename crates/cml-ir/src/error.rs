@@ -1,7 +1,5 @@
 //! What can be wrong with a graph, an input or a file.
 
-use std::path::PathBuf;
-
 /// Errors of this crate. Messages name the node, what it has and what it needs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -133,22 +131,9 @@ pub enum IrError {
         /// What differs.
         what: String,
     },
-    /// A file that could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// File.
-        path: PathBuf,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// A file or blob that is not what it should be.
-    #[error("{name}: {source}")]
-    Container {
-        /// File or blob.
-        name: String,
-        /// Cause.
-        source: crate::container::ContainerError,
-    },
+    /// A file, or its frame.
+    #[error(transparent)]
+    File(#[from] cml_file::FileError),
     /// A payload that does not decode.
     #[error("malformed {what}: {why}")]
     Decode {

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - A `Graph` exists only if it is valid: [`GraphBuilder`] is the only
-//!   constructor, and [`read_graph`] goes through it.
+//!   constructor, and decoding a file ([`cml_file::Artifact`]) goes through it.
 //! - Operands point backwards, so every analysis is one forward loop.
 //! - No pass mutates: a pass maps `&Graph` to a new `Graph`.
 //! - The magnitude of every value, partial sums included, is below
@@ -31,12 +31,10 @@
 //! ```
 
 mod builder;
-pub mod container;
 mod dot;
 mod dump;
 mod error;
 mod graph;
-mod hex;
 mod infer;
 mod interpret;
 mod interval;
@@ -52,7 +50,6 @@ pub use builder::GraphBuilder;
 pub use dot::to_dot;
 pub use error::IrError;
 pub use graph::{Graph, Node, NodeId, Type};
-pub use hex::{from_hex, short_hex, to_hex};
 pub use infer::{LIMIT, intervals};
 pub use interpret::{Values, evaluate, interpret};
 pub use interval::Interval;
@@ -62,4 +59,4 @@ pub use op::{Conv2d, Dot, InputSpec, Op, OutputSpec, Pad, SumPool, argmax};
 pub use passes::{PASSES, optimize};
 pub use tensor::{Tensor, channel_len, channels};
 pub use verify::verify;
-pub use wire::{GRAPH, graph_from_bytes, graph_hash, graph_to_bytes, read_graph, write_graph};
+pub use wire::{GRAPH, graph_hash};

@@ -1,7 +1,7 @@
 //! Lookup tables as piecewise-constant integer functions.
 
-use crate::hex::short_hex;
 use crate::{Interval, IrError};
+use cml_file::short_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

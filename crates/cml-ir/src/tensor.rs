@@ -1,7 +1,7 @@
 //! Dense integer tensors, row major.
 
 use crate::IrError;
-use crate::hex::short_hex;
+use cml_file::short_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

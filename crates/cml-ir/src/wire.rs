@@ -1,11 +1,10 @@
 //! Wire format of graphs: the only file here that knows bincode.
 
-use crate::container::{self, Access, Kind};
 use crate::graph::NodeId;
 use crate::{Graph, GraphBuilder, IrError, Op};
+use cml_file::{Artifact, Kind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::path::Path;
 
 const MAX_PAYLOAD: usize = 1 << 28;
 
@@ -68,42 +67,24 @@ fn from_payload(bytes: &[u8]) -> Result<Graph, IrError> {
     builder.finish()
 }
 
-/// A graph as the bytes of a `.cmlg` file.
-///
-/// # Errors
-/// If it is larger than the format allows.
-pub fn graph_to_bytes(graph: &Graph) -> Result<Vec<u8>, IrError> {
-    Ok(container::encode(GRAPH, &payload(graph)?))
-}
+impl Artifact for Graph {
+    const KIND: Kind = GRAPH;
+    type Context<'c> = ();
+    type Error = IrError;
 
-/// The graph in the bytes of a `.cmlg` file; `name` says in errors which.
-///
-/// # Errors
-/// If the frame or the graph is not valid.
-pub fn graph_from_bytes(name: &str, bytes: &[u8]) -> Result<Graph, IrError> {
-    from_payload(container::decode(GRAPH, name, bytes)?)
+    fn encode(&self) -> Result<Vec<u8>, IrError> {
+        payload(self)
+    }
+
+    fn decode(_: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
+        from_payload(payload)
+    }
 }
 
 /// SHA-256 of the graph's content: equal graphs, equal hash.
 ///
 /// # Errors
-/// As [`graph_to_bytes`].
+/// If the graph is larger than its file format allows.
 pub fn graph_hash(graph: &Graph) -> Result<[u8; 32], IrError> {
     Ok(Sha256::digest(payload(graph)?).into())
-}
-
-/// Writes a `.cmlg` file, at once.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_graph(path: &Path, graph: &Graph) -> Result<(), IrError> {
-    container::write_file(GRAPH, path, &payload(graph)?, Access::Shared)
-}
-
-/// Reads and verifies a `.cmlg` file.
-///
-/// # Errors
-/// If the file is missing, damaged, of another kind, or not a valid graph.
-pub fn read_graph(path: &Path) -> Result<Graph, IrError> {
-    from_payload(&container::read_file(GRAPH, path)?)
 }

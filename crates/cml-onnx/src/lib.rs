@@ -6,9 +6,6 @@
 //! variable stay functions, which become lookups. A file that cannot be imported gets one
 //! [`Report`] with every obstacle.
 //!
-//! Stages, in order: `wire` and `parse` (bytes to a model), `translate` (nodes to a draft),
-//! `fold`, `hoist`, `checks`, `emit` (draft to network).
-//!
 //! Invariants:
 //! - No input makes this crate panic, and lengths are bounded before anything is allocated.
 //! - Nothing outside the file's folder is read.
@@ -22,6 +19,8 @@
 //! # Ok::<(), cml_onnx::OnnxError>(())
 //! ```
 
+// Stages, in order: `wire` and `parse` (bytes to a model), `translate` (nodes to a draft), `fold`,
+// `hoist`, `checks`, `emit` (draft to network).
 mod axes;
 mod checks;
 mod constants;

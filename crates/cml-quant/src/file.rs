@@ -11,7 +11,7 @@ use crate::{
     ActQuantizer, Conv2d, Layer, LayerId, LayerNode, Linear, Network, Normalize, Pool, QuantError,
     Univariate, WeightQuantizer,
 };
-use cml_ir::container::{self, Access, write_atomic};
+use cml_file::{Access, write_atomic};
 use ndarray::{Array, Dimension, Ix2, Ix4};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -140,8 +140,8 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
         name: name.to_owned(),
         why,
     };
-    if let Some(tag) = container::tag_of(bytes) {
-        return Err(fail(format!("is {}, needs a network", container::describe(tag))));
+    if let Some(tag) = cml_file::tag_of(bytes) {
+        return Err(fail(format!("is {}, needs a network", cml_file::describe(tag))));
     }
     let (_, header) =
         SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
@@ -176,11 +176,8 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
 /// # Errors
 /// If the network has no output or the file cannot be written.
 pub fn write_network(path: &Path, network: &Network) -> Result<(), QuantError> {
-    Ok(write_atomic(
-        path,
-        &[&network_to_bytes(network)?],
-        Access::Shared,
-    )?)
+    let bytes = network_to_bytes(network)?;
+    write_atomic(path, &[&bytes], Access::Shared).map_err(|e| QuantError::Ir(e.into()))
 }
 
 /// Reads a network.
@@ -215,7 +212,7 @@ fn checksum<'a>(structure: &str, tensors: impl Iterator<Item = (&'a str, &'a [us
         part(format!("{shape:?}").as_bytes());
         part(data);
     }
-    cml_ir::to_hex(&hash.finalize())
+    cml_file::to_hex(&hash.finalize())
 }
 
 fn describe(network: &Network) -> Result<FileNetwork, QuantError> {

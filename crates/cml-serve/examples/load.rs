@@ -10,10 +10,14 @@
 //! times; the first result is decrypted and compared with the local run's.
 
 use cml_bitwidth::analyze;
-use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, to_hex};
+use cml_exec::Server;
+use cml_file::{Artifact, to_hex};
+use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
+use cml_keys::Client;
+use cml_scheme::artifact::EncryptedOutputs;
+use cml_scheme::{Bound, SeededCiphertexts};
 use cml_serve::{Config, Limits, Model, Service, Tokens};
-use cml_tfhe::keys::SeededCiphertexts;
-use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Options, Server, artifact, lower};
+use cml_tfhe::{Circuit, Options, client_spec, lower};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -227,10 +231,10 @@ fn batch(inputs: &Bound<Vec<SeededCiphertexts>>, samples: usize) -> Bound<Vec<Se
 fn main() -> Result<(), Error> {
     let args = args()?;
     let circuit = match &args.circuit {
-        Some(path) => artifact::read_circuit(path)?,
+        Some(path) => Circuit::read(path, ())?,
         None => own_circuit()?,
     };
-    let spec = ClientSpec::of(&circuit)?;
+    let spec = client_spec(&circuit)?;
     let (client, key) = Client::generate(spec, &mut |_| {})?;
     let least = |shape: &[usize], lo: i64| Tensor::new(shape.to_vec(), vec![lo; shape.iter().product()]);
     let sample: Result<Vec<Tensor>, _> = circuit
@@ -243,7 +247,7 @@ fn main() -> Result<(), Error> {
 
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("server.key");
-    artifact::write_server_key(&file, &key)?;
+    key.write(&file)?;
     let address = start(&circuit, folder.path().join("data"))?;
     let path = format!("/v1/keys/{}", to_hex(&key.binding.keys));
     let (status, _) = Caller::new(address, "PUT", &path, &std::fs::read(&file)?)?.call()?;
@@ -252,10 +256,10 @@ fn main() -> Result<(), Error> {
     }
     drop(key);
     let path = format!("/v1/models/{}/infer", to_hex(&inputs.binding.circuit));
-    let body = artifact::inputs_to_bytes(&inputs);
+    let body = inputs.to_bytes()?.to_vec();
 
     let mut lone = Caller::new(address, "POST", &path, &body)?;
-    let answer = artifact::outputs_from_bytes("answer", &lone.results()?, &circuit)?;
+    let answer = EncryptedOutputs::from_bytes("answer", &lone.results()?, &circuit)?;
     let local = server.run(&inputs, &mut |_| {})?;
     if client.decrypt(&answer)? != client.decrypt(&local)? {
         return Err("the server's result is not that of the local run".into());

@@ -1,7 +1,7 @@
 //! Expanded keys in memory: those used last, within a number of bytes.
 
 use crate::store::{Entry, KeyId};
-use cml_tfhe::Server;
+use cml_exec::Server;
 
 /// Of a number of bytes; only the worker has one, so what it drops is gone at once.
 pub(crate) struct Cache {

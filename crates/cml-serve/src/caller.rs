@@ -4,7 +4,7 @@ use crate::ServeError;
 use crate::problem::{Code, Problem};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use cml_ir::{from_hex, to_hex};
+use cml_file::{from_hex, to_hex};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::IpAddr;

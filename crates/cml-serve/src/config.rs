@@ -2,8 +2,10 @@
 
 use crate::{ServeError, Tokens};
 use bytes::Bytes;
-use cml_ir::to_hex;
-use cml_tfhe::{Circuit, ClientSpec, Interface as _, ParameterSets, Plan, ServedCircuit, artifact};
+use cml_exec::{ServedCircuit, estimate_seconds};
+use cml_file::{Artifact, to_hex};
+use cml_scheme::{ArtifactError, Interface as _, ParameterSets, artifact};
+use cml_tfhe::{Circuit, client_spec};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +39,7 @@ impl Model {
     /// If the circuit cannot be hashed.
     pub fn new(circuit: Circuit) -> Result<Self, ServeError> {
         // Tells what is answered at once from what becomes a job; what was run tells it better.
-        let seconds = Plan::estimate_seconds(&circuit);
+        let seconds = estimate_seconds(&circuit);
         Self::with_estimate(circuit, seconds)
     }
 
@@ -46,7 +48,11 @@ impl Model {
     /// # Errors
     /// If the circuit cannot be hashed.
     pub fn with_estimate(circuit: Circuit, seconds: f64) -> Result<Self, ServeError> {
-        let spec = artifact::spec_to_bytes(&ClientSpec::of(&circuit)?)?;
+        let spec = client_spec(&circuit).map_err(|source| ArtifactError::Spec {
+            name: circuit.name().to_owned(),
+            source,
+        })?;
+        let spec = spec.to_bytes()?.to_vec();
         Ok(Self {
             circuit: ServedCircuit::new(Arc::new(circuit))?,
             spec: spec.into(),

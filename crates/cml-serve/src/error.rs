@@ -1,6 +1,7 @@
 //! Why the service does not start or cannot go on.
 
-use cml_tfhe::{ArtifactError, ServerError};
+use cml_exec::ServerError;
+use cml_scheme::ArtifactError;
 use std::io;
 use std::path::PathBuf;
 

@@ -17,8 +17,8 @@ use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use cml_ir::{from_hex, to_hex};
-use cml_tfhe::{Bound, artifact, keys::SeededCiphertexts};
+use cml_file::{Artifact, from_hex, to_hex};
+use cml_scheme::artifact::EncryptedInputs;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use serde_json::json;
@@ -118,13 +118,13 @@ pub(crate) async fn infer(
 async fn write(
     shared: &Arc<Shared>,
     ticket: &Arc<Ticket>,
-    inputs: &Arc<Bound<Vec<SeededCiphertexts>>>,
+    inputs: &Arc<EncryptedInputs>,
 ) -> Result<Draft, Problem> {
     let spool = Arc::clone(&shared.spool);
     let (ticket, inputs) = (Arc::clone(ticket), Arc::clone(inputs));
     let write = move || {
         // The bytes that were received: a file has one form.
-        let bytes = artifact::inputs_to_bytes(&inputs);
+        let bytes = inputs.to_bytes().map_err(std::io::Error::other)?;
         spool.write(ticket.id, ticket.permit.caller, ticket.has_begun(), &bytes)
     };
     let written = tokio::task::spawn_blocking(write).await;
@@ -139,7 +139,7 @@ async fn receive(
     model: usize,
     headers: &HeaderMap,
     body: axum::body::Body,
-) -> Result<Bound<Vec<SeededCiphertexts>>, Problem> {
+) -> Result<EncryptedInputs, Problem> {
     let served = &shared.models[model].model;
     let limit = served.input_file_bytes(served.most_samples(&shared.limits));
     let reader = Reader::new(headers, body, limit, shared)?;
@@ -154,7 +154,7 @@ async fn receive(
     let parsing = Arc::clone(shared);
     let parsed = tokio::task::spawn_blocking(move || {
         let circuit = &parsing.models[model].model.circuit;
-        let inputs = artifact::inputs_from_bytes("encrypted input", &bytes, circuit);
+        let inputs = EncryptedInputs::from_bytes("encrypted input", &bytes, circuit);
         drop(room);
         inputs
     });
@@ -165,7 +165,7 @@ async fn receive(
 }
 
 /// The key has to be there, of this model.
-fn check_key(shared: &Shared, model: usize, inputs: &Bound<Vec<SeededCiphertexts>>) -> Result<(), Problem> {
+fn check_key(shared: &Shared, model: usize, inputs: &EncryptedInputs) -> Result<(), Problem> {
     let (has, limit) = (inputs.value.len(), shared.limits.samples);
     if has > limit as usize {
         return Err(Problem::new(

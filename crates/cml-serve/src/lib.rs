@@ -4,11 +4,11 @@
 //! service never sees a secret key, an input or a result: nothing here can name one.
 //!
 //! Invariants:
-//! - Nothing runs on the threads of connections that takes longer than a hash of what just came: keys
-//!   are expanded and circuits run by one worker ([`worker`]), which hands the executor whole batches.
-//! - A key that was acknowledged is on disk; one that was half received is not ([`store`]).
-//! - Work that was accepted is finished, and there is room for its answer ([`desk`]); a job to ask for later
-//!   outlives the process ([`spool`]).
+//! - Threads of connections do nothing that takes longer than a hash of the bytes that just came. One
+//!   worker expands keys and runs circuits, and hands the executor whole batches.
+//! - A key that was acknowledged is on disk; one that was half received is not.
+//! - Work that was accepted is finished, and there is room for its answer. A job that is asked for
+//!   later outlives the process.
 //! - Every length that comes over the wire is compared with what the circuit asks for before anything
 //!   is allocated.
 //! - Logs and counters hold routes and names of callers, never tokens, keys or bodies.

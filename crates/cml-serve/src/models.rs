@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use cml_ir::from_hex;
+use cml_file::from_hex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

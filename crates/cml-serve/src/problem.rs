@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use cml_tfhe::ArtifactError;
+use cml_scheme::ArtifactError;
 use serde_json::json;
 use std::io;
 

@@ -3,8 +3,7 @@
 use crate::problem::Code;
 use crate::store::KeyId;
 use crate::ticket::{Outcome, Ticket};
-use cml_tfhe::Bound;
-use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
+use cml_scheme::{Bound, Ciphertext, SeededCiphertexts};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -239,8 +238,8 @@ mod tests {
     use crate::config::Limits;
     use crate::desk::Desk;
     use axum::http::HeaderMap;
-    use cml_tfhe::Binding;
-    use cml_tfhe::keys::LweKey;
+    use cml_scheme::Binding;
+    use cml_scheme::LweKey;
 
     /// A job of a key with so many samples.
     fn job(key: u8, samples: usize) -> Job {

@@ -5,9 +5,10 @@ use crate::queue::Job;
 use crate::shared::Shared;
 use crate::spool::Files;
 use crate::ticket::{Outcome, Ticket};
-use cml_ir::container;
-use cml_tfhe::keys::SeededCiphertexts;
-use cml_tfhe::{ArtifactError, Bound, artifact};
+
+use cml_file::Artifact;
+use cml_scheme::ArtifactError;
+use cml_scheme::artifact::{self, EncryptedInputs};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ fn answer(files: &Files) -> io::Result<Option<(Outcome, Duration)>> {
         return Ok(None);
     };
     if let Outcome::Done(bytes) = &ended
-        && let Err(error) = container::decode(artifact::OUTPUTS, "results of a job", bytes)
+        && let Err(error) = cml_file::decode(artifact::OUTPUTS, "results of a job", bytes)
     {
         tracing::warn!(caller = %files.name.caller, %error, "damaged results are made again");
         return Ok(None);
@@ -112,9 +113,9 @@ fn run(shared: &Shared, files: Files) -> Result<(), (Files, io::Error)> {
 }
 
 /// Inputs with the number of their model, if it is served.
-fn find(shared: &Shared, bytes: &[u8]) -> io::Result<Option<(usize, Bound<Vec<SeededCiphertexts>>)>> {
+fn find(shared: &Shared, bytes: &[u8]) -> io::Result<Option<(usize, EncryptedInputs)>> {
     for (number, served) in shared.models.iter().enumerate() {
-        match artifact::inputs_from_bytes("inputs of a job", bytes, &served.model.circuit) {
+        match EncryptedInputs::from_bytes("inputs of a job", bytes, &served.model.circuit) {
             Ok(inputs) => return Ok(Some((number, inputs))),
             Err(ArtifactError::OtherCircuit { .. }) => {}
             Err(error) => return Err(damaged(error)),

@@ -10,7 +10,7 @@ use crate::queue::Queue;
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::{restore, worker};
-use cml_ir::to_hex;
+use cml_file::to_hex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

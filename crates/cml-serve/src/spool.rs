@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::data::{self, DataFolder};
 use crate::problem::Code;
 use crate::ticket::{JobId, Outcome};
-use cml_ir::{from_hex, to_hex};
+use cml_file::{from_hex, to_hex};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;

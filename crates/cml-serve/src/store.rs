@@ -8,8 +8,9 @@ use crate::caller::Caller;
 use crate::config::Limits;
 use crate::data::{self, DataFolder};
 use crate::problem::{Code, Problem};
-use cml_ir::{from_hex, to_hex};
-use cml_tfhe::artifact::{self, Binding};
+use cml_file::{from_hex, read_start, to_hex};
+use cml_scheme::Binding;
+use cml_scheme::artifact::KeyHead;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -253,7 +254,9 @@ fn scan(folder: &Path) -> io::Result<Index> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| parse(name.to_str()?));
-        match name.zip(artifact::peek_server_key(&path).ok()) {
+        let head = read_start(&path, KeyHead::BYTES);
+        let head = head.map(|(start, length)| KeyHead::of("a key", &start, length));
+        match name.zip(head.ok().and_then(Result::ok)) {
             Some(((id, owner), found)) if found.binding.keys == id => {
                 index.count(owner, found.file_bytes);
                 index.insert(owner, &found.binding, found.checksum, found.file_bytes);

@@ -7,9 +7,10 @@ use crate::shared::Shared;
 use crate::store::{Entry, KeyId};
 use crate::ticket::Outcome;
 use bytes::Bytes;
-use cml_ir::IrError;
-use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
-use cml_tfhe::{ArtifactError, Binding, Bound, Server, artifact};
+use cml_exec::Server;
+use cml_file::{Artifact, FileError};
+use cml_scheme::artifact::EncryptedOutputs;
+use cml_scheme::{ArtifactError, Binding, Bound, Ciphertext, SeededCiphertexts, ServerKeys};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -153,13 +154,13 @@ fn run(
 /// Reads and expands a key.
 fn load(shared: &Shared, model: usize, key: &KeyId, stored: &Entry, path: &Path) -> Result<Server, Failure> {
     let (circuit, start) = (&shared.models[model].model.circuit, Instant::now());
-    let read = artifact::read_server_key(path, circuit);
+    let read = Bound::<ServerKeys>::read(path, circuit);
     if shared.store.find(key).as_ref() != Some(stored) {
         // It was removed, or stored anew, while it was read: the next turn finds out.
         return Err(Failure::Again);
     }
     let bound = read.map_err(|error| match error {
-        ArtifactError::File(IrError::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+        ArtifactError::File(FileError::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
             shared.metrics.key_load_errors.inc();
             tracing::error!(error = %source, "storage: read a key");
             Failure::Again
@@ -199,13 +200,17 @@ fn hand_out(shared: &Arc<Shared>, runtime: &Handle, jobs: Vec<Job>, results: Vec
         // Written elsewhere: the next batch starts now.
         runtime.spawn_blocking(move || {
             let binding = job.inputs.binding;
-            let file = artifact::outputs_to_bytes(&Bound {
+            let results: EncryptedOutputs = Bound {
                 binding,
                 value: std::mem::take(&mut job.results),
-            });
+            };
+            let outcome = match results.to_bytes() {
+                Ok(mut file) => Outcome::Done(Bytes::from(std::mem::take(&mut *file))),
+                Err(error) => Outcome::Failed(Code::Internal, error.to_string()),
+            };
             let seconds = job.since.elapsed().as_secs_f64();
             shared.metrics.job_seconds.observe(seconds);
-            job.ticket.end(Outcome::Done(Bytes::from(file)));
+            job.ticket.end(outcome);
         });
     }
 }

@@ -1,291 +1,62 @@
-//! Files: circuits, their clients' part, keys and ciphertexts, each bound to the
-//! circuit that it belongs to. The only file here that knows bincode.
+//! Circuit files, and the hash that everything else is bound to.
 
-mod arriving;
-mod ciphertexts;
-#[cfg(feature = "server")]
-mod circuit;
-#[cfg(feature = "client")]
-mod client_key;
-#[cfg(feature = "client")]
-mod locked_key;
-mod server_key;
-mod spec;
-
-use crate::interface::Interface;
-use crate::keys::KeyError;
-use crate::params::MAX_EVALUATION_KEY_BYTES;
-use crate::spec::SpecError;
-#[cfg(feature = "server")]
-use crate::validate::CircuitError;
-use cml_ir::container::{self, Kind};
-use cml_ir::{IrError, short_hex};
-use serde::{Serialize, de::DeserializeOwned};
-use std::fmt;
-use std::path::Path;
-use zeroize::Zeroizing;
-
-pub use arriving::{ArrivingKey, KeyHead, peek_server_key};
-pub use ciphertexts::{
-    inputs_bytes, inputs_from_bytes, inputs_to_bytes, outputs_bytes, outputs_from_bytes, outputs_to_bytes,
-    read_inputs, read_outputs, write_inputs, write_outputs,
-};
-#[cfg(feature = "server")]
-pub use circuit::{circuit_from_bytes, circuit_hash, circuit_to_bytes, read_circuit, write_circuit};
-#[cfg(feature = "client")]
-pub use client_key::{client_key_from_bytes, client_key_to_bytes, read_client_key, write_client_key};
-#[cfg(feature = "client")]
-pub use locked_key::{
-    locked_client_key_from_bytes, locked_client_key_to_bytes, read_locked_client_key, write_locked_client_key,
-};
-#[cfg(feature = "server")]
-pub use server_key::read_server_key;
-pub use server_key::{server_key_bytes, write_server_key};
-pub use spec::{read_spec, spec_from_bytes, spec_to_bytes, write_spec};
-
-const MAX_CIRCUIT: usize = 1 << 29;
-/// Most samples of a ciphertext file.
-pub const MAX_SAMPLES: u32 = 1 << 20;
+use crate::circuit::{Body, Circuit};
+use cml_file::{Artifact, Kind};
+use cml_scheme::artifact::{from_payload, to_payload};
+use cml_scheme::{ArtifactError, ParameterSets};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 /// `*.cmlc`.
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
     version: 5,
-    max_payload: MAX_CIRCUIT as u64,
-};
-/// `*.cmls`.
-pub const SPEC: Kind = Kind {
-    tag: *b"SPEC",
-    name: "client spec",
-    version: 3,
-    max_payload: 1 << 26,
-};
-/// `client.key`.
-pub const CLIENT_KEY: Kind = Kind {
-    tag: *b"CKEY",
-    name: "client key",
-    version: 1,
-    max_payload: 1 << 20,
-};
-/// `client.key` under a passphrase.
-pub const LOCKED_CLIENT_KEY: Kind = Kind {
-    tag: *b"CKPW",
-    name: "client key under a passphrase",
-    version: 1,
-    max_payload: 1 << 20,
-};
-/// `server.key`.
-pub const SERVER_KEY: Kind = Kind {
-    tag: *b"SKEY",
-    name: "server key",
-    version: 3,
-    max_payload: MAX_EVALUATION_KEY_BYTES,
-};
-/// `*.ct` as the client writes it.
-pub const INPUTS: Kind = Kind {
-    tag: *b"CTIN",
-    name: "encrypted input",
-    version: 2,
-    max_payload: 1 << 34,
-};
-/// `*.ct` as the server writes it.
-pub const OUTPUTS: Kind = Kind {
-    tag: *b"CTOU",
-    name: "encrypted output",
-    version: 2,
-    max_payload: 1 << 34,
+    max_payload: 1 << 29,
 };
 
-/// What ties keys and ciphertexts together: a circuit and one key pair for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// SHA-256 of the circuit.
-    pub circuit: [u8; 32],
-    /// Drawn at key generation.
-    pub keys: [u8; 16],
+/// A circuit as it lies in a file. Nobody has checked it.
+#[derive(Deserialize)]
+struct WireCircuit {
+    name: String,
+    graph_hash: [u8; 32],
+    parameters: ParameterSets,
+    budget_log2: f64,
+    body: Body,
 }
 
-impl fmt::Display for Binding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "circuit {} keys {}",
-            short_hex(&self.circuit),
-            short_hex(&self.keys)
-        )
+impl Circuit {
+    /// Keeps the hash of what the circuit says.
+    pub(crate) fn seal(mut self) -> Result<Self, ArtifactError> {
+        self.hash = Sha256::digest(self.encode()?).into();
+        Ok(self)
     }
 }
 
-/// What is wrong with an artifact.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ArtifactError {
-    /// The file or its frame.
-    #[error(transparent)]
-    File(#[from] IrError),
-    /// A payload that does not decode.
-    #[error("{name}: malformed {what}: {why}")]
-    Malformed {
-        /// File.
-        name: String,
-        /// Kind.
-        what: &'static str,
-        /// Reason.
-        why: String,
-    },
-    /// A circuit that does not hold together.
-    #[cfg(feature = "server")]
-    #[error("{name}: {source}")]
-    Circuit {
-        /// File.
-        name: String,
-        /// Reason.
-        source: CircuitError,
-    },
-    /// A client specification that does not hold together.
-    #[error("{name}: {source}")]
-    Spec {
-        /// File.
-        name: String,
-        /// Reason.
-        source: SpecError,
-    },
-    /// Keys or ciphertexts that do not fit the parameters.
-    #[error("{name}: {source}")]
-    Key {
-        /// File.
-        name: String,
-        /// Reason.
-        source: KeyError,
-    },
-    /// A passphrase that does not open a key.
-    #[error("{name}: the passphrase is wrong, or the file was altered")]
-    Passphrase {
-        /// File.
-        name: String,
-    },
-    /// A key or ciphertext of another circuit.
-    #[error("{name} belongs to another circuit: made for {has}, given {needs}")]
-    OtherCircuit {
-        /// File.
-        name: String,
-        /// Start of the hash in the file.
-        has: String,
-        /// Start of the hash of the circuit.
-        needs: String,
-    },
-}
+impl Artifact for Circuit {
+    const KIND: Kind = CIRCUIT;
+    type Context<'c> = ();
+    type Error = ArtifactError;
 
-/// A value with the circuit and keys that it belongs to.
-#[derive(Clone, Debug)]
-pub struct Bound<T> {
-    /// What it belongs to.
-    pub binding: Binding,
-    /// The value.
-    pub value: T,
-}
-
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard()
-        .with_little_endian()
-        .with_fixed_int_encoding()
-        .with_limit::<MAX_CIRCUIT>()
-}
-
-/// Payload of a file that holds one value; `name` says in errors which.
-fn to_payload<T: Serialize>(kind: Kind, name: &str, value: &T) -> Result<Vec<u8>, ArtifactError> {
-    bincode::serde::encode_to_vec(value, config()).map_err(|e| ArtifactError::Malformed {
-        name: name.to_owned(),
-        what: kind.name,
-        why: e.to_string(),
-    })
-}
-
-/// The value that fills a payload. Nobody has checked it.
-fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8]) -> Result<T, ArtifactError> {
-    let malformed = |why| ArtifactError::Malformed {
-        name: name.to_owned(),
-        what: kind.name,
-        why,
-    };
-    let (value, used): (T, usize) =
-        bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(e.to_string()))?;
-    if used != payload.len() {
-        return Err(malformed(format!("{} bytes left over", payload.len() - used)));
+    fn encode(&self) -> Result<Vec<u8>, ArtifactError> {
+        to_payload(CIRCUIT, self.name(), self)
     }
-    Ok(value)
-}
 
-const PREFIX: usize = 48;
-
-fn prefix(binding: &Binding) -> [u8; PREFIX] {
-    let mut prefix = [0; PREFIX];
-    prefix[..32].copy_from_slice(&binding.circuit);
-    prefix[32..].copy_from_slice(&binding.keys);
-    prefix
-}
-
-/// Binding and rest of a payload.
-fn split_binding<'p>(
-    name: &str,
-    kind: Kind,
-    payload: &'p [u8],
-) -> Result<(Binding, &'p [u8]), ArtifactError> {
-    let Some((prefix, rest)) = payload.split_at_checked(PREFIX) else {
-        let why = format!("{} bytes, needs {PREFIX} or more", payload.len());
-        return Err(ArtifactError::Malformed {
+    /// Validates the circuit: references, ranges, security of the parameters, failure budget.
+    fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, ArtifactError> {
+        let wire: WireCircuit = from_payload(CIRCUIT, name, payload)?;
+        let circuit = Circuit {
+            name: wire.name,
+            graph_hash: wire.graph_hash,
+            parameters: wire.parameters,
+            budget_log2: wire.budget_log2,
+            body: wire.body,
+            hash: Sha256::digest(payload).into(),
+        };
+        circuit.validate().map_err(|source| ArtifactError::Invalid {
             name: name.to_owned(),
-            what: kind.name,
-            why,
-        });
-    };
-    let mut binding = Binding {
-        circuit: [0; 32],
-        keys: [0; 16],
-    };
-    binding.circuit.copy_from_slice(&prefix[..32]);
-    binding.keys.copy_from_slice(&prefix[32..]);
-    Ok((binding, rest))
-}
-
-/// Binding and rest of a payload, if it belongs to the circuit.
-fn split<'p>(
-    name: &str,
-    kind: Kind,
-    circuit: &impl Interface,
-    payload: &'p [u8],
-) -> Result<(Binding, &'p [u8]), ArtifactError> {
-    let (binding, rest) = split_binding(name, kind, payload)?;
-    belongs(name, &binding, circuit)?;
-    Ok((binding, rest))
-}
-
-/// Whether a file is of this circuit.
-fn belongs(name: &str, binding: &Binding, circuit: &impl Interface) -> Result<(), ArtifactError> {
-    let needs = circuit.circuit_hash()?;
-    if binding.circuit == needs {
-        return Ok(());
+            source: Box::new(source),
+        })?;
+        Ok(circuit)
     }
-    Err(ArtifactError::OtherCircuit {
-        name: name.to_owned(),
-        has: short_hex(&binding.circuit),
-        needs: short_hex(&needs),
-    })
-}
-
-fn key_error(name: &str, source: KeyError) -> ArtifactError {
-    ArtifactError::Key {
-        name: name.to_owned(),
-        source,
-    }
-}
-
-/// What a key or ciphertext file is bound to, without the circuit.
-///
-/// # Errors
-/// If the file is missing, damaged or of another kind.
-pub fn read_binding(path: &Path, kind: Kind) -> Result<Binding, ArtifactError> {
-    let payload = Zeroizing::new(container::read_file(kind, path)?);
-    Ok(split_binding(&path.display().to_string(), kind, &payload)?.0)
 }

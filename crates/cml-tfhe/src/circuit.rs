@@ -6,14 +6,12 @@
 
 mod demand;
 
-use crate::keys::LweKey;
-use crate::params::{ParameterSets, Parameters};
 use crate::table::{self, Reading, Spacing};
 use cml_ir::OutputSpec;
+use cml_scheme::{CircuitInput, Encoding, Interface, LweKey, ParameterSets, Parameters};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use crate::interface::{CircuitInput, Encoding};
 pub use demand::Demand;
 pub(crate) use demand::Tables;
 
@@ -63,7 +61,7 @@ pub struct Rotation {
     pub scale: u64,
     /// At least one, in the order in which they define wires.
     pub lookups: Vec<Lookup>,
-    /// Values by which changes may move: 0 if exact. See [`Requirement::slack`].
+    /// Values by which changes may move: 0 if exact.
     pub slack: u64,
     /// Polynomials that make up its table.
     pub extension: u32,
@@ -121,13 +119,18 @@ pub struct CircuitOutput {
 }
 
 /// A program on encrypted integers, with parameters and proof data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// Only the compiler makes one, and reading a file, which checks it; its hash is computed once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Circuit {
     pub(crate) name: String,
     pub(crate) graph_hash: [u8; 32],
     pub(crate) parameters: ParameterSets,
     pub(crate) budget_log2: f64,
     pub(crate) body: Body,
+    /// Of all of the above.
+    #[serde(skip)]
+    pub(crate) hash: [u8; 32],
 }
 
 /// The program itself, for which parameters are then chosen.
@@ -147,17 +150,22 @@ pub(crate) struct Body {
 
 /// What an executor rotates and reads.
 #[derive(Clone, Debug)]
-pub(crate) struct Prepared {
-    /// Polynomials, equal ones once.
-    pub(crate) polynomials: Vec<Vec<u64>>,
+pub struct Prepared {
+    /// Polynomials on the torus modulo 2^64, equal ones once.
+    pub polynomials: Vec<Vec<u64>>,
     /// For each rotation, in order, its polynomial and what is read off it.
-    pub(crate) rotations: Vec<(usize, Vec<Reading>)>,
+    pub rotations: Vec<(usize, Vec<Reading>)>,
 }
 
 impl Circuit {
     /// Name of the network.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// SHA-256 of the circuit: what keys and ciphertexts are bound to.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
     }
 
     /// SHA-256 of the graph that it was lowered from.
@@ -311,7 +319,7 @@ impl Circuit {
     }
 
     /// The polynomials of all rotations, and how tables are read off them.
-    pub(crate) fn prepare(&self) -> Prepared {
+    pub fn prepare(&self) -> Prepared {
         let mut polynomials = Vec::new();
         let mut known: BTreeMap<PolynomialKey, usize> = BTreeMap::new();
         let mut rotations = Vec::with_capacity(self.rotation_count());
@@ -365,5 +373,31 @@ impl Body {
         let mut rotations = self.levels.iter().flat_map(|l| &l.rotations);
         let mut outputs = self.outputs.iter().flat_map(|o| &o.rows);
         rotations.all(|r| !reads(&r.row) || only(&r.row)) && !outputs.any(reads)
+    }
+}
+
+impl Interface for Circuit {
+    fn circuit_hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    fn parameters(&self) -> &ParameterSets {
+        &self.parameters
+    }
+
+    fn input_count(&self) -> usize {
+        self.body.input_count()
+    }
+
+    fn input_key(&self) -> LweKey {
+        self.body.input_key
+    }
+
+    fn output_count(&self) -> usize {
+        Circuit::output_count(self)
+    }
+
+    fn output_word_bytes(&self) -> u32 {
+        self.body.output_word_bytes
     }
 }

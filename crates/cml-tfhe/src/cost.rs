@@ -1,16 +1,15 @@
 //! Cost model: nanoseconds of one thread for one lookup, with all threads at work.
 //!
 //! Built-in constants make circuits that do not depend on the machine that compiles
-//! them; [`CostModel::measure`] takes those of a host.
+//! them; an executor can take those of a host.
 
 use serde::{Deserialize, Serialize};
 
-use crate::exec::{self, Load};
 use crate::noise::{Requirement, Source};
-use crate::params::{ParameterError, Parameters};
+use cml_scheme::Parameters;
 
-/// Polynomial sizes of the model: `2^8` to `2^17`.
-const SIZES: std::ops::RangeInclusive<u32> = 8..=17;
+/// log2 of the polynomial sizes of the model: `2^8` to `2^17`.
+pub const SIZES: std::ops::RangeInclusive<u32> = 8..=17;
 
 /// Constants of the cost model, in nanoseconds of one thread.
 ///
@@ -83,40 +82,6 @@ impl CostModel {
         }
         cost
     }
-
-    /// Measures the constants on this host, on all threads, in about a second. Sizes of
-    /// more than 2^14 coefficients, which no good choice has, are extrapolated.
-    ///
-    /// # Errors
-    ///
-    /// None in fact: the sets that are measured are valid.
-    pub fn measure() -> Result<Self, ParameterError> {
-        let mut model = Self::default();
-        for log in SIZES {
-            let i = (log - SIZES.start()) as usize;
-            if log > 14 {
-                model.transform_ns[i] = model.transform_ns[i - 1] * 1.05;
-                model.multiply_ns[i] = model.multiply_ns[i - 1];
-                continue;
-            }
-            let (size, k) = (1 << log, (1024 >> log).max(1));
-            let step = |level| -> Result<f64, ParameterError> {
-                let set = Parameters::new(800, (k, size), (10, level), (4, 4))?;
-                Ok(exec::measure(&set, &Load::full(1)).blind_rotation_ns / 800.0)
-            };
-            let (one, two) = (step(1)?, step(2)?);
-            // one = N ((k + 1) 2 t + (k + 1)^2 m), two = N ((k + 1) 3 t + 2 (k + 1)^2 m).
-            let (p, n) = (f64::from(k + 1), f64::from(size));
-            let transform = (2.0 * one - two) / (n * p);
-            let multiply = (two - 1.5 * one) / (0.5 * n * p * p);
-            model.transform_ns[i] = transform.max(0.05);
-            model.multiply_ns[i] = multiply.max(0.0);
-        }
-        let set = Parameters::new(800, (1, 2048), (22, 1), (4, 4))?;
-        let words = set.keyswitch_key_bodies() as f64 * 801.0;
-        model.keyswitch_ns = exec::measure(&set, &Load::full(1)).keyswitch_ns / words;
-        Ok(model)
-    }
 }
 
 #[cfg(test)]
@@ -146,14 +111,5 @@ mod tests {
         let (one, five) = (model.lookup(&parameters, 1), model.lookup(&parameters, 5));
         assert!((five.blind_rotation_ns / one.blind_rotation_ns - 5.0).abs() < 1e-9);
         assert_eq!(five.keyswitch_ns, one.keyswitch_ns);
-    }
-
-    #[test]
-    fn a_host_has_times_like_any_other() {
-        let model = CostModel::measure().expect("valid sets");
-        let times = model.transform_ns.iter().chain([&model.keyswitch_ns]);
-        for ns in times {
-            assert!((0.001..1000.0).contains(ns), "{model:?}");
-        }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::circuit::{Circuit, Demand, Rotation};
 use crate::noise::{KEY_SHARE_LOG2, Reader, Source};
-use crate::spec::one_in;
-use cml_ir::{Interval, short_hex};
+use cml_file::short_hex;
+use cml_ir::Interval;
+use cml_scheme::one_in;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,10 +1,10 @@
 //! Encodings: where on the torus the values of a program lie.
 
-use crate::circuit::{Body, CircuitInput, CircuitOutput, Encoding, Level, Lookup, Rotation, Row};
-use crate::keys::LweKey;
+use crate::circuit::{Body, CircuitOutput, Level, Lookup, Rotation, Row};
 use crate::program::{Affine, Program};
 use crate::table;
 use cml_ir::{Graph, Interval};
+use cml_scheme::{CircuitInput, Encoding, LweKey};
 use std::collections::BTreeMap;
 
 /// What is tried when a program is encoded.

@@ -2,15 +2,13 @@
 
 use crate::circuit::{Body, Circuit, Demand, Lookup, Tables};
 use crate::encode::{Layout, encode};
-use crate::interface::{LARGEST_HALF_PERIOD, plain_text};
-use crate::keys::LweKey;
 use crate::noise::{Reader, Requirement};
 use crate::optimizer::{Choice, Goal, Later, SearchError, search, search_pair};
-use crate::params::ParameterSets;
 use crate::program::{PassReport, Program, Settings, optimize};
 use crate::table;
 use cml_bitwidth::{BitwidthError, Widths};
 use cml_ir::{Graph, Interval, IrError};
+use cml_scheme::{ArtifactError, LARGEST_HALF_PERIOD, LweKey, ParameterSets, plain_text};
 use std::collections::BTreeMap;
 
 /// What the user decides about a circuit.
@@ -54,6 +52,9 @@ pub enum LowerError {
     /// The graph cannot be hashed.
     #[error(transparent)]
     Ir(#[from] IrError),
+    /// A circuit that is larger than its file format allows.
+    #[error(transparent)]
+    Size(#[from] ArtifactError),
     /// No parameters serve the widest lookup.
     #[error(
         "layer {layer}: its accumulator has {values} values ({bits} bits): {source}; \
@@ -149,7 +150,9 @@ pub fn lower_reported(
         }
     }
     let (body, choice) = encode_best(&program, graph, options)?;
-    let (body, parameters) = match split_levels(&body, &choice, &options.goal) {
+    let split = || split_levels(&body, &choice, &options.goal);
+    let several = options.goal.capabilities.sets > 1;
+    let (body, parameters) = match several.then(split).flatten() {
         Some(split) => split,
         None => (body, choice.parameters.into()),
     };
@@ -159,9 +162,10 @@ pub fn lower_reported(
         parameters,
         budget_log2: options.goal.budget_log2,
         body,
+        hash: [0; 32],
     };
     circuit.texts_mut().for_each(|text| *text = plain_text(text));
-    Ok((circuit, reports))
+    Ok((circuit.seal()?, reports))
 }
 
 /// The layout that serves the goal best, with its parameters.
@@ -178,6 +182,9 @@ fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(B
     let mut bodies: Vec<Body> = Vec::new();
     for stretch in 1..=MOST_STRETCH {
         for share in [true, false] {
+            if share && !options.goal.capabilities.shared_rotations {
+                continue;
+            }
             let mut body = encode(program, graph, Layout { share, stretch }, &slack);
             loosen(&mut body, &options.approximate);
             if bodies.contains(&body) {

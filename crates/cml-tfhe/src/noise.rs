@@ -65,21 +65,12 @@
 mod variances;
 
 use serde::{Deserialize, Serialize};
-use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
-use tfhe::core_crypto::prelude::LweDimension;
 
-use crate::params::Parameters;
+use cml_scheme::Parameters;
 pub use variances::{
     FOURIER_ALLOWANCE, KEY_DEVIATIONS, KEY_SHARE_LOG2, Variances, alike_share, fresh_small_variance,
     fresh_variance, keyswitch_variance, lookup_variance, modulus_switch_variance, rounding_variance,
 };
-
-/// log2 of the modulus of the small key.
-pub const LWE_MODULUS_LOG: u32 = 32;
-/// log2 of the modulus of the big key.
-pub const GLWE_MODULUS_LOG: u32 = 64;
-/// Smallest TUniform bound (log2) that the published sets use, however large the key.
-const SMALLEST_NOISE_BOUND: u32 = 3;
 
 /// Where the values of a linear combination come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,17 +121,6 @@ pub struct Requirement {
     /// With a slack of no more than the narrowest plateau, a result is off by one
     /// plateau at most.
     pub slack: u64,
-}
-
-/// log2 of the smallest TUniform bound with 132-bit security, in units of `2^-modulus_log` of the torus.
-///
-/// Never below 2^3, the bound of the published sets with large keys.
-pub fn minimal_noise_bound(lwe_dimension: u32, modulus_log: u32) -> u32 {
-    minimal_lwe_bound_for_132_bits_security_tuniform(
-        LweDimension(lwe_dimension as usize),
-        modulus(modulus_log),
-    )
-    .max(SMALLEST_NOISE_BOUND)
 }
 
 /// Smallest distance, on the torus, from the exact point of a value to an error of the reader.

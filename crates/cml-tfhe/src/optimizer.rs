@@ -1,13 +1,15 @@
 //! Parameter search: the cheapest set on which every combination is read correctly often enough.
 
+mod capabilities;
 mod pair;
 
 use crate::cost::CostModel;
 use crate::noise::{self, Reader, Requirement, Variances};
-use crate::params::Parameters;
+use cml_scheme::{Parameters, security};
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
+pub use capabilities::{Capabilities, Unsupported};
 pub(crate) use pair::{Later, search_pair};
 
 /// Failure probability of one lookup that is accepted by default, log2.
@@ -94,6 +96,8 @@ pub struct Goal {
     pub second_set_below: f64,
     /// Times on which the choice rests.
     pub cost: CostModel,
+    /// What the executor can run: nothing else is chosen.
+    pub capabilities: Capabilities,
 }
 
 impl Default for Goal {
@@ -104,6 +108,7 @@ impl Default for Goal {
             max_key_bytes: u64::MAX,
             second_set_below: SECOND_SET_BELOW,
             cost: CostModel::default(),
+            capabilities: Capabilities::default(),
         }
     }
 }
@@ -157,7 +162,8 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     let mut too_large = u64::MAX;
     let mut found: Vec<(f64, u64, Parameters)> = Vec::new();
     let mut limit = f64::INFINITY;
-    for candidate in CANDIDATES.get_or_init(candidates) {
+    let can_run = |candidate: &&Candidate| goal.capabilities.allow(&candidate.parameters);
+    for candidate in CANDIDATES.get_or_init(candidates).iter().filter(can_run) {
         let key_bytes = candidate.parameters.server_key_bytes();
         let enough = match goal.objective {
             Objective::Time => limit * NEARLY_EQUAL,
@@ -302,7 +308,7 @@ fn candidates() -> Vec<Candidate> {
     for (k, size) in rings() {
         let keyswitches = keyswitches((k, size), &dimensions);
         for pbs_level in 1..=MOST_LEVELS.0 {
-            let Some(pbs) = best_base(pbs_level, noise::GLWE_MODULUS_LOG, |base_log| {
+            let Some(pbs) = best_base(pbs_level, security::GLWE_MODULUS_LOG, |base_log| {
                 let set = Parameters::new(SMALLEST_LWE_DIMENSION, (k, size), (base_log, pbs_level), (1, 1));
                 set.ok().map(|set| noise::lookup_variance(&set))
             }) else {
@@ -310,7 +316,7 @@ fn candidates() -> Vec<Candidate> {
             };
             // What is rounded off the body meets no key: it never needs more levels than the mask.
             for body_level in 1..=pbs_level {
-                let Some(body) = best_base(body_level, noise::GLWE_MODULUS_LOG, |base_log| {
+                let Some(body) = best_base(body_level, security::GLWE_MODULUS_LOG, |base_log| {
                     let set =
                         Parameters::new(SMALLEST_LWE_DIMENSION, (k, size), (pbs, pbs_level), (1, 1)).ok()?;
                     let set = set.with_body((base_log, body_level)).ok()?;
@@ -335,7 +341,7 @@ fn keyswitches(ring: (u32, u32), dimensions: &[u32]) -> Vec<(u32, (u32, u32))> {
     let mut found = Vec::new();
     for &n in dimensions {
         for level in 1..=MOST_LEVELS.1 {
-            let base = best_base(level, noise::LWE_MODULUS_LOG, |base_log| {
+            let base = best_base(level, security::LWE_MODULUS_LOG, |base_log| {
                 let set = Parameters::new(n, ring, (1, 1), (base_log, level)).ok()?;
                 Some(noise::keyswitch_variance(&set))
             });
@@ -356,7 +362,7 @@ fn rings() -> Vec<(u32, u32)> {
 
 /// The smallest dimension for each noise bound: a larger one with the same bound only costs more.
 fn lwe_dimensions() -> Vec<u32> {
-    let bound = |n| noise::minimal_noise_bound(n, noise::LWE_MODULUS_LOG);
+    let bound = |n| security::minimal_noise_bound(n, security::LWE_MODULUS_LOG);
     let mut dimensions = vec![SMALLEST_LWE_DIMENSION];
     let largest = bound(2048);
     let mut n = SMALLEST_LWE_DIMENSION;

@@ -1,15 +1,11 @@
 //! What a circuit will cost, before any key exists.
 
-mod clock;
-
 use crate::circuit::{Circuit, Demand};
-use crate::cost::{CostModel, LookupCost};
-use crate::exec::{Schedule, most_lanes};
-use crate::interface::Interface;
+use crate::cost::CostModel;
 use crate::noise::{Reader, Requirement, Source};
-use crate::optimizer::{Goal, Objective, search};
-use crate::params::Parameters;
-use clock::Clock;
+use crate::optimizer::{Capabilities, Goal, Objective, search};
+use crate::timing::{RotationShape, Timing};
+use cml_scheme::{Interface, Parameters};
 use serde::Serialize;
 
 /// Cost of one inference on this host, by layer and in all.
@@ -65,36 +61,26 @@ pub struct LayerPlan {
     pub one_bit_less_saves: f64,
 }
 
-/// Each kernel is timed so often, all of them once before any a second time.
-const ROUNDS: usize = 3;
 /// Bytes of the program itself, its threads and tables.
 const PROGRAM_BYTES: u64 = 9_000_000;
 
 impl Plan {
-    /// Seconds of one inference on this host, from one round of timing: for those who need no more than the order of
-    /// magnitude, in a third of the time of [`Plan::measure`].
-    pub fn estimate_seconds(circuit: &Circuit) -> f64 {
-        let mut clocks: Vec<Clock> = circuit.parameters().iter().map(Clock::of).collect();
-        Sum::of(circuit, &circuit.demands(), &mut clocks).seconds
+    /// Seconds of one inference, by an executor's timing.
+    pub fn seconds(circuit: &Circuit, timing: &mut dyn Timing) -> f64 {
+        Sum::of(circuit, &circuit.demands(), timing).seconds
     }
 
-    /// Times the kernels of the circuit's parameters on this host, which takes some seconds, and adds up.
-    pub fn measure(circuit: &Circuit) -> Self {
+    /// Adds up what an executor's timing says of each level.
+    pub fn of(circuit: &Circuit, timing: &mut dyn Timing) -> Self {
         let parameters = circuit.parameters();
         let demands = circuit.demands();
-        let mut clocks: Vec<Clock> = parameters.iter().map(Clock::of).collect();
-        // What other programs do at one time should not count.
-        Sum::of(circuit, &demands, &mut clocks);
-        for _ in 1..ROUNDS {
-            clocks.iter_mut().for_each(Clock::again);
-        }
         let Sum {
             each,
             work,
             keyswitches,
             seconds,
-        } = Sum::of(circuit, &demands, &mut clocks);
-        let threads = rayon::current_num_threads();
+        } = Sum::of(circuit, &demands, timing);
+        let threads = timing.threads();
         Self {
             threads,
             layers: layers(circuit, &demands, &each, seconds),
@@ -124,43 +110,32 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(circuit: &Circuit, demands: &[Demand], clocks: &mut [Clock]) -> Self {
-        let parameters = circuit.parameters();
-        let threads = rayon::current_num_threads();
+    fn of(circuit: &Circuit, demands: &[Demand], timing: &mut dyn Timing) -> Self {
         let (mut work, mut keyswitches, mut seconds) = (0.0, 0.0, 0.0);
         let mut each: Vec<f64> = vec![0.0; demands.len()];
-        for level in 0..circuit.levels().len() {
-            let of_level = |d: &&Demand| d.rotations.first().is_some_and(|place| place.0 == level);
-            let lanes = |d: &Demand| d.extension as usize * d.rotations.len();
-            let lanes: usize = demands.iter().filter(of_level).map(lanes).sum();
-            let (mut extensions, mut times): (Vec<usize>, Vec<LookupCost>) = Default::default();
-            let mut level_work = 0.0;
-            let clock = &mut clocks[circuit.levels()[level].set as usize];
-            for (demand, each) in demands.iter().zip(&mut each).filter(|(d, _)| of_level(d)) {
-                let mut one = clock.rotation(demand.extension, lanes.div_ceil(demand.extension as usize));
-                if demand.requirement.source == Source::FreshSmall {
-                    one.keyswitch_ns = 0.0;
-                }
-                *each = one.total_ns() / 1e9;
-                level_work += demand.rotations.len() as f64 * *each;
-                keyswitches += demand.rotations.len() as f64 * one.keyswitch_ns / 1e9;
-                extensions.resize(
-                    extensions.len() + demand.rotations.len(),
-                    demand.extension as usize,
-                );
-                times.resize(extensions.len(), one);
+        for (number, level) in circuit.levels().iter().enumerate() {
+            let of_level = |d: &&Demand| d.rotations.first().is_some_and(|place| place.0 == number);
+            let shape = |demand: &Demand| RotationShape {
+                extension: demand.extension,
+                keyswitch: demand.requirement.source != Source::FreshSmall,
+                count: demand.rotations.len(),
+            };
+            let shapes: Vec<RotationShape> = demands.iter().filter(of_level).map(shape).collect();
+            let time = timing.level(circuit.set(level.set), &shapes);
+            let level_work = |shape: &RotationShape, ns: f64| shape.count as f64 * ns / 1e9;
+            let costs = || shapes.iter().zip(&time.each);
+            let all: f64 = costs()
+                .map(|(shape, cost)| level_work(shape, cost.total_ns()))
+                .sum();
+            keyswitches += costs()
+                .map(|(shape, cost)| level_work(shape, cost.keyswitch_ns))
+                .sum::<f64>();
+            let own = demands.iter().zip(&mut each).filter(|(d, _)| of_level(d));
+            for ((_, each), cost) in own.zip(&time.each) {
+                *each = cost.total_ns() / 1e9 * time.seconds / all;
             }
-            let schedule = Schedule::of(&extensions, threads, most_lanes(parameters.first()));
-            let level_seconds = schedule.makespan(
-                threads,
-                |i| times[i].total_ns() / 1e9,
-                |i| (times[i].keyswitch_ns + clock.split(extensions[i] as u32)) / 1e9,
-            );
-            for (_, each) in demands.iter().zip(&mut each).filter(|(d, _)| of_level(d)) {
-                *each *= level_seconds / level_work;
-            }
-            work += level_work;
-            seconds += level_seconds;
+            work += all;
+            seconds += time.seconds;
         }
         Self {
             each,
@@ -231,6 +206,7 @@ fn one_bit_less(circuit: &Circuit, demands: &[Demand], layer: &LayerPlan) -> f64
         max_key_bytes: u64::MAX,
         second_set_below: 0.0,
         cost: CostModel::default(),
+        capabilities: Capabilities::default(),
     };
     let of_layer = |demand: &Demand| {
         demand.rotations.iter().any(|&(level, index)| {

@@ -2,11 +2,9 @@
 //! rounding as the encrypted run, without keys, with or without its noise.
 
 use crate::circuit::{Circuit, Prepared};
-use crate::interface::input_codes;
-use crate::keys::LweKey;
 use crate::noise::Variances;
-use crate::table::nearest_value;
 use cml_ir::{IrError, Tensor};
+use cml_scheme::{LweKey, input_codes, nearest_value};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
@@ -194,4 +192,66 @@ fn row_phase(circuit: &Circuit, row: &crate::circuit::Row, wires: &[u64]) -> u64
     row.terms.iter().fold(start, |sum, &(wire, w)| {
         sum.wrapping_add(wires[wire as usize].wrapping_mul(w as u64))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::{Options, lower};
+    use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, interpret};
+    use cml_scheme::Parameters;
+
+    /// Two clipped tables of 15 levels on one accumulator, one rising from 2 and one from 112, with `P` of 128, subtracted and
+    /// read by the client. Changes of one lie half a period and more from those of the other, and have the opposite
+    /// sign, so what is alike in their noise adds up.
+    #[test]
+    fn failures_of_changes_far_apart_are_no_more_than_promised() {
+        let mut b = GraphBuilder::new("far_apart");
+        let codes = InputSpec::new(1.0, 0, Interval::new(0, 129));
+        let x = b.input("x", vec![1], codes).unwrap();
+        let clipped = |first: i64| Lut::from_fn(Interval::new(0, 129), move |v| (v - first + 1).clamp(0, 14));
+        let low = b.lut("low", x, clipped(2)).unwrap();
+        let high = b.lut("high", x, clipped(112)).unwrap();
+        let y = b.sub("difference", low, high).unwrap();
+        b.output("y", y, OutputSpec::identity()).unwrap();
+        let graph = b.finish().unwrap();
+        let options = Options {
+            fuse: false,
+            ..Options::default()
+        };
+        let mut circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &options).unwrap();
+        assert_eq!((circuit.rotation_count(), circuit.lookup_count()), (1, 2));
+        // Digits so large that what is looked up is barely told apart; the lookup itself is as good as certain.
+        circuit.parameters = Parameters::new(900, (1, 2048), (29, 1), (4, 4)).unwrap().into();
+        let rotations = circuit.body.levels.iter_mut().flat_map(|l| &mut l.rotations);
+        rotations.for_each(|r| r.extension = 4);
+        let samples = 5000;
+        let mut simulator = Simulator::new(&circuit, Noise::Sampled(7));
+        let wrong = (0..samples).filter(|at| {
+            let inputs = [Tensor::new(vec![1], vec![at % 130]).unwrap()];
+            simulator.run(&inputs).unwrap() != interpret(&graph, &inputs).unwrap()
+        });
+        let (wrong, count) = (wrong.count() as f64, samples as f64);
+        let most = |p: f64| count * p + 5.0 * (count * p).sqrt();
+        // What was promised when only pairs nearer than half a period were counted.
+        assert!(
+            wrong > most(0.028),
+            "{wrong} of {count}: not the case that was missed"
+        );
+        let promised = circuit.inference_log2_p_fail().exp2();
+        assert!(
+            wrong <= most(promised),
+            "{wrong} of {count} wrong, promised {promised}"
+        );
+        let demands = circuit.demands();
+        let expected: f64 = demands
+            .iter()
+            .map(|d| circuit.expected_log2_p_fail(d).exp2())
+            .sum();
+        let least = count * expected - 5.0 * (count * expected).sqrt();
+        assert!(
+            (least..most(expected)).contains(&wrong),
+            "{wrong} of {count} wrong, expected {expected}"
+        );
+    }
 }

@@ -95,13 +95,6 @@ pub fn boundary(t: u64, spacing: impl Into<Spacing>, size: u64) -> u64 {
     ((u128::from(2 * t).saturating_sub(1) * size + period) / (2 * period)) as u64
 }
 
-/// Nearest multiple of `step`, as a signed number of steps, the torus read from
-/// -1/2 to 1/2. A step of 0 counts as 1.
-pub fn nearest_value(phase: u64, step: u64) -> i64 {
-    let (phase, step) = (i128::from(phase as i64), i128::from(step.max(1)));
-    (2 * phase + step).div_euclid(2 * step) as i64
-}
-
 /// The polynomial of one table, and how it is read: its constant coefficient.
 ///
 /// Coefficients are `(2 f(v) - f(0) - f(R - 1)) * half_step`, products that wrap
@@ -168,6 +161,7 @@ pub fn table_changes(table: &[i64], spacing: impl Into<Spacing>, size: u64, half
 mod tests {
     use super::*;
     use crate::noise::{Reader, Requirement, Source, margin};
+    use cml_scheme::nearest_value;
 
     /// Coefficient `index` of `2L` of a negacyclic polynomial.
     fn coefficient(polynomial: &[u64], index: i64) -> u64 {

@@ -1,13 +1,11 @@
 //! What a circuit must satisfy before anything runs it.
 
 use crate::circuit::{Circuit, Rotation, Row};
-use crate::interface::{bad_encoding, check_text};
-use crate::keys::LweKey;
 use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
-use crate::params::ParameterError;
 use crate::program::{Reach, Reached};
 use crate::table;
 use cml_ir::Interval;
+use cml_scheme::{LweKey, ParameterError, bad_encoding, check_text};
 
 /// Why a circuit is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

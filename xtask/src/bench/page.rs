@@ -1,6 +1,7 @@
 //! `docs/performance.md`, of kept results alone.
 
 use super::{Results, kernels, networks, peer};
+use crate::prose::wrapped;
 use crate::seeds::table::Table;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -12,14 +13,17 @@ pub(crate) fn markdown(results: &Results) -> String {
         all.into_iter().collect::<Vec<_>>().join(", ")
     };
     let mut text = format!(
-        "# Performance\n\n\
-         Written by `cargo xtask bench`, with `--kernels` and `--peer` for their sections. Measured on: {}; on {}. \
-         Times are those of the wall clock.\n",
+        "# Performance\n\n{}\n\nMeasured on: {}; on {}.\n",
+        wrapped(WORDS),
         of("machine"),
         of("date")
     );
     for (title, words, table) in sections(results) {
-        text.push_str(&format!("\n## {title}\n\n{words}\n\n{}", table.markdown()));
+        text.push_str(&format!(
+            "\n## {title}\n\n{}\n\n{}",
+            wrapped(words),
+            table.markdown()
+        ));
     }
     text
 }
@@ -43,23 +47,27 @@ fn sections(results: &Results) -> Vec<(&'static str, &'static str, Table)> {
         .collect()
 }
 
-const TIME: &str = "One encrypted inference: the first, and the median of those after it. *Predicted* is what \
-    `cml plan` says before any key exists. *Limit*: all blind rotations and keyswitches, at the time that they take \
-    while all cores are at work, over the cores; *of a core alone*: at the time that they take on one core while the \
-    others rest. *Batch* is the time a sample in one `cml run` of several samples. Every decrypted result is compared \
-    with the interpreter's; of an approximate circuit the classes are.";
-const KEYS: &str = "Keys are drawn by the client and uploaded with their seeds; the server expands them once. Inputs \
-    are one seed and 4 bytes a value under the small key, 8 under the big one; results are rounded to as few bytes a \
-    word as the failure budget allows. Memory is what `cml plan` says.";
-const KERNELS: &str = "On one thread, by bits of the lookup's input, at most 2^-40 failures, norm 8 of the weights \
-    before it, parameters as `cml` finds them. A batch has 8 lookups, times are for each. tfhe's own is \
-    `batch_programmable_bootstrap_lwe_ciphertext_mem_optimized`, with a keyswitch for each, at its standard \
-    parameters for as many bits.";
-const PEER: &str = "The same task in both, in turn, in one run. The checkerboard is one ONNX file, the same integers \
-    in both; of Iris and Digits each trains the network of its example. *Exact* is 2^-40 failures a lookup; \
-    *approximate-N* rounds accumulators to N bits, approximately, with p_error 0.1; *example* rounds exactly to 6 bits \
-    with p_error 0.1. *@R*: calibrated on R training rows, which gives narrower accumulators, and overflows where a \
-    value did not occur in them. Accuracy is that of the clear simulation with noise on test samples.";
+const WORDS: &str = "`cargo xtask bench` writes this page, and `--kernels` and `--peer` measure their sections. Times are \
+    those of the wall clock.";
+const TIME: &str = "Times are of one encrypted inference: *first* is the first one, and *median* is the median of those \
+    after it. *Predicted* is what `cml plan` says before any key exists. *Limit* is the total time of all \
+    blind rotations and keyswitches with all cores busy, divided by the number of cores. *Of a core alone* \
+    is the same with times of one core while the others rest. *Batch* is the time for each sample in one \
+    `cml run` of several samples. Every decrypted result is compared with the interpreter's. For an \
+    approximate circuit the classes are compared.";
+const KEYS: &str = "The client draws keys and uploads them as seeds and bodies, and the server expands them once. An input \
+    is one seed, and for each value 4 bytes under the small key or 8 bytes under the big one. Results are \
+    rounded to as few bytes a word as the failure budget allows. Memory is what `cml plan` says.";
+const KERNELS: &str = "Times are of one thread, by the bits of the lookup's input. A lookup fails with at most 2^-40, the \
+    weights before it have norm 8, and `cml` chose the parameters. A batch has 8 lookups, and its times \
+    are for each of them. *tfhe's batch* is `batch_programmable_bootstrap_lwe_ciphertext_mem_optimized` \
+    with a keyswitch for each lookup, at the crate's standard parameters for as many bits.";
+const PEER: &str = "Both programs did the same task, in turn, in one run. For the checkerboard both read one ONNX file, so \
+    they compute with the same integers. For Iris and Digits each trains the network of its own example. \
+    *Exact* means 2^-40 failures a lookup. *Approximate-N* rounds accumulators approximately to N bits, \
+    with p_error 0.1. *Example* rounds exactly to 6 bits, with p_error 0.1. *@R* calibrates on R training \
+    rows, which gives narrower accumulators, and overflows where a value did not occur in these rows. \
+    Accuracy is that of the clear simulation with noise on test samples.";
 
 fn times(results: &Results) -> Table {
     let row = |name: String, r: &Value| {
@@ -285,6 +293,15 @@ mod tests {
             !page.contains("## Kernels") && !page.contains("## Concrete"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn the_kept_page_has_these_words() {
+        let page = crate::tools::root().unwrap().join("docs/performance.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for words in [WORDS, TIME, KEYS, KERNELS, PEER] {
+            assert!(page.contains(&wrapped(words)), "no {words:?}");
+        }
     }
 
     #[test]

@@ -28,8 +28,8 @@ SIMULATED = 500
 
 
 def read(name):
-    """Rows of data/NAME.csv by split: (features, labels)."""
-    with open(f"data/{name}.csv", newline="") as file:
+    """Rows of a built-in data set by split: (features, labels)."""
+    with open(f"crates/cml-data/data/{name}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     features = [column for column in rows[0] if column not in ("label", "split")]
 

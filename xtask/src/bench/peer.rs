@@ -1,10 +1,10 @@
 //! The same networks in Concrete ML, in an environment of its own.
 
 use super::{Results, measure, networks, store};
-use crate::args;
 use crate::pip::last_lines;
 use crate::tools::{Cml, capture_json, find_program, root, run};
 use anyhow::{Context as _, Result, bail};
+use clap::error::ErrorKind;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,17 +72,16 @@ fn name(case: &Case, setting: &str) -> String {
 pub(crate) struct Chosen(Vec<&'static Case>);
 
 /// The cases of these networks; of no name, all.
-pub(crate) fn choose(only: &[&str]) -> Result<Chosen> {
+pub(crate) fn choose(only: &[String]) -> Result<Chosen> {
     if only.is_empty() {
         return Ok(Chosen(CASES.iter().collect()));
     }
-    let named = |name: &&str| {
+    let named = |name: &String| {
         CASES.iter().find(|case| case.network == *name).ok_or_else(|| {
             let names: Vec<&str> = CASES.iter().map(|case| case.network).collect();
-            args::usage(format!(
-                "no network `{name}` with a peer; there are {}",
-                names.join(", ")
-            ))
+            let names = names.join(", ");
+            let message = format!("no network `{name}` with a peer; there are {names}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).into()
         })
     };
     only.iter().map(named).collect::<Result<_>>().map(Chosen)
@@ -214,6 +213,7 @@ mod tests {
                 .iter()
                 .all(|case| known.iter().any(|name| name == case.network))
         );
-        assert!(choose(&["mnist_20"]).is_err());
+        let error = choose(&["mnist_20".to_owned()]).err().unwrap();
+        assert_eq!(error.downcast::<clap::Error>().unwrap().exit_code(), 2);
     }
 }

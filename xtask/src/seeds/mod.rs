@@ -20,9 +20,10 @@ mod verdict;
 
 pub(crate) use quick::quick;
 
+use crate::libtorch;
 use crate::tools::{Cml, root};
-use crate::{args, libtorch};
 use anyhow::{Result, bail};
+use clap::builder::PossibleValuesParser;
 use sections::{Results, all_verdicts};
 use serde_json::{Value, json};
 use stages::{Stages, Tool};
@@ -30,53 +31,61 @@ use std::process::ExitCode;
 use std::time::Instant;
 use systems::{SYSTEMS, System};
 
-pub(crate) const HELP: &str = "\
-train, quantize, compile and run every network of the results, and write the page
+/// Train, quantize, compile and run every network of the results, and write the page.
+///
+/// Each entry reads its configurations from examples/*.toml, which `cml train --config` takes too.
+///
+/// A run without --only and --quick measures everything, which takes hours, and writes
+/// docs/results.md and docs/results/*.svg. Each entry is kept in target/seeds/NAME.json as soon as it
+/// is done: after an interruption, run again with --reuse. The file does not know of changes to the
+/// code: run without --reuse after them.
+///
+/// Exit code 1 if an entry fails (the page is then not written), if a decrypted result differs from
+/// the interpreter's, or if a check of --quick is missed. A target that is not met is said on the
+/// page, and is no failure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Measure this entry and print its tables; may be given several times.
+    #[arg(long, value_name = "NAME", value_parser = names())]
+    only: Vec<String>,
+    /// Seeds of each entry, from 0 [default: 5, and 3 for the slow ones].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// Take an entry from target/seeds/NAME.json if it is there, has as many seeds, and its
+    /// configurations are still the same; train the others.
+    #[arg(long)]
+    reuse: bool,
+    /// One seed, few epochs, one encrypted sample: does the line still work?
+    #[arg(long, conflicts_with_all = ["only", "seeds", "reuse"])]
+    quick: bool,
+    /// Print one JSON object instead of the tables.
+    #[arg(long)]
+    json: bool,
+}
 
-usage: cargo xtask seeds [--only NAME]... [--seeds N] [--reuse] [--quick] [--json]
-
-  --only NAME  measure this entry and print its tables; may be given several times
-  --seeds N    seeds of each entry, from 0 [default: 5, and 3 for the slow ones]
-  --reuse      take an entry from target/seeds/NAME.json if it is there, has as many
-               seeds, and its configurations are still the same; train the others
-  --quick      one seed, few epochs, one encrypted sample: does the line still work?
-  --json       print one JSON object instead of the tables
-
-Entries: simple_net_10, simple_net_30, simple_net_100, pruned_simple_net_10,
-pruned_simple_net_30, qat_checkerboard, qat_checkerboard_5bit, iris, digits,
-digits_6bit, widths_checkerboard, widths_digits, boundaries. Each reads its
-configurations from examples/*.toml, which `cml train --config` takes too.
-
-A run without --only and --quick measures everything, which takes hours, and writes
-docs/results.md and docs/results/*.svg. Each entry is kept in target/seeds/NAME.json
-as soon as it is done: after an interruption, run again with --reuse. The file does
-not know of changes to the code: run without --reuse after them.
-Exit code 1 if an entry fails (the page is then not written), if a decrypted result
-differs from the interpreter's, or if a check of --quick is missed. A target that is
-not met is said on the page, and is no failure.
-";
+/// The names of `--only`.
+fn names() -> PossibleValuesParser {
+    SYSTEMS
+        .iter()
+        .map(|system| system.name)
+        .collect::<Vec<_>>()
+        .into()
+}
 
 /// Runs the command.
-pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
-    let flags = ["--json", "--quick", "--reuse"];
-    let args = args::parse_with_values(args, &flags, &["--seeds"], &["--only"], false)?;
-    let only = args.texts("--only");
-    let seeds = args.number("--seeds");
-    if seeds == Some(0) {
-        return Err(args::usage("`--seeds` is 0, needs at least 1"));
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let Args {
+        only, seeds, reuse, ..
+    } = args;
+    if args.quick {
+        return quick(args.json);
     }
-    if args.has("--quick") {
-        if !only.is_empty() || seeds.is_some() || args.has("--reuse") {
-            return Err(args::usage("`--quick` goes with `--json` only"));
-        }
-        return quick(args.has("--json"));
-    }
-    let chosen = choose(&only)?;
+    let chosen = choose(&only);
     store::prepare()?;
     let cml = Cml::build(Some(&libtorch::ensure()?))?;
-    let results = measure_all(&cml, &chosen, seeds, args.has("--reuse"), only.is_empty())?;
+    let results = measure_all(&cml, &chosen, seeds, reuse, only.is_empty())?;
     let sections = sections::sections(&results)?;
-    if args.has("--json") {
+    if args.json {
         println!("{}", as_json(&results));
     } else {
         print!("{}", page::tables(&sections));
@@ -98,17 +107,11 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
 }
 
 /// The entries of these names; of no name, all.
-fn choose(only: &[&str]) -> Result<Vec<&'static System>> {
+fn choose(only: &[String]) -> Vec<&'static System> {
     if only.is_empty() {
-        return Ok(SYSTEMS.iter().collect());
+        return SYSTEMS.iter().collect();
     }
-    let named = |name: &&str| {
-        systems::named(name).ok_or_else(|| {
-            let names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
-            args::usage(format!("no entry `{name}`; there are {}", names.join(", ")))
-        })
-    };
-    only.iter().map(named).collect()
+    only.iter().filter_map(|name| systems::named(name)).collect()
 }
 
 /// Measures entry by entry. One that fails does not stop the others, but the run has failed.

@@ -1,6 +1,7 @@
 //! `docs/results.md` and its pictures.
 
 use super::sections::{Results, Section};
+use crate::prose::wrapped;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,6 +9,11 @@ use std::path::Path;
 
 /// Folder of the pictures, beside the page.
 const PICTURES: &str = "results";
+
+const WORDS: &str = "`cargo xtask seeds` writes this page. It trains, quantizes, analyses, compiles and runs every network \
+    here. The configurations are in `examples`. Training seeds count from 0. The checkerboard is drawn \
+    again for each seed, and Iris and Digits have one split. Every accuracy is of a test split that \
+    training did not see.";
 
 /// Writes page and pictures into `docs`.
 pub(crate) fn write(docs: &Path, results: &Results, sections: &[Section]) -> Result<()> {
@@ -27,15 +33,16 @@ pub(crate) fn markdown(results: &Results, sections: &[Section]) -> String {
     let machines: BTreeSet<&str> = results.values().filter_map(|r| r["machine"].as_str()).collect();
     let machines: Vec<&str> = machines.into_iter().collect();
     let mut text = format!(
-        "# Results\n\n\
-         Written by `cargo xtask seeds`, which trains, quantizes, analyses, compiles and runs every network here. \
-         The configurations are in `examples`. Training seeds count from 0; the checkerboard is drawn again for each \
-         seed, Iris and Digits have one split. Every accuracy is of a test split that training did not see.\n\n\
-         Measured on: {}. Times are of one run.\n",
+        "# Results\n\n{}\n\nMeasured on: {}. Times are of one run.\n",
+        wrapped(WORDS),
         machines.join("; ")
     );
     for section in sections {
-        text.push_str(&format!("\n## {}\n\n{}\n", section.title, section.words));
+        text.push_str(&format!(
+            "\n## {}\n\n{}\n",
+            section.title,
+            wrapped(&section.words)
+        ));
         if let Some(table) = &section.table {
             text.push_str(&format!("\n{}", table.markdown()));
         }

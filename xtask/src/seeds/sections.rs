@@ -80,7 +80,9 @@ fn targets(results: &Results) -> Option<Section> {
     };
     section(
         "Targets",
-        "What was asked, and what came out. A figure over several seeds is its mean, with the least and the largest.",
+        "This table shows what was asked and what was measured. A figure over several seeds is the mean, \
+        followed by the least and the largest value. *Original* is the project that built these networks \
+        first.",
         Some(table),
         Vec::new(),
     )
@@ -125,12 +127,12 @@ fn post_training(results: &Results) -> Option<Section> {
         header: vec![
             "network",
             "seeds",
-            "float: the seed",
+            "float: original",
             "float: ours",
-            "3 bits: the seed",
+            "3 bits: original",
             "3 bits: ours, min-max",
             "3 bits: ours, adaptive",
-            "accumulator: the seed",
+            "accumulator: original",
             "ours, observed (bits)",
             "ours, proved (bits)",
         ],
@@ -138,11 +140,12 @@ fn post_training(results: &Results) -> Option<Section> {
     };
     section(
         "Float networks, quantized after training",
-        "Each network is trained in floats by `cml train`, and quantized to 3 bits by `cml quantize`, calibrated on \
-         the training split. `min-max` is the seed's own scheme: symmetric weights, ranges from the least to the \
-         largest activation. `adaptive` is ours. Accuracies are of the integer graph on the test split, by `cml \
-         simulate`. The accumulator is the widest integer of the min-max network, as a machine stores it: on the test \
-         split, and for every input there is.",
+        "`cml train` trains each network in floats, and `cml quantize` quantizes it to 3 bits with \
+        calibration on the training split. `min-max` is the scheme of the original: weights are symmetric, \
+        and ranges go from the least to the largest activation. `adaptive` is the scheme of `cml`. `cml \
+        simulate` counts the accuracy of the integer graph on the test split. The size of the accumulator \
+        is that of the machine integer that holds every value of the min-max network. One figure is for \
+        the test split, and the other is proved for every input.",
         Some(table),
         Vec::new(),
     )
@@ -168,7 +171,7 @@ fn aware(results: &Results) -> Option<Section> {
     let table = Table {
         header: vec![
             "network",
-            "the seed, and others",
+            "original, and others",
             "seeds",
             "ours, float",
             "ours, fake-quantized",
@@ -181,9 +184,10 @@ fn aware(results: &Results) -> Option<Section> {
     };
     section(
         "Networks trained with quantization",
-        "`float` is the same network trained without quantizers. `fake-quantized` is what training reports, `integer \
-         graph` is what `cml simulate` counts after `cml quantize`. Widths are proved by `cml analyze`, for every input; \
-         the widest value includes the scores that are decrypted.",
+        "`float` is the same network trained without quantizers. `fake-quantized` is the accuracy that \
+        training reports. `integer graph` is the accuracy that `cml simulate` counts after `cml quantize`. \
+        `cml analyze` proves the widths for every input. The widest value includes the scores that are \
+        decrypted.",
         Some(table),
         Vec::new(),
     )
@@ -218,10 +222,11 @@ fn virtual_library(results: &Results) -> Option<Section> {
         rows: measured(results).filter_map(row).collect(),
     };
     let words = format!(
-        "`cml simulate` runs a graph of any width on clear data. This is what it says of the first seed (of the min-max \
-         networks, where there are two): how wide values are, for every input and on the test split; how many inputs \
-         the quantizer clamps; and how many values lie outside the {} in the middle of their channel's proved range, \
-         which lookups of {OVERFLOW_BITS} bits could not take.",
+        "`cml simulate` runs a graph of any width on clear data. This table shows its report for the first \
+        seed, and for the min-max network where there are two. It says how wide values are for every input \
+        and on the test split, and how many inputs the quantizer clips. Each channel has a proved range. A \
+        value overflows if it is not among the {} values in the middle of that range, because lookups of \
+        {OVERFLOW_BITS} bits could not take it.",
         1u64 << OVERFLOW_BITS
     );
     section("The virtual library", &words, Some(table), Vec::new())
@@ -267,10 +272,10 @@ fn encrypted(results: &Results) -> Option<Section> {
     };
     section(
         "Encrypted",
-        "The network of the first seed, compiled at the default failure budget. `cml predict` classifies test samples \
-         encrypted, and compares each decrypted result with the interpreter's, integer by integer. `with sampled noise` \
-         is `cml simulate --noise` on the whole test split: it predicts the encrypted accuracy. Times are of one run, \
-         on all cores.",
+        "The network of the first seed is compiled at the default failure budget. `cml predict` classifies \
+        encrypted test samples, and compares each decrypted result with the interpreter's, integer by \
+        integer. `with sampled noise` is the accuracy of `cml simulate --noise` on the whole test split, \
+        which predicts the encrypted accuracy. Times are of one run on all cores.",
         Some(table),
         Vec::new(),
     )
@@ -325,8 +330,9 @@ fn widths(results: &Results) -> Result<Option<Section>> {
     };
     Ok(section(
         "Accuracy against the width of lookups",
-        "`cml train --lookup-bits P` keeps a budget for each neuron's weights, so that every lookup provably takes at \
-         most 2^P values. The bars go from the least to the largest seed.",
+        "`cml train --lookup-bits P` keeps a budget for each neuron's weights, so that every lookup \
+        provably takes at most 2^P values. The bars go from the least to the largest accuracy of all \
+        seeds.",
         Some(table),
         pictures,
     ))
@@ -357,8 +363,9 @@ fn boundaries(results: &Results) -> Result<Option<Section>> {
         (Value::Array(integer), Value::Array(encrypted)) => {
             let same = integer.iter().zip(encrypted).filter(|(a, b)| a == b).count();
             format!(
-                " {} encrypted points, one for each pair of input codes, make the third picture: {} of them differ from \
-                 the interpreter, and {same} of {} points of the grid have the class of the second.",
+                " The third picture takes {} encrypted points, one for each pair of input codes, and {} of \
+                 them differ from the interpreter. So {same} of {} points of the grid have the same class \
+                 as in the second picture.",
                 result["points"],
                 result["different"],
                 integer.len()
@@ -367,8 +374,8 @@ fn boundaries(results: &Results) -> Result<Option<Section>> {
         _ => " There are too many pairs of input codes to run them all encrypted.".to_owned(),
     };
     let words = format!(
-        "Classes over the unit square: the float network with h = 100, the quantized network in integers, and the same \
-         network encrypted.{same}"
+        "The pictures show classes over the unit square: by the float network with h = 100, by the \
+        quantized network in integers, and by the same network encrypted.{same}"
     );
     let plot = Plot {
         file: "boundaries.svg".to_owned(),
@@ -389,9 +396,9 @@ fn ranges(results: &Results) -> Result<Option<Section>> {
     }
     Ok(section(
         "Ranges by layer",
-        "Every value that a lookup or a decryption reads, of the network of the first seed: the range that is proved for \
-         every input, and the range seen on the test split. The bits are those of the widest channel, since each channel \
-         has its own free offset.",
+        "The pictures show the ranges of all values that a lookup or a decryption reads, for the network of \
+        the first seed. One range is proved for every input, and the other was seen on the test split. The \
+        bits are those of the widest channel, because each channel has an offset of its own at no cost.",
         None,
         pictures,
     ))

@@ -1,4 +1,4 @@
-//! What the seeds built and measured, and what is asked of ours: one table.
+//! The networks of the original project, what it measured, and what is asked of ours: one table.
 
 /// An entry of the results: a network, a series of networks, or a picture.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct System {
 /// How an entry is measured.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// Float training, then 3-bit quantization by two methods. The seed's figures: accuracies in
+    /// Float training, then 3-bit quantization by two methods. The original's figures: accuracies in
     /// percent, mean accumulator in bits.
     PostTraining {
         float: f64,
@@ -25,7 +25,7 @@ pub(crate) enum Work {
     },
     /// Training with quantization in the loop, then the whole line.
     Aware {
-        /// The seed's figures, and a peer's.
+        /// The original's figures, and a peer's.
         before: &'static str,
         /// Configuration of the same network without quantizers.
         float: Option<&'static str>,
@@ -78,7 +78,7 @@ const fn mean(what: &'static str, pointer: &'static str, percent: f64) -> Target
 
 const fn float(percent: f64) -> Target {
     mean(
-        "float accuracy, mean (the seed's less 3 points)",
+        "float accuracy, mean (the original's less 3 points)",
         "/float",
         percent,
     )

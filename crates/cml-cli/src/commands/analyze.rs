@@ -4,6 +4,8 @@ use crate::commands::simulate::graph_inputs;
 use crate::data::DataArgs;
 use crate::show::Report;
 use cml_bitwidth::{Report as Widths, analyze, observe};
+use cml_file::Artifact;
+use cml_ir::Graph;
 use std::path::PathBuf;
 
 /// Prove how wide every accumulator can get; with data, also say how wide they got.
@@ -29,7 +31,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let graph = cml_ir::read_graph(&args.graph)?;
+    let graph = Graph::read(&args.graph, ())?;
     let widths = analyze(&graph);
     let observed = match args.data {
         None => None,

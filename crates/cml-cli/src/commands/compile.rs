@@ -8,12 +8,12 @@ use crate::score::predict;
 use crate::show::{Report, bytes, file_size, timed};
 use anyhow::bail;
 use cml_bitwidth::Widths;
+use cml_file::Artifact;
 use cml_ir::{Graph, Tensor, interpret};
+use cml_scheme::{Interface, one_in};
 use cml_tfhe::cost::CostModel;
 use cml_tfhe::optimizer::{Goal, Objective};
-use cml_tfhe::{
-    Circuit, Interface, Noise, Options, PassReport, Simulator, artifact, lower_reported, lower_tuned, one_in,
-};
+use cml_tfhe::{Circuit, Noise, Options, PassReport, Simulator, lower_reported, lower_tuned};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -104,7 +104,7 @@ const SIMULATED: (usize, usize) = (10_000, 5000);
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.graph])?;
-    let graph = cml_ir::read_graph(&args.graph)?;
+    let graph = Graph::read(&args.graph, ())?;
     let budget_log2 = if args.strict { -128.0 } else { args.p_error };
     let widths = cml_bitwidth::analyze(&graph);
     let options = Options {
@@ -132,7 +132,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         _ => Ok((lower_reported(&graph, &widths, &options)?, None)),
     });
     let ((circuit, passes), lost) = lowered?;
-    artifact::write_circuit(&args.output, &circuit).or_failed()?;
+    circuit.write(&args.output).or_failed()?;
     let p = circuit.parameters();
     let predicted = circuit.predicted_ns(&options.goal.cost) / 1e9;
     let (input_bytes, output_bytes) = (circuit.input_bytes(), circuit.output_bytes());

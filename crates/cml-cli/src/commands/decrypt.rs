@@ -4,8 +4,10 @@ use crate::passphrase::PassphraseArgs;
 use crate::score::predict;
 use crate::show::{Report, table};
 use crate::spec::read_spec;
+use cml_file::Artifact;
 use cml_ir::{OutputSpec, Tensor};
-use cml_tfhe::{Client, artifact};
+use cml_keys::Client;
+use cml_scheme::artifact::EncryptedOutputs;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -30,7 +32,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let spec = read_spec(&args.spec)?;
     let key = args.passphrase.read_key(&args.key, &spec)?;
-    let outputs = artifact::read_outputs(&args.input, &spec)?;
+    let outputs = EncryptedOutputs::read(&args.input, &spec)?;
     let client = Client::new(spec, key)?;
     let results = client.decrypt(&outputs)?;
     let output = &client.spec().outputs()[0].spec;

@@ -6,7 +6,8 @@ use crate::output;
 use crate::passphrase::PassphraseArgs;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::{read_spec, spec_inputs};
-use cml_tfhe::{Client, artifact};
+use cml_file::Artifact;
+use cml_keys::Client;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let inputs = spec_inputs(&spec, &samples)?;
     let client = Client::new(spec, key)?;
     let (encrypted, time) = timed(|| client.encrypt(&inputs));
-    artifact::write_inputs(&args.output, &encrypted?).or_failed()?;
+    encrypted?.write(&args.output).or_failed()?;
     let size = file_size(&args.output);
     let text = format!(
         "{} encrypted, {} in {}",

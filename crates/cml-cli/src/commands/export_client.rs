@@ -3,8 +3,8 @@
 use crate::exit::OrFailed;
 use crate::output;
 use crate::show::{Report, bytes, file_size};
-use cml_ir::{short_hex, to_hex};
-use cml_tfhe::{ClientSpec, artifact};
+use cml_file::{Artifact, short_hex, to_hex};
+use cml_tfhe::{Circuit, client_spec};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -24,8 +24,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.circuit])?;
-    let spec = ClientSpec::of(&artifact::read_circuit(&args.circuit)?)?;
-    artifact::write_spec(&args.output, &spec).or_failed()?;
+    let spec = client_spec(&Circuit::read(&args.circuit, ())?)?;
+    spec.write(&args.output).or_failed()?;
     let size = file_size(&args.output);
     let text = format!(
         "{}: client spec of {}, circuit #{}, {}",

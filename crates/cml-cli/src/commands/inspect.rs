@@ -2,12 +2,16 @@
 
 use crate::show::{Report, bytes, file_size};
 use anyhow::bail;
-use cml_ir::container::{describe, peek_tag};
-use cml_ir::to_hex;
+use cml_file::{Artifact, describe, peek_tag, read_file, to_hex};
+use cml_ir::Graph;
+use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
 use cml_quant::{Layer, Network, WeightQuantizer};
-use cml_tfhe::artifact;
+use cml_scheme::{ClientSpec, artifact};
+use cml_tfhe::Circuit;
+use cml_tfhe::artifact::CIRCUIT;
 use serde_json::json;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// Say what an artifact holds: network, graph, circuit, client spec, key or ciphertexts.
 ///
@@ -27,7 +31,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let mut bound = None;
     let (kind, text) = match peek_tag(path) {
         Ok(tag) if tag == cml_ir::GRAPH.tag => {
-            let graph = cml_ir::read_graph(path)?;
+            let graph = Graph::read(path, ())?;
             (
                 "graph",
                 if args.dot {
@@ -37,18 +41,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 },
             )
         }
-        Ok(tag) if tag == artifact::CIRCUIT.tag => {
-            let circuit = artifact::read_circuit(path)?;
+        Ok(tag) if tag == CIRCUIT.tag => {
+            let circuit = Circuit::read(path, ())?;
             (
                 "circuit",
                 format!("{circuit}{}", circuit.failure_lines().join("\n")),
             )
         }
-        Ok(tag) if tag == artifact::SPEC.tag => (artifact::SPEC.name, artifact::read_spec(path)?.to_string()),
+        Ok(tag) if tag == artifact::SPEC.tag => {
+            (artifact::SPEC.name, ClientSpec::read(path, ())?.to_string())
+        }
         Ok(tag) => {
             let kinds = [
-                artifact::CLIENT_KEY,
-                artifact::LOCKED_CLIENT_KEY,
+                CLIENT_KEY,
+                LOCKED_CLIENT_KEY,
                 artifact::SERVER_KEY,
                 artifact::INPUTS,
                 artifact::OUTPUTS,
@@ -56,7 +62,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             let Some(kind) = kinds.into_iter().find(|k| k.tag == tag) else {
                 bail!("{}: is {}", path.display(), describe(tag));
             };
-            let binding = *bound.insert(artifact::read_binding(path, kind)?);
+            let payload = Zeroizing::new(read_file(kind, path)?);
+            let (binding, _) = artifact::split_binding(&path.display().to_string(), kind, &payload)?;
+            let binding = *bound.insert(binding);
             (
                 kind.name,
                 format!("{} of {}, {binding}", kind.name, bytes(file_size(path))),

@@ -7,9 +7,11 @@ use crate::progress::key_bars;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::read_spec;
 use anyhow::bail;
-use cml_ir::IrError;
-use cml_tfhe::keys::ServerKeys;
-use cml_tfhe::{ArtifactError, Bound, Client, artifact};
+use cml_file::{Artifact, FileError};
+use cml_keys::Client;
+use cml_keys::artifact::LockedClientKeys;
+use cml_keys::random::System;
+use cml_scheme::{ArtifactError, Bound, ServerKeys};
 use serde_json::json;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,10 +86,13 @@ fn write(
     passphrase: Option<&[u8]>,
 ) -> Result<(), ArtifactError> {
     let (server_path, client_path) = (&args.server_key, &args.client_key);
-    let server_file = beside(server_path, |file| artifact::write_server_key(file, server))?;
+    let server_file = beside(server_path, |file| server.write(file))?;
     let client_file = beside(client_path, |file| match passphrase {
-        Some(passphrase) => artifact::write_locked_client_key(file, client.key(), passphrase),
-        None => artifact::write_client_key(file, client.key()),
+        Some(passphrase) => {
+            let name = client_path.display().to_string();
+            LockedClientKeys::seal(&name, client.key(), passphrase, &mut System::new())?.write(file)
+        }
+        None => client.key().write(file),
     })?;
     // The secret key comes last: if it is there, so is the other.
     put(server_file, server_path, args.force)?;
@@ -118,12 +123,12 @@ fn beside(
     match write(&file) {
         Ok(()) => Ok(file),
         // Errors are of the file that was asked for.
-        Err(ArtifactError::File(IrError::Io { source, .. })) => Err(at(path, source)),
+        Err(ArtifactError::File(FileError::Io { source, .. })) => Err(at(path, source)),
         Err(error) => Err(error),
     }
 }
 
 fn at(path: &Path, source: io::Error) -> ArtifactError {
     let path = path.to_owned();
-    ArtifactError::File(IrError::Io { path, source })
+    ArtifactError::File(FileError::Io { path, source })
 }

@@ -1,8 +1,11 @@
 //! `cml plan`: what a circuit will cost, before any key exists.
 
 use crate::show::{Report, bytes, table};
+use cml_exec::plan;
+use cml_file::Artifact;
+use cml_scheme::one_in;
 use cml_tfhe::noise::KEY_SHARE_LOG2;
-use cml_tfhe::{LayerPlan, Plan, artifact, one_in};
+use cml_tfhe::{Circuit, LayerPlan};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -21,8 +24,8 @@ pub(crate) struct Args {
 const LIBTORCH_BYTES: u64 = 116_000_000;
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let circuit = artifact::read_circuit(&args.circuit)?;
-    let mut plan = Plan::measure(&circuit);
+    let circuit = Circuit::read(&args.circuit, ())?;
+    let mut plan = plan(&circuit);
     if cfg!(feature = "train") {
         plan.peak_bytes += LIBTORCH_BYTES;
     }

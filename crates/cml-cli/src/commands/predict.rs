@@ -8,8 +8,12 @@ use crate::progress::{bar, key_bars};
 use crate::score::predict;
 use crate::show::{Report, timed};
 use anyhow::bail;
-use cml_ir::Tensor;
-use cml_tfhe::{Bound, Circuit, Client, ClientSpec, Noise, Server, Simulator, artifact};
+use cml_exec::Server;
+use cml_file::Artifact;
+use cml_ir::{Graph, Tensor};
+use cml_keys::Client;
+use cml_scheme::Bound;
+use cml_tfhe::{Circuit, Noise, Simulator, client_spec};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -30,12 +34,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let circuit = artifact::read_circuit(&args.circuit)?;
+    let circuit = Circuit::read(&args.circuit, ())?;
     let samples = args.data.load_few()?;
     let inputs = circuit_inputs(&circuit, &samples)?;
     let (oracle, expected) = expected(&circuit, args.graph.as_deref(), &inputs)?;
 
-    let client_spec = ClientSpec::of(&circuit)?;
+    let client_spec = client_spec(&circuit)?;
     let (keys, keygen) = timed(|| Client::generate(client_spec, &mut key_bars("drawing")));
     let (client, server_key) = keys.or_failed()?;
     let (server, expanding) = timed(|| Server::new(&circuit, &server_key, &mut key_bars("expanding")));
@@ -126,7 +130,7 @@ fn expected(
             .collect::<Result<_, _>>()?;
         return Ok(("simulator", results));
     };
-    let graph = cml_ir::read_graph(path)?;
+    let graph = Graph::read(path, ())?;
     if cml_ir::graph_hash(&graph)? != *circuit.graph_hash() {
         bail!("{} is not the graph that the circuit was made of", path.display());
     }

@@ -4,7 +4,9 @@ use crate::exit::OrFailed;
 use crate::output;
 use crate::ptq::PtqArgs;
 use crate::show::{Report, table};
-use cml_ir::{Graph, Op, PASSES, passes::run_verified};
+use cml_file::Artifact;
+use cml_ir::passes::run_verified;
+use cml_ir::{Graph, Op, PASSES};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -51,7 +53,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         graph = run_verified(pass, &graph)?;
         stages.push(stage(pass.name, &graph));
     }
-    cml_ir::write_graph(&args.output, &graph).or_failed()?;
+    graph.write(&args.output).or_failed()?;
     let rows: Vec<Vec<String>> = stages
         .iter()
         .map(|(name, nodes, luts, needed)| {

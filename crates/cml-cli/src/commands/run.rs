@@ -4,7 +4,11 @@ use crate::exit::OrFailed;
 use crate::output;
 use crate::progress::{bar, key_bars};
 use crate::show::{Report, bytes, file_size, timed};
-use cml_tfhe::{Server, artifact};
+use cml_exec::Server;
+use cml_file::Artifact;
+use cml_scheme::artifact::EncryptedInputs;
+use cml_scheme::{Bound, ServerKeys};
+use cml_tfhe::Circuit;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,9 +32,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.circuit, &args.input, &args.key])?;
-    let circuit = artifact::read_circuit(&args.circuit)?;
-    let inputs = artifact::read_inputs(&args.input, &circuit)?;
-    let key = artifact::read_server_key(&args.key, &circuit)?;
+    let circuit = Circuit::read(&args.circuit, ())?;
+    let inputs = EncryptedInputs::read(&args.input, &circuit)?;
+    let key = Bound::<ServerKeys>::read(&args.key, &circuit)?;
     let (server, expanding) = timed(|| Server::new(&circuit, &key, &mut key_bars("expanding")));
     let server = server?;
     drop(key);
@@ -38,7 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let progress = bar(lookups as u64, "bootstraps");
     let (outputs, running) = timed(|| server.run(&inputs, &mut |n| progress.inc(n as u64)));
     progress.finish_and_clear();
-    artifact::write_outputs(&args.output, &outputs?).or_failed()?;
+    outputs?.write(&args.output).or_failed()?;
     let (samples, size) = (inputs.value.len(), file_size(&args.output));
     let text = format!(
         "{samples} samples, {lookups} bootstraps in {:.1} s ({:.2} s a sample), keys expanded in {:.1} s\n{} in {}",

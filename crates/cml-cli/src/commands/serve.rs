@@ -5,8 +5,10 @@ use crate::folders;
 use crate::show::{Report, print_line};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
+use cml_file::Artifact;
+use cml_scheme::artifact;
 use cml_serve::{Config, Limits, Model, ServeError, Service, Tls, Tokens};
-use cml_tfhe::artifact;
+use cml_tfhe::Circuit;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -136,7 +138,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
     folders::check(&args.data)?;
     let mut models = Vec::with_capacity(args.models.len());
     for path in &args.models {
-        models.push(Model::new(artifact::read_circuit(path)?)?);
+        models.push(Model::new(Circuit::read(path, ())?)?);
     }
     log(args.log_json, args.log_level)?;
     let names: Vec<_> = models

@@ -6,10 +6,10 @@ use crate::score::predict;
 use crate::show::{Report, table, timed};
 use anyhow::{Context, bail};
 use cml_bitwidth::{Observed, Overflow, Widths, analyze, observe};
-use cml_ir::container::peek_tag;
+use cml_file::{Artifact, peek_tag};
 use cml_ir::{Graph, InputSpec, Tensor, interpret};
 use cml_quant::Network;
-use cml_tfhe::{Circuit, Noise, Simulator, artifact};
+use cml_tfhe::{Circuit, Noise, Simulator};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,10 +53,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     }
     if peek_tag(program)? == cml_ir::GRAPH.tag {
         refuse(args.noise.is_some(), "--noise", "circuit", "graph")?;
-        return run_graph(&cml_ir::read_graph(program)?, &samples, args.bits);
+        return run_graph(&Graph::read(program, ())?, &samples, args.bits);
     }
     refuse(args.bits.is_some(), "--bits", "graph", "circuit")?;
-    run_circuit(&artifact::read_circuit(program)?, &samples, args.noise)
+    run_circuit(&Circuit::read(program, ())?, &samples, args.noise)
 }
 
 fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {

@@ -3,9 +3,9 @@
 use crate::answers::{Liar, Reply};
 use crate::network::{circuit, hex, spec};
 use cml_client::{KeyStore, Options, RemoteError, Service};
-use cml_tfhe::artifact::{spec_to_bytes, write_outputs};
-use cml_tfhe::keys::{Ciphertext, SeededCiphertexts};
-use cml_tfhe::{Bound, Server};
+use cml_exec::Server;
+use cml_file::Artifact;
+use cml_scheme::{Bound, Ciphertext, SeededCiphertexts, ServerKeys};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -42,10 +42,10 @@ fn keys() -> &'static Path {
 
 /// What comes of asking a server that answers requests for inferences and jobs so.
 fn predict(infer: impl Fn(&str, &[u8]) -> Reply + Send + 'static) -> (Result<(), RemoteError>, Liar) {
-    let file = spec_to_bytes(&spec("honest")).unwrap();
+    let file = (spec("honest")).to_bytes().unwrap();
     let liar = Liar::start(move |asked, body| match asked {
         "GET /v1/models" => models(),
-        _ if asked.starts_with("GET /v1/models/") => (200, "", file.clone()),
+        _ if asked.starts_with("GET /v1/models/") => (200, "", file.to_vec()),
         _ if asked.starts_with("PUT /v1/keys/") => json(201, "{}"),
         _ => infer(asked, body),
     });
@@ -100,36 +100,36 @@ fn specs_of_another_circuit_or_changed_ones() {
     let session = |file: Vec<u8>| {
         let liar = Liar::start(move |asked, _| match asked {
             "GET /v1/models" => models(),
-            _ => (200, "", file.clone()),
+            _ => (200, "", file.to_vec()),
         });
         let service = Service::connect(&liar.url, options()).unwrap();
         let store = KeyStore::open(keys()).unwrap();
         service.session(None, &store, &mut |_| {}).map(|_| ())
     };
-    session(spec_to_bytes(&spec("honest")).unwrap()).unwrap();
+    session(spec("honest").to_bytes().unwrap().to_vec()).unwrap();
     refused(
-        session(spec_to_bytes(&spec("other")).unwrap()),
+        session(spec("other").to_bytes().unwrap().to_vec()),
         &format!("is of circuit {}", &hex(spec("other").circuit())[..8]),
     );
     refused(session(vec![7; 100]), "the server's client spec: not a cml file");
 
     // The same circuit, but another scale than when the keys were drawn.
-    let file = spec_to_bytes(&spec("honest")).unwrap();
-    let payload = cml_ir::container::decode(cml_tfhe::artifact::SPEC, "own", &file).unwrap();
+    let file = (spec("honest")).to_bytes().unwrap();
+    let payload = cml_file::decode(cml_scheme::artifact::SPEC, "own", &file).unwrap();
     let half = 0.5_f32.to_le_bytes();
     let at = payload.windows(4).position(|w| w == half).unwrap();
     let mut changed = payload.to_vec();
     changed[at..at + 4].copy_from_slice(&0.25_f32.to_le_bytes());
-    let changed = cml_ir::container::encode(cml_tfhe::artifact::SPEC, &changed);
+    let changed = cml_file::encode(cml_scheme::artifact::SPEC, &changed);
     refused(session(changed), "differently than when the keys");
 }
 
 #[test]
 fn keys_that_are_larger_than_agreed_are_not_drawn() {
-    let file = spec_to_bytes(&spec("honest")).unwrap();
+    let file = (spec("honest")).to_bytes().unwrap();
     let liar = Liar::start(move |asked, _| match asked {
         "GET /v1/models" => models(),
-        _ => (200, "", file.clone()),
+        _ => (200, "", file.to_vec()),
     });
     let options = Options {
         max_key_bytes: 1000,
@@ -241,14 +241,14 @@ fn results_that_are_too_long_too_few_or_of_others() {
         let circuit = circuit("honest");
         let store = KeyStore::open(keys()).unwrap();
         let mine = store.keys(spec("honest"), &mut |_| {}).unwrap();
-        let key = cml_tfhe::artifact::read_server_key(&mine.server_key, &circuit).unwrap();
+        let key = Bound::<ServerKeys>::read(&mine.server_key, &circuit).unwrap();
         let sample = spec("honest").quantize(&[&[1.0, 0.0]]).unwrap();
         let inputs: Bound<Vec<SeededCiphertexts>> = mine.client.encrypt(&[sample]).unwrap();
         let server = Server::new(&circuit, &key, &mut |_| {}).unwrap();
         let mut outputs = server.run(&inputs, &mut |_| {}).unwrap();
         change(&mut outputs);
         let folder = tempfile::tempdir().unwrap();
-        write_outputs(&folder.path().join("out.ct"), &outputs).unwrap();
+        outputs.write(&folder.path().join("out.ct")).unwrap();
         let bytes = Arc::new(Mutex::new(std::fs::read(folder.path().join("out.ct")).unwrap()));
         predict(move |_, _| (200, "", bytes.lock().unwrap().clone())).0
     };

@@ -1,8 +1,9 @@
 //! A small circuit, its client spec, and another circuit with the same one.
 
-pub(crate) use cml_ir::to_hex as hex;
+pub(crate) use cml_file::to_hex as hex;
 use cml_ir::{GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
-use cml_tfhe::{Circuit, ClientSpec, Options, lower};
+use cml_scheme::ClientSpec;
+use cml_tfhe::{Circuit, Options, client_spec, lower};
 
 /// `y = 2 a - b`, clipped at 0; a code is half a unit.
 pub(crate) fn circuit(name: &str) -> Circuit {
@@ -21,5 +22,5 @@ pub(crate) fn circuit(name: &str) -> Circuit {
 }
 
 pub(crate) fn spec(name: &str) -> ClientSpec {
-    ClientSpec::of(&circuit(name)).unwrap()
+    client_spec(&circuit(name)).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use crate::network::{hex, spec};
 use cml_client::{KeyStore, RemoteError};
-use cml_tfhe::keys::Progress;
+use cml_scheme::Progress;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ fn the_rule_is_right_on_478_of_the_500_fixed_test_points() {
 /// grid points: what the generator does, with other noise.
 #[test]
 fn the_file_is_a_checkerboard() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/checkerboard.csv");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/checkerboard.csv");
     let board = cml_data::read_csv(path, &Default::default()).unwrap();
     assert_eq!(board.len(), 10_000);
     for (index, (point, label)) in board.samples().enumerate() {

@@ -1,6 +1,6 @@
 //! Tests of the public interface.
 
-mod container;
+mod files;
 mod passes;
 mod random;
 mod snapshots;

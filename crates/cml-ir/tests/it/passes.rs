@@ -1,8 +1,9 @@
 //! Passes and files keep what a graph computes.
 
 use crate::random::graphs;
+use cml_file::Artifact;
 use cml_ir::passes::run_verified;
-use cml_ir::{PASSES, evaluate, graph_from_bytes, graph_to_bytes, interpret, intervals, optimize, verify};
+use cml_ir::{Graph, PASSES, evaluate, interpret, intervals, optimize, verify};
 use proptest::prelude::*;
 
 proptest! {
@@ -35,8 +36,8 @@ proptest! {
 
     #[test]
     fn files_round_trip((graph, _) in graphs()) {
-        let bytes = graph_to_bytes(&graph).unwrap();
-        let back = graph_from_bytes("test", &bytes).unwrap();
+        let bytes = graph.to_bytes().unwrap();
+        let back = Graph::from_bytes("test", &bytes, ()).unwrap();
         verify(&back).unwrap();
         prop_assert!(back == graph);
         prop_assert_eq!(back.to_string(), graph.to_string());

@@ -2,8 +2,10 @@
 
 use crate::http::Call;
 use crate::world::{Running, clear, config, hex, limits, world};
+use cml_file::Artifact;
+use cml_scheme::artifact::EncryptedInputs;
+use cml_scheme::{ClientSpec, artifact};
 use cml_serve::{Limits, Model};
-use cml_tfhe::artifact;
 use std::time::Duration;
 
 const ALL: [u8; 4] = [0, 1, 2, 3];
@@ -20,7 +22,7 @@ fn the_results_are_those_of_a_local_run() {
     assert_eq!(model["input_bytes"], party.inputs(&[0]).len());
 
     let spec = server.send(&Call::get(&format!("/v1/models/{hash}")));
-    let spec = artifact::spec_from_bytes("reply", &spec.body).unwrap();
+    let spec = ClientSpec::from_bytes("reply", &spec.body, ()).unwrap();
     assert_eq!(spec, *party.client.spec());
 
     server
@@ -35,9 +37,9 @@ fn the_results_are_those_of_a_local_run() {
     assert_eq!(party.decrypt(&reply), clear(&ALL));
     let one = server.send(&party.infer(&[1]));
     assert_eq!(model["output_bytes"], one.body.len());
-    let inputs = artifact::inputs_from_bytes("in.ct", &call.body, &world().circuit).unwrap();
+    let inputs = EncryptedInputs::from_bytes("in.ct", &call.body, &world().circuit).unwrap();
     let local = party.server.run(&inputs, &mut |_| {}).unwrap();
-    assert_eq!(artifact::outputs_to_bytes(&local), reply.body);
+    assert_eq!(*local.to_bytes().unwrap(), reply.body);
 
     let delete = Call::new("DELETE", &format!("/v1/keys/{}", party.id()), Vec::new());
     assert_eq!(server.send(&delete).status, 204);

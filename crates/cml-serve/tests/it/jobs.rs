@@ -3,8 +3,10 @@
 use crate::http::{Call, Reply, connect};
 use crate::process::Process;
 use crate::world::{Party, Running, clear, config, limits, world};
+use cml_file::Artifact;
+use cml_scheme::artifact;
+use cml_scheme::artifact::EncryptedInputs;
 use cml_serve::{Config, Limits, Model, Service, Tokens};
-use cml_tfhe::artifact;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -71,7 +73,7 @@ fn killed_while_they_run_and_wait() {
     let server = Process::start(folder.path());
     assert_eq!(a.decrypt(&server.wait(&jobs[0])), clear(&LONG));
     // Another process may transform in another order: the bits of ciphertexts may differ, results do not.
-    let inputs = artifact::inputs_from_bytes("in.ct", &call.body, &world().circuit).unwrap();
+    let inputs = EncryptedInputs::from_bytes("in.ct", &call.body, &world().circuit).unwrap();
     let local = b.server.run(&inputs, &mut |_| {}).unwrap();
     let local = b.client.decrypt(&local).unwrap();
     let local: Vec<i64> = local.iter().map(|result| result[0].data()[0]).collect();

@@ -2,8 +2,8 @@
 
 use crate::http::{Call, connect};
 use crate::world::{Running, clear, limits, world};
+use cml_scheme::artifact;
 use cml_serve::Limits;
-use cml_tfhe::artifact;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -272,7 +272,7 @@ fn another_key_under_the_id_of_one_that_was_deleted() {
     let renamed = |kind, file: &[u8], id: &[u8; 16]| {
         let mut payload = file[56..].to_vec();
         payload[32..48].copy_from_slice(id);
-        cml_ir::container::encode(kind, &payload)
+        cml_file::encode(kind, &payload)
     };
     let key = renamed(artifact::SERVER_KEY, &b.key, &a.binding.keys);
     assert_eq!(server.send(&Call::put(&a.put().path, key)).status, 201);

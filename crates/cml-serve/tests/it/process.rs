@@ -2,8 +2,10 @@
 
 use crate::http::{Call, Reply};
 use crate::world::{limits, wait, world};
+use cml_file::Artifact;
+use cml_scheme::artifact;
 use cml_serve::{Config, Model, Service, Tokens};
-use cml_tfhe::artifact;
+use cml_tfhe::Circuit;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,7 +33,7 @@ fn serve(folder: &Path) {
     let tokens = folder.join("tokens");
     let config = Config {
         models: vec![
-            Model::with_estimate(artifact::read_circuit(&folder.join("net.cmlc")).unwrap(), 0.01).unwrap(),
+            Model::with_estimate(Circuit::read(&folder.join("net.cmlc"), ()).unwrap(), 0.01).unwrap(),
         ],
         data: folder.join("data"),
         tokens: if tokens.exists() {
@@ -110,7 +112,7 @@ impl Process {
 
     /// Starts one by a command that takes the program's arguments.
     fn spawn(folder: &Path, mut command: Command) -> Self {
-        artifact::write_circuit(&folder.join("net.cmlc"), &world().circuit).unwrap();
+        world().circuit.write(&folder.join("net.cmlc")).unwrap();
         let file = folder.join("address");
         let _ = std::fs::remove_file(&file);
         let mut child = command

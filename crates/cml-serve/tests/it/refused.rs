@@ -2,8 +2,8 @@
 
 use crate::http::{Call, Reply, connect};
 use crate::world::{Running, config, hex, limits, world};
+use cml_scheme::artifact;
 use cml_serve::{Config, Limits, Tokens};
-use cml_tfhe::artifact;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn keys_and_inputs_of_others() {
     let (head, payload) = party.key.split_at(56);
     let mut payload = payload.to_vec();
     payload[1000] ^= 1;
-    let other = cml_ir::container::encode(artifact::SERVER_KEY, &payload);
+    let other = cml_file::encode(artifact::SERVER_KEY, &payload);
     assert_ne!(head, &other[..56]);
     let other = Call::put(&format!("/v1/keys/{id}"), other);
     server.send(&other).refused(409, "key_conflict", &id);
@@ -105,12 +105,12 @@ fn damaged_files() {
     // A checksum that fits, and a number of samples that does not.
     let mut payload = inputs[56..].to_vec();
     payload[48..52].copy_from_slice(&u32::MAX.to_le_bytes());
-    let file = cml_ir::container::encode(artifact::INPUTS, &payload);
+    let file = cml_file::encode(artifact::INPUTS, &payload);
     infer(file).refused(400, "malformed", "4294967295 samples");
     // Any bytes of the right length are ciphertexts: they run, and decrypt to noise.
     let mut payload = inputs[56..].to_vec();
     payload[52..].fill(0xff);
-    let file = cml_ir::container::encode(artifact::INPUTS, &payload);
+    let file = cml_file::encode(artifact::INPUTS, &payload);
     assert_eq!(party.decrypt(&infer(file)).len(), 3);
 
     let second = &world().parties[1];

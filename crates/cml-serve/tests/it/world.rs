@@ -1,11 +1,15 @@
 //! One tiny circuit with real keys, drawn once for all tests, and servers on loopback.
 
 use cml_bitwidth::analyze;
-pub(crate) use cml_ir::to_hex as hex;
+use cml_exec::Server;
+use cml_file::Artifact;
+pub(crate) use cml_file::to_hex as hex;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
+use cml_keys::Client;
+use cml_scheme::artifact::EncryptedOutputs;
+use cml_scheme::{Binding, ClientSpec, artifact};
 use cml_serve::{Config, Limits, Model, Service, Tls, Tokens};
-use cml_tfhe::artifact::{self, Binding};
-use cml_tfhe::{Circuit, Client, ClientSpec, Options, Server, lower};
+use cml_tfhe::{Circuit, Options, client_spec, lower};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -48,11 +52,11 @@ pub(crate) struct Party {
 
 impl Party {
     fn draw(circuit: &Circuit) -> Self {
-        let spec = ClientSpec::of(circuit).unwrap();
+        let spec = client_spec(circuit).unwrap();
         let (client, key) = Client::generate(spec, &mut |_| {}).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("server.key");
-        artifact::write_server_key(&path, &key).unwrap();
+        key.write(&path).unwrap();
         Self {
             server: Server::new(circuit, &key, &mut |_| {}).unwrap(),
             key: std::fs::read(path).unwrap(),
@@ -76,7 +80,12 @@ impl Party {
             .iter()
             .map(|s| vec![Tensor::new(vec![2], vec![i64::from(s & 1), i64::from(s >> 1 & 1)]).unwrap()])
             .collect();
-        artifact::inputs_to_bytes(&self.client.encrypt(&tensors).unwrap())
+        self.client
+            .encrypt(&tensors)
+            .unwrap()
+            .to_bytes()
+            .unwrap()
+            .to_vec()
     }
 
     /// A request with such samples.
@@ -88,7 +97,7 @@ impl Party {
     /// The decrypted results of an answer.
     pub(crate) fn decrypt(&self, reply: &Reply) -> Vec<i64> {
         assert_eq!(reply.status, 200, "{}", reply.text());
-        let outputs = artifact::outputs_from_bytes("reply", &reply.body, self.client.spec()).unwrap();
+        let outputs = EncryptedOutputs::from_bytes("reply", &reply.body, self.client.spec()).unwrap();
         let results = self.client.decrypt(&outputs).unwrap();
         results.iter().map(|r| r[0].data()[0]).collect()
     }

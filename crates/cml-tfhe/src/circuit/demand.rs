@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Body, Circuit, Level, Row};
 use crate::cost::{CostModel, LookupCost};
-use crate::keys::LweKey;
 use crate::noise::{Reader, Requirement, Source, Variances};
-use crate::params::{ParameterSets, Parameters};
 use crate::table::{self, Spacing};
+use cml_scheme::{LweKey, ParameterSets, Parameters};
 
 /// What the rows of one kind ask of the parameters, and where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,5 @@
-use tfhe::shortint::parameters::v1_4::*;
-use tfhe::shortint::parameters::{
-    ClassicPBSParameters, DynamicDistribution, KeySwitch32PBSParameters, ModulusSwitchType,
-};
-
 use super::*;
+use cml_scheme::security::minimal_noise_bound;
 
 /// The padding bit, message and carry bits of a published set as our `R` and `nu2`.
 fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
@@ -19,12 +15,69 @@ fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
     }
 }
 
-fn bound<T: tfhe::core_crypto::prelude::UnsignedInteger>(noise: DynamicDistribution<T>) -> u32 {
-    match noise {
-        DynamicDistribution::TUniform(noise) => noise.bound_log2(),
-        DynamicDistribution::Gaussian(_) => panic!("not a TUniform set"),
-    }
+/// A set of the `tfhe` crate, version 1.4 of its parameters, for 2^-128: with TUniform noise, a centred modulus switch and
+/// as many carry values as message values.
+struct Published {
+    lwe_dimension: u32,
+    ring: (u32, u32),
+    pbs: (u32, u32),
+    ks: (u32, u32),
+    /// log2 of the bounds of the noise, of the small key and of the big one.
+    bounds: (u32, u32),
+    message_modulus: u64,
+    max_noise_level: u64,
+    log2_p_fail: f64,
 }
+
+/// `V1_4_PARAM_MESSAGE_m_CARRY_m_KS_PBS_TUNIFORM_2M128` for `m` from 1 to 4.
+const PUBLISHED: [Published; 4] = [
+    Published {
+        lwe_dimension: 879,
+        ring: (4, 512),
+        pbs: (23, 1),
+        ks: (5, 3),
+        bounds: (46, 17),
+        message_modulus: 2,
+        max_noise_level: 3,
+        log2_p_fail: -144.322,
+    },
+    Published {
+        lwe_dimension: 918,
+        ring: (1, 2048),
+        pbs: (23, 1),
+        ks: (4, 4),
+        bounds: (45, 17),
+        message_modulus: 4,
+        max_noise_level: 5,
+        log2_p_fail: -129.581,
+    },
+    Published {
+        lwe_dimension: 1077,
+        ring: (1, 8192),
+        pbs: (15, 2),
+        ks: (4, 5),
+        bounds: (41, 3),
+        message_modulus: 8,
+        max_noise_level: 9,
+        log2_p_fail: -128.992,
+    },
+    Published {
+        lwe_dimension: 1117,
+        ring: (1, 65536),
+        pbs: (11, 3),
+        ks: (3, 7),
+        bounds: (40, 3),
+        message_modulus: 16,
+        max_noise_level: 17,
+        log2_p_fail: -141.559,
+    },
+];
+
+/// `V1_4_PARAM_MESSAGE_2_CARRY_2_KS32_PBS_TUNIFORM_2M128`.
+const PUBLISHED_32_BITS: Published = Published {
+    bounds: (13, 17),
+    ..PUBLISHED[1]
+};
 
 /// What the published sets do not have: keys are not rounded there, and the decomposition is not centred.
 fn of_our_own(parameters: &Parameters, requirement: &Requirement) -> f64 {
@@ -38,23 +91,19 @@ fn variance_through(parameters: &Parameters, requirement: &Requirement, modulus_
 }
 
 /// Compares the model with the published failure probability of a 64-bit keyswitch set.
-fn check_published(set: &ClassicPBSParameters) {
-    assert!(matches!(
-        set.modulus_switch_noise_reduction_params,
-        ModulusSwitchType::CenteredMeanNoiseReduction
-    ));
+fn check_published(set: &Published) {
     let parameters = Parameters {
-        lwe_dimension: set.lwe_dimension.0 as u32,
-        glwe_dimension: set.glwe_dimension.0 as u32,
-        polynomial_size: set.polynomial_size.0 as u32,
-        pbs_base_log: set.pbs_base_log.0 as u32,
-        pbs_level: set.pbs_level.0 as u32,
-        pbs_body_base_log: set.pbs_base_log.0 as u32,
-        pbs_body_level: set.pbs_level.0 as u32,
-        ks_base_log: set.ks_base_log.0 as u32,
-        ks_level: set.ks_level.0 as u32,
-        lwe_noise_bound: bound(set.lwe_noise_distribution),
-        glwe_noise_bound: bound(set.glwe_noise_distribution),
+        lwe_dimension: set.lwe_dimension,
+        glwe_dimension: set.ring.0,
+        polynomial_size: set.ring.1,
+        pbs_base_log: set.pbs.0,
+        pbs_level: set.pbs.1,
+        pbs_body_base_log: set.pbs.0,
+        pbs_body_level: set.pbs.1,
+        ks_base_log: set.ks.0,
+        ks_level: set.ks.1,
+        lwe_noise_bound: set.bounds.0,
+        glwe_noise_bound: set.bounds.1,
     };
     let needed = [
         minimal_noise_bound(parameters.lwe_dimension, 64),
@@ -63,12 +112,9 @@ fn check_published(set: &ClassicPBSParameters) {
     assert_eq!(
         [parameters.lwe_noise_bound, parameters.glwe_noise_bound],
         needed,
-        "{set:?}"
+        "{parameters}"
     );
-    let requirement = requirement(
-        set.message_modulus.0 * set.carry_modulus.0,
-        set.max_noise_level.get(),
-    );
+    let requirement = requirement(set.message_modulus.pow(2), set.max_noise_level);
     let found = log2_tails(
         margin(parameters.table_size(1), &requirement),
         variance_through(&parameters, &requirement, 64) - of_our_own(&parameters, &requirement),
@@ -82,32 +128,16 @@ fn check_published(set: &ClassicPBSParameters) {
 
 #[test]
 fn published_failure_probabilities_are_reproduced() {
-    for set in [
-        V1_4_PARAM_MESSAGE_1_CARRY_1_KS_PBS_TUNIFORM_2M128,
-        V1_4_PARAM_MESSAGE_2_CARRY_2_KS_PBS_TUNIFORM_2M128,
-        V1_4_PARAM_MESSAGE_3_CARRY_3_KS_PBS_TUNIFORM_2M128,
-        V1_4_PARAM_MESSAGE_4_CARRY_4_KS_PBS_TUNIFORM_2M128,
-    ] {
-        check_published(&set);
-    }
+    PUBLISHED.iter().for_each(check_published);
 }
 
 #[test]
 fn published_32_bit_keyswitch_set_is_reproduced() {
-    let set: KeySwitch32PBSParameters = V1_4_PARAM_MESSAGE_2_CARRY_2_KS32_PBS_TUNIFORM_2M128;
-    let parameters = Parameters::new(
-        set.lwe_dimension.0 as u32,
-        (set.glwe_dimension.0 as u32, set.polynomial_size.0 as u32),
-        (set.pbs_base_log.0 as u32, set.pbs_level.0 as u32),
-        (set.ks_base_log.0 as u32, set.ks_level.0 as u32),
-    )
-    .expect("published set");
-    assert_eq!(parameters.lwe_noise_bound, bound(set.lwe_noise_distribution));
-    assert_eq!(parameters.glwe_noise_bound, bound(set.glwe_noise_distribution));
-    let requirement = requirement(
-        set.message_modulus.0 * set.carry_modulus.0,
-        set.max_noise_level.get(),
-    );
+    let set = PUBLISHED_32_BITS;
+    let parameters = Parameters::new(set.lwe_dimension, set.ring, set.pbs, set.ks).expect("published set");
+    let bounds = (parameters.lwe_noise_bound, parameters.glwe_noise_bound);
+    assert_eq!(bounds, set.bounds);
+    let requirement = requirement(set.message_modulus.pow(2), set.max_noise_level);
     let found = log2_tails(
         margin(parameters.table_size(1), &requirement),
         variance_through(&parameters, &requirement, 32) - of_our_own(&parameters, &requirement),

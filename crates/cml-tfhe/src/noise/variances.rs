@@ -10,8 +10,9 @@ use tfhe::core_crypto::prelude::{
     DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize, TUniform,
 };
 
-use super::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG, Reader, Requirement, Source, log2_tails, margin, modulus};
-use crate::params::Parameters;
+use super::{Reader, Requirement, Source, log2_tails, margin, modulus};
+use cml_scheme::Parameters;
+use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 
 /// Significant bits of the floating point numbers in the Fourier transform.
 const FFT_MANTISSA_BITS: f64 = 53.0;

@@ -5,7 +5,7 @@
 
 use super::{CANDIDATES, Candidate, Goal, NEARLY_EQUAL, Objective, candidates};
 use crate::noise::{self, Requirement};
-use crate::params::Parameters;
+use cml_scheme::Parameters;
 
 /// Something that the second set looks up, or the client reads.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,107 @@
+//! Keys of all parameter sets, and their expansion.
+
+use crate::evaluator::{Evaluator, Job};
+use crate::key::EvaluationKey;
+use cml_keys::ClientKeys;
+use cml_keys::random::System;
+use cml_scheme::raw::{Dimensions, compression_seed, modulus64};
+use cml_scheme::{LweKey, ParameterSets, Parameters, ServerKey, ServerKeys};
+use std::sync::Once;
+use tfhe::core_crypto::fft_impl::fft64::math::fft::{FftAlgo, Method, Plan, setup_custom_fft_plan};
+
+/// Makes Fourier transforms the same in every run.
+///
+/// Left alone, the plan is chosen by timing, and its rounding errors with it:
+/// the Fourier part of the noise then differs by up to a fifth from run to run.
+pub(crate) fn fix_transforms() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for log in 8..=13 {
+            let size: usize = 1 << (log - 1);
+            let method = Method::UserProvided {
+                base_algo: FftAlgo::Dif4,
+                base_n: size.min(512),
+            };
+            setup_custom_fft_plan(Plan::new(size, method));
+        }
+    });
+}
+
+#[test]
+fn keys_of_all_sets_work_on_each_others_results() {
+    let set = |n, pbs| Parameters::new(n, (1, 2048), pbs, (4, 4)).expect("valid set");
+    let sets = ParameterSets::new(set(879, (22, 1)), vec![set(800, (15, 2))]);
+    let client = ClientKeys::generate(&sets, &mut System::new()).expect("valid sets");
+    let server = client
+        .server_keys(&mut System::new(), &mut |_| {})
+        .expect("randomness");
+    let bytes = server.to_bytes();
+    assert_eq!(bytes.len() as u64, sets.server_key_bytes());
+    let server = ServerKeys::from_bytes(&bytes, &sets).expect("own bytes");
+    assert_eq!(server.to_bytes(), bytes);
+    let error = ServerKeys::from_bytes(&bytes, &(*sets.first()).into());
+    let error = error.expect_err("refused").to_string();
+    assert!(error.starts_with("server key has "), "{error}");
+
+    let table: Vec<i64> = (0..5).map(|v| (3 * v + 1) % 5).collect();
+    let half_step = (1 << 62) / 5;
+    let (polynomial, reading) = cml_tfhe::table::table_polynomial(&table, 5, 2048, half_step);
+    let values: Vec<(i64, u64)> = (0..5).map(|v| (v, 2 * half_step)).collect();
+    let mut wires = client
+        .first()
+        .encrypt(LweKey::Big, &values, &mut System::new())
+        .expect("randomness")
+        .expand(sets.first());
+    for key in server.sets() {
+        let evaluator = Evaluator::new(EvaluationKey::expand(key, &mut |_| {}));
+        let look_up = |input| Job {
+            input,
+            polynomial: &polynomial,
+            extension: 1,
+            readings: std::slice::from_ref(&reading),
+        };
+        let jobs: Vec<_> = wires.iter().map(look_up).collect();
+        let read = evaluator.rotate_many(&jobs).expect("own ciphertexts");
+        wires = read.into_iter().flatten().collect();
+    }
+    for (v, wire) in wires.iter().enumerate() {
+        let expected = table[table[v] as usize];
+        assert_eq!(client.first().decrypt(wire, 2 * half_step), Ok(expected));
+    }
+}
+
+#[test]
+fn expansion_is_that_of_the_library() {
+    use tfhe::core_crypto::prelude::{
+        FourierLweBootstrapKey, SeededLweBootstrapKey, par_convert_standard_lwe_bootstrap_key_to_fourier,
+    };
+    fix_transforms();
+    // With one level the rows of an element have the same order there.
+    let parameters = Parameters::new(639, (2, 4096), (15, 1), (4, 3)).expect("valid set");
+    let bodies: Vec<u64> = (0..parameters.bootstrap_key_bodies()).collect();
+    let keyswitch = vec![3; parameters.keyswitch_key_bodies() as usize];
+    let server = ServerKey::from_parts(&parameters, (1, bodies), (2, keyswitch)).expect("right lengths");
+    let dimensions = Dimensions::of(&parameters);
+    let (glwe_size, size) = (dimensions.glwe_size(), dimensions.polynomial);
+    let (base_log, level) = dimensions.pbs;
+    let whole = SeededLweBootstrapKey::from_container(
+        server.bootstrap().1.to_vec(),
+        glwe_size,
+        size,
+        base_log,
+        level,
+        compression_seed(1),
+        modulus64(),
+    )
+    .par_decompress_into_lwe_bootstrap_key();
+    let mut fourier = FourierLweBootstrapKey::new(dimensions.lwe, glwe_size, size, base_log, level);
+    par_convert_standard_lwe_bootstrap_key_to_fourier(&whole, &mut fourier);
+    let expanded = EvaluationKey::expand(&server, &mut |_| {});
+    assert!(
+        expanded
+            .bootstrap()
+            .elements()
+            .flatten()
+            .eq(fourier.as_view().data())
+    );
+}
