@@ -3,7 +3,6 @@
 use crate::keys::{Files, samples, tiny};
 use crate::random::fixed;
 use cml_exec::Server;
-use cml_file::Artifact;
 use cml_file::{Artifact, Kind, describe};
 use cml_keys::artifact::CLIENT_KEY;
 use cml_keys::{BoundClientKeys, Client};
