@@ -3,8 +3,8 @@
 use crate::http::Call;
 use crate::world::{Running, clear, config, hex, limits, world};
 use cml_file::Artifact;
+use cml_scheme::ClientSpec;
 use cml_scheme::artifact::EncryptedInputs;
-use cml_scheme::{ClientSpec, artifact};
 use cml_serve::{Limits, Model};
 use std::time::Duration;
 

@@ -4,7 +4,6 @@ use crate::http::{Call, Reply, connect};
 use crate::process::Process;
 use crate::world::{Party, Running, clear, config, limits, world};
 use cml_file::Artifact;
-use cml_scheme::artifact;
 use cml_scheme::artifact::EncryptedInputs;
 use cml_serve::{Config, Limits, Model, Service, Tokens};
 use std::io::{Read, Write};
