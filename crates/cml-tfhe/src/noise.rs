@@ -12,7 +12,7 @@
 //! A reading is a polynomial `W` of integer weights: one at each coefficient at which one of its tables changes. Its error is
 //! `W` times the noise polynomial of the rotation, and that has two parts.
 //!
-//! - **Independent.** Noise of the key, times digits; what decompositions round off (centred, see `exec/product.rs`);
+//! - **Independent.** Noise of the key, times digits; what decompositions round off (centred, see `product.rs` of `cml-exec`);
 //!   half of the errors of the Fourier transforms. A coefficient is as good as independent of the next one, so a reading has
 //!   the sum of squared weights of it: [`Requirement::nu2`].
 //! - **Alike.** Errors of the transforms on the mask, `e`, meet the binary key `S = (J + Z) / 2`, where `J` is the polynomial of
