@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `differential` | interpreter == optimized interpreter == simulated circuit |
 //! | `encrypted` | decrypted == interpreter, through files |
+//! | `backend` | another executor of levels gives the same ciphertexts |
 //! | `golden` | files of the first frozen formats are read for ever |
 //! | `artifacts` | a damaged, foreign or misplaced file is refused with its name and the reason |
 //! | `approximate` | layers with slack are off by one level at most, plans add up |
@@ -19,6 +20,7 @@
 
 mod approximate;
 mod artifacts;
+mod backend;
 mod differential;
 mod encrypted;
 mod forge;

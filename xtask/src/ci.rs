@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 /// Setup, tidy, deny, each side alone, no libtorch, test: what has to hold before a change goes in.
 ///
-/// Each side alone: cml-keys, cml-client and cml-serve are checked one by one. No libtorch: the default members are built where there is neither
+/// Each side alone: cml-keys, cml-client and cml-serve are checked one by one, and cml-keys without its features. No libtorch: the default members are built where there is neither
 /// libtorch nor a C++ compiler, and tests without cryptography run in the development profile.
 /// Snapshots are compared, never written, when the variable CI is set.
 #[derive(Debug, clap::Args)]
@@ -55,5 +55,15 @@ fn sides() -> Result<()> {
     for package in ["cml-keys", "cml-client", "cml-serve"] {
         tools::run(tools::cargo(None)?.args(["check", "--release", "--package", package]))?;
     }
+    // The secret side, without an operating system's files and randomness.
+    let mut bare = tools::cargo(None)?;
+    bare.args([
+        "check",
+        "--release",
+        "--no-default-features",
+        "--package",
+        "cml-keys",
+    ]);
+    tools::run(&mut bare)?;
     Ok(())
 }

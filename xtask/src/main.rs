@@ -14,6 +14,7 @@ mod edges;
 mod fuzz;
 mod libtorch;
 mod pip;
+mod portable;
 mod prose;
 mod provide;
 mod recipes;

@@ -1,5 +1,6 @@
 //! Rules of the house that are read off the text of the files.
 
+use crate::portable::the_secret_side_is_portable;
 use crate::recipes::pages_name_what_is_there;
 use crate::source::Source;
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub(crate) const RULES: &[Rule] = &[
     readme_names_the_commands,
     only_programs_print,
     pages_name_what_is_there,
+    the_secret_side_is_portable,
 ];
 
 const MAX_LINES: usize = 500;

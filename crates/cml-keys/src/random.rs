@@ -110,3 +110,85 @@ impl Seeder for Seeds<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClientKey, ClientKeys};
+    use cml_scheme::{LweKey, Parameters};
+
+    /// Counts up.
+    struct Counting(u128);
+
+    impl Seeder for Counting {
+        fn seed(&mut self) -> Seed {
+            self.0 += 1;
+            Seed(self.0)
+        }
+
+        fn is_available() -> bool {
+            true
+        }
+    }
+
+    /// Nothing after so many bytes.
+    struct Ends(usize);
+
+    impl Randomness for Ends {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), KeyError> {
+            let none = || KeyError::Randomness("the source ended".to_owned());
+            self.0 = self.0.checked_sub(bytes.len()).ok_or_else(none)?;
+            bytes.fill(7);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn both_sources_are_in_every_byte() {
+        for system in [0_u8, 0x5a] {
+            let mut bytes = [system; 40];
+            combine(&mut bytes, &mut Counting(0));
+            let mut expected = [system; 40];
+            for (part, number) in expected.chunks_mut(16).zip(1_u8..) {
+                part[0] ^= number;
+            }
+            assert_eq!(bytes, expected);
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_processor_takes_part_where_it_can() {
+        use tfhe::core_crypto::seeders::RdseedSeeder;
+        assert_eq!(System::new().processor.is_some(), RdseedSeeder::is_available());
+    }
+
+    #[test]
+    fn two_draws_differ() {
+        let (mut a, mut b) = ([0; 32], [0; 32]);
+        System::new().fill(&mut a).expect("randomness");
+        System::new().fill(&mut b).expect("randomness");
+        assert_ne!(a, b);
+        assert_ne!(a, [0; 32]);
+    }
+
+    #[test]
+    fn nothing_is_made_without_randomness() {
+        let parameters = Parameters::new(639, (1, 1024), (23, 1), (4, 3)).expect("valid set");
+        let refused = |error: KeyError| assert!(error.to_string().contains("the source ended"), "{error}");
+        refused(ClientKey::generate(&parameters, &mut Ends(100)).expect_err("refused"));
+        refused(ClientKeys::generate(&parameters.into(), &mut Ends(130)).expect_err("refused"));
+        let key = ClientKey::generate(&parameters, &mut Ends(1 << 20)).expect("enough");
+        // A seed of masks, and none of noise.
+        for (under, left) in [(LweKey::Big, 16), (LweKey::Small, 16), (LweKey::Big, 0)] {
+            refused(
+                key.encrypt(under, &[(1, 1 << 60)], &mut Ends(left))
+                    .expect_err("refused"),
+            );
+        }
+        for left in [0, 16, 32, 48] {
+            let made = key.server_key(&mut Ends(left), &mut |_| {});
+            refused(made.expect_err("refused"));
+        }
+    }
+}

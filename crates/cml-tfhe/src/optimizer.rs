@@ -158,18 +158,17 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     if !(-1000.0..=-1.0).contains(&budget_log2) {
         return Err(SearchError::Budget { budget_log2 });
     }
-    let deviations = noise::deviations(budget_log2);
+    let limits = Limits::of(goal);
     let mut too_large = u64::MAX;
     let mut found: Vec<(f64, u64, Parameters)> = Vec::new();
     let mut limit = f64::INFINITY;
-    let can_run = |candidate: &&Candidate| goal.capabilities.allow(&candidate.parameters);
-    for candidate in CANDIDATES.get_or_init(candidates).iter().filter(can_run) {
+    for candidate in CANDIDATES.get_or_init(candidates) {
         let key_bytes = candidate.parameters.server_key_bytes();
         let enough = match goal.objective {
             Objective::Time => limit * NEARLY_EQUAL,
             Objective::KeySize => f64::INFINITY,
         };
-        let Some(total_ns) = candidate.total_ns(&goal.cost, wishes, deviations, enough) else {
+        let Some(total_ns) = candidate.total_ns(&goal.cost, wishes, &limits, enough) else {
             continue;
         };
         if key_bytes > goal.max_key_bytes {
@@ -196,16 +195,12 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
             });
         }
         let requirements: Vec<Requirement> = wishes.iter().map(|w| w.0).collect();
-        return Err(explain(&requirements, deviations, budget_log2));
+        return Err(explain(&requirements, &limits, budget_log2));
     };
     let candidate = Candidate::of(parameters);
     let extensions: Vec<u32> = wishes
         .iter()
-        .map(|(r, _)| {
-            candidate
-                .extension(&candidate.variances, r, deviations)
-                .unwrap_or(1)
-        })
+        .map(|(r, _)| candidate.extension(&candidate.variances, r, &limits).unwrap_or(1))
         .collect();
     let worst_log2_p_fail = wishes
         .iter()
@@ -222,6 +217,24 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
 
 /// All candidates, with their variances: they do not depend on what is searched.
 static CANDIDATES: OnceLock<Vec<Candidate>> = OnceLock::new();
+
+/// What every choice must keep to.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Standard deviations that a margin must hold.
+    deviations: f64,
+    /// What the executor can run.
+    can_run: Capabilities,
+}
+
+impl Limits {
+    fn of(goal: &Goal) -> Self {
+        Self {
+            deviations: noise::deviations(goal.budget_log2),
+            can_run: goal.capabilities,
+        }
+    }
+}
 
 /// A parameter set with its variances, computed once.
 struct Candidate {
@@ -242,13 +255,13 @@ impl Candidate {
         &self,
         cost: &CostModel,
         wishes: &[(Requirement, u64)],
-        deviations: f64,
+        limits: &Limits,
         enough: f64,
     ) -> Option<f64> {
         let mut total = 0.0;
         for (requirement, count) in wishes {
             // What one polynomial takes is the least that it can be.
-            let extension = self.extension(&self.variances, requirement, deviations)?;
+            let extension = self.extension(&self.variances, requirement, limits)?;
             let one = cost.rotation(&self.parameters, extension, requirement);
             total += *count as f64 * one.total_ns();
             if total > enough {
@@ -259,7 +272,11 @@ impl Candidate {
     }
 
     /// Fewest polynomials that leave enough margin; what is combined was looked up with these variances.
-    fn extension(&self, wires: &Variances, requirement: &Requirement, deviations: f64) -> Option<u32> {
+    fn extension(&self, wires: &Variances, requirement: &Requirement, limits: &Limits) -> Option<u32> {
+        let Limits { deviations, can_run } = *limits;
+        if !can_run.allow(&self.parameters) {
+            return None;
+        }
         let reads = |extension: &u32| self.variances.reads(wires, *extension, requirement, deviations);
         if matches!(requirement.reader, Reader::Client { .. }) {
             return reads(&1).then_some(1);
@@ -272,21 +289,21 @@ impl Candidate {
             return None;
         }
         let least = self.variances.least_extension(left);
-        if least > f64::from(MOST_EXTENSION) {
+        let most = can_run.most_extension(self.parameters.polynomial_size);
+        if least > f64::from(most) {
             return None;
         }
-        let most = MOST_EXTENSION.min(LARGEST_TABLE / self.parameters.polynomial_size);
         (least as u32..=most).find(reads)
     }
 
     /// Largest half period that can be read with these weights.
-    fn most_values(&self, requirement: &Requirement, deviations: f64) -> u64 {
+    fn most_values(&self, requirement: &Requirement, limits: &Limits) -> u64 {
         let servable = |half_period| {
             let wanted = Requirement {
                 half_period,
                 ..*requirement
             };
-            self.extension(&self.variances, &wanted, deviations).is_some()
+            self.extension(&self.variances, &wanted, limits).is_some()
         };
         let (mut low, mut high) = (0_u64, u64::from(LARGEST_TABLE));
         while low < high {
@@ -384,7 +401,7 @@ fn best_base(level: u32, bits: u32, variance: impl Fn(u32) -> Option<f64>) -> Op
 }
 
 /// Names the requirement that no set meets, and the largest number of values in its place.
-fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> SearchError {
+fn explain(requirements: &[Requirement], limits: &Limits, budget_log2: f64) -> SearchError {
     let candidates = CANDIDATES.get_or_init(candidates);
     requirements
         .iter()
@@ -392,7 +409,7 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
         .find(|requirement| {
             !candidates
                 .iter()
-                .any(|c| c.extension(&c.variances, requirement, deviations).is_some())
+                .any(|c| c.extension(&c.variances, requirement, limits).is_some())
         })
         .map_or(
             SearchError::Conflict {
@@ -401,7 +418,7 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
             |requirement| {
                 let largest = candidates
                     .iter()
-                    .map(|candidate| candidate.most_values(requirement, deviations))
+                    .map(|candidate| candidate.most_values(requirement, limits))
                     .max()
                     .unwrap_or(0);
                 let Requirement {

@@ -3,7 +3,7 @@
 //! Values encrypted by the client have next to no noise, and lookups of them can do with a small key that is too noisy
 //! for later levels; and what the first levels put out may need less noise than what the last ones do.
 
-use super::{CANDIDATES, Candidate, Goal, NEARLY_EQUAL, Objective, candidates};
+use super::{CANDIDATES, Candidate, Goal, Limits, NEARLY_EQUAL, Objective, candidates};
 use crate::noise::{self, Requirement};
 use cml_scheme::Parameters;
 
@@ -37,7 +37,7 @@ pub(crate) fn search_pair(
     if goal.objective == Objective::KeySize {
         return None;
     }
-    let deviations = noise::deviations(goal.budget_log2);
+    let limits = Limits::of(goal);
     let mut limit = limit_ns;
     let mut found: Vec<(f64, u64, &Candidate, &Candidate)> = Vec::new();
     let ring = |c: &Candidate| (c.parameters.glwe_dimension, c.parameters.polynomial_size);
@@ -45,14 +45,14 @@ pub(crate) fn search_pair(
         .get_or_init(candidates)
         .chunk_by(|a, b| ring(a) == ring(b))
     {
-        for (first_ns, a) in quiet_first(goal, of_ring, first, deviations, limit) {
+        for (first_ns, a) in quiet_first(goal, of_ring, first, &limits, limit) {
             for b in of_ring {
                 let key_bytes = a.parameters.server_key_bytes() + b.parameters.server_key_bytes();
                 let enough = (limit * NEARLY_EQUAL).min(limit_ns);
                 if first_ns > enough || key_bytes > goal.max_key_bytes {
                     continue;
                 }
-                if let Some(ns) = later_ns(goal, a, b, later, deviations, enough - first_ns) {
+                if let Some(ns) = later_ns(goal, a, b, later, &limits, enough - first_ns) {
                     limit = limit.min(first_ns + ns);
                     found.push((first_ns + ns, key_bytes, a, b));
                 }
@@ -61,8 +61,8 @@ pub(crate) fn search_pair(
     }
     let near = found.iter().filter(|f| f.0 <= limit * NEARLY_EQUAL);
     let &(total_ns, _, a, b) = near.min_by(|x, y| x.1.cmp(&y.1).then(x.0.total_cmp(&y.0)))?;
-    let of_first = |(requirement, _): &(Requirement, u64)| a.extension(&a.variances, requirement, deviations);
-    let of_later = |wish: &Later| extension(a, b, wish, deviations);
+    let of_first = |(requirement, _): &(Requirement, u64)| a.extension(&a.variances, requirement, &limits);
+    let of_later = |wish: &Later| extension(a, b, wish, &limits);
     Some(Pair {
         sets: [a.parameters, b.parameters],
         extensions: (
@@ -78,10 +78,10 @@ fn quiet_first<'a>(
     goal: &Goal,
     of_ring: &'a [Candidate],
     first: &[(Requirement, u64)],
-    deviations: f64,
+    limits: &Limits,
     limit: f64,
 ) -> Vec<(f64, &'a Candidate)> {
-    let time = |c: &'a Candidate| Some((c.total_ns(&goal.cost, first, deviations, limit)?, c));
+    let time = |c: &'a Candidate| Some((c.total_ns(&goal.cost, first, limits, limit)?, c));
     let mut fast: Vec<(f64, &Candidate)> = of_ring.iter().filter_map(time).collect();
     fast.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut least = f64::INFINITY;
@@ -100,7 +100,7 @@ fn later_ns(
     a: &Candidate,
     b: &Candidate,
     later: &[Later],
-    deviations: f64,
+    limits: &Limits,
     enough: f64,
 ) -> Option<f64> {
     let time = |wish: &Later, extension| {
@@ -113,7 +113,7 @@ fn later_ns(
     }
     let mut total = 0.0;
     for wish in later {
-        total += time(wish, extension(a, b, wish, deviations)?);
+        total += time(wish, extension(a, b, wish, limits)?);
         if total > enough {
             return None;
         }
@@ -122,11 +122,11 @@ fn later_ns(
 }
 
 /// Fewest polynomials with which the second set reads a wish, whichever set its wires come from.
-fn extension(a: &Candidate, b: &Candidate, wish: &Later, deviations: f64) -> Option<u32> {
+fn extension(a: &Candidate, b: &Candidate, wish: &Later, limits: &Limits) -> Option<u32> {
     let wires = match wish.from {
         (true, true) => a.variances.worse(&b.variances),
         (true, false) => a.variances,
         _ => b.variances,
     };
-    b.extension(&wires, &wish.requirement, deviations)
+    b.extension(&wires, &wish.requirement, limits)
 }

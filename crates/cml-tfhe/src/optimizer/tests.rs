@@ -151,3 +151,37 @@ fn reading_by_the_client_alone_asks_little() {
     assert!(noise::log2_p_fail(&choice.parameters, 1, &output) <= -40.0);
     search(&goal(-40.0), &[]).expect("nothing is always servable");
 }
+
+#[test]
+fn nothing_is_chosen_that_the_executor_cannot_run() {
+    let wanted = [(requirement(180, 200), 50), (requirement(21, 5000), 4)];
+    let all = search(&goal(-40.0), &wanted).expect("servable");
+    let narrow = Capabilities {
+        extension: 1,
+        bootstrap_levels: 2,
+        own_body_decomposition: false,
+        sets: 1,
+        ..Capabilities::default()
+    };
+    let narrow_goal = Goal {
+        capabilities: narrow,
+        ..goal(-40.0)
+    };
+    let choice = search(&narrow_goal, &wanted).expect("servable");
+    assert!(narrow.allow(&choice.parameters), "{}", choice.parameters);
+    assert!(
+        choice.extensions.iter().all(|&e| e == 1),
+        "{:?}",
+        choice.extensions
+    );
+    assert!(choice.total_ns >= all.total_ns);
+    assert!(
+        !narrow.allow(&all.parameters) || all.extensions.iter().any(|&e| e > 1),
+        "the test asks for nothing that the narrow executor lacks"
+    );
+    let none = Goal {
+        capabilities: Capabilities { table: 128, ..narrow },
+        ..goal(-40.0)
+    };
+    assert!(search(&none, &wanted).is_err());
+}
