@@ -1,12 +1,12 @@
 //! How wide every accumulator of a graph can get: proved, not observed.
 //!
 //! [`analyze`] bounds each element of each node by interval arithmetic over
-//! every input the graph admits. [`observe`] measures ranges on samples, as
-//! Concrete does; it is offered beside the proof and always labelled.
+//! every input that the graph admits. [`observe`] measures ranges on samples,
+//! as Concrete does. It is offered beside the proof and always labelled.
 //!
 //! Widths are in bits. A lookup domain of `R` values takes `ceil(log2 R)`
-//! bits: sign and bias are free, since a clear shift is, and partial sums may
-//! wrap, since the torus does; only the result must fit.
+//! bits. Sign and bias are free, because a clear shift is free. Partial sums
+//! may wrap, because the torus does. Only the result must fit.
 //!
 //! Invariants:
 //! - No value of the interpreter leaves its proved interval, element by

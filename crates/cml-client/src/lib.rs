@@ -1,7 +1,8 @@
 //! A client of a server that runs neural networks on encrypted data.
 //!
-//! A client fetches the description of a network, draws keys or takes them from a folder, encrypts, asks over HTTP and
-//! decrypts. The server sees neither inputs nor results, and the client never sees the network's weights.
+//! A client fetches the description of a network. It draws keys or takes them from a folder, encrypts, asks
+//! over HTTP and decrypts. The server sees neither inputs nor results, and the client never sees the
+//! network's weights.
 //!
 //! ```no_run
 //! use cml_client::{KeyStore, Options, Service};
@@ -39,14 +40,15 @@
 //! ```
 //!
 //! Invariants:
-//! - Nothing that a server sends is trusted. Answers have a longest size. Specs are validated, and must be of the circuit
-//!   that was asked for. Results must be as many as the samples, and under this client's keys.
-//! - Keys are used with the [`ClientSpec`](cml_scheme::ClientSpec) that they were drawn for. A server that changes it later
-//!   is found out.
+//! - Nothing that a server sends is trusted. Answers have a longest size. Specs are validated, and must be of
+//!   the circuit that was asked for. Results must be as many as the samples, and under this client's keys.
+//! - Keys are used with the [`ClientSpec`](cml_scheme::ClientSpec) that they were drawn for. A server that
+//!   changes it later is found out.
 //! - Secret keys stay in the [`KeyStore`], which only their owner can write to.
 //!
-//! Encryption keeps data from a server. It does not make a server honest: it can answer with results of its own making,
-//! and one that learns anything about what they decrypt to recovers the key. So keep results to yourself.
+//! Encryption keeps data from a server. It does not make a server honest. A server can answer with results of
+//! its own making, and if it learns anything about what they decrypt to, it recovers the key. So keep results
+//! to yourself.
 
 mod error;
 mod http;

@@ -1,12 +1,16 @@
 //! Runs circuits on encrypted inputs.
 //!
-//! A [`Server`] has a circuit and the evaluation keys of one client. A [`Backend`] does the work of a level:
-//! [`Processor`] is that of this machine. [`plan`] tells what a circuit will cost here before any key exists.
+//! A [`Server`] has a circuit and the evaluation keys of one client. A [`Backend`] does the work of a level,
+//! and [`Processor`] is that of this machine. [`plan`] tells what a circuit will cost here before any key
+//! exists.
 //!
-//! The crate cannot name a secret key: nothing that it depends on has one.
+//! Invariants:
+//! - The crate cannot name a secret key: nothing that it depends on has one.
+//! - A circuit that a backend cannot run is refused before any work ([`Backend::capabilities`]).
+//! - Results do not depend on the backend, but for their noise.
 //!
-//! Cryptography is unusable unoptimized: what takes 0.1 s in release takes half a minute in a debug build. These
-//! lines in your `Cargo.toml` optimize dependencies in debug builds:
+//! Cryptography is unusable unoptimized: what takes 0.1 s in release takes half a minute in a debug build.
+//! These lines in your `Cargo.toml` optimize dependencies in debug builds:
 //!
 //! ```toml
 //! [profile.dev.package."*"]

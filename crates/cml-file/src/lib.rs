@@ -11,9 +11,10 @@
 //! | 32 | SHA-256 of kind, version, length and payload |
 //! | n | payload |
 //!
-//! The checksum finds damage, not forgery. A value that has a file format implements [`Artifact`]: its payload is
-//! made and read there, everything else happens here. With the feature `fs` (a default) there are paths:
-//! [`Artifact::read`] and [`Artifact::write`]. Without it the crate needs no operating system.
+//! The checksum finds damage, not forgery. A value that has a file format implements [`Artifact`]. The
+//! implementation makes and reads the payload, and this crate does everything else. With the feature `fs` (a
+//! default) there are paths: [`Artifact::read`] and [`Artifact::write`]. Without it the crate needs no
+//! operating system.
 //!
 //! ```
 //! use cml_file::{Access, Artifact, FileError, Kind};

@@ -31,8 +31,8 @@
 //! # Ok::<(), cml_ir::IrError>(())
 //! ```
 //!
-//! This crate can do without optimization; the cryptography behind it cannot,
-//! and the front page of `cml-tfhe` gives the lines of a profile.
+//! This crate can do without optimization. The cryptography behind it cannot,
+//! and the front page of `cml-exec` gives the lines of a profile.
 
 // A new operation breaks every match that has to think about it.
 #![warn(clippy::wildcard_enum_match_arm)]

@@ -1,12 +1,14 @@
 //! The secret side of an encrypted circuit: secret keys, encryption, decryption.
 //!
-//! A [`Client`] draws keys for a circuit, of which it needs a [`cml_scheme::ClientSpec`] only; it encrypts inputs and
-//! decrypts results. Key files can be under a passphrase. Nothing here reads files by path, starts a thread of its own
-//! or asks for the time. With the feature `os` (a default) randomness comes from the operating system and the
-//! processor; without it, from a [`Randomness`] of the caller's.
+//! A [`Client`] draws keys for a circuit, encrypts inputs and decrypts results. It does not need the circuit,
+//! only its [`cml_scheme::ClientSpec`]. Key files can be under a passphrase.
 //!
-//! Cryptography is unusable unoptimized: drawing keys takes minutes in a debug build, and a second in release. These
-//! lines in your `Cargo.toml` optimize dependencies in debug builds:
+//! Nothing here reads files by path, starts a thread of its own or asks for the time. With the feature `os`
+//! (a default) every random byte comes from the operating system, XORed with one of the processor where there
+//! is one. Without it the caller brings a [`Randomness`].
+//!
+//! Cryptography is unusable unoptimized: drawing keys takes minutes in a debug build, and a second in
+//! release. These lines in your `Cargo.toml` optimize dependencies in debug builds:
 //!
 //! ```toml
 //! [profile.dev.package."*"]

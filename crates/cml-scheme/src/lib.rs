@@ -1,10 +1,11 @@
 //! What client and server of an encrypted circuit both know.
 //!
-//! TFHE [`Parameters`] at 132-bit security, [`Ciphertext`]s, seeded evaluation keys ([`ServerKeys`]), the client's
-//! part of a circuit ([`ClientSpec`]), and their files ([`cml_file::Artifact`]). Nothing here holds a secret, draws
-//! randomness, or computes on ciphertexts.
+//! It has TFHE [`Parameters`] at 132-bit security, [`Ciphertext`]s, seeded evaluation keys ([`ServerKeys`]),
+//! the client's part of a circuit ([`ClientSpec`]), and their files ([`cml_file::Artifact`]). How to quantize
+//! and dequantize is said in the types of `cml-ir`, because it is a fact of the graph's border.
 //!
-//! A server can be built of this crate and an executor. It then has no name for a secret key.
+//! Nothing here holds a secret, draws randomness, or computes on ciphertexts. A server can be built of this
+//! crate and an executor. It then has no name for a secret key.
 //!
 //! ```
 //! use cml_scheme::Parameters;

@@ -1,7 +1,7 @@
 //! An HTTP service that runs circuits on encrypted inputs.
 //!
-//! Clients upload their evaluation keys once, send encrypted inputs and get encrypted results. The service sees no secret
-//! key, no input and no result: nothing here can name one.
+//! Clients upload their evaluation keys once, send encrypted inputs and get encrypted results. The service
+//! sees no input and no result in the clear, and nothing here can name a secret key.
 //!
 //! ```
 //! use cml_serve::{Config, Limits, Model, Service, Tokens};
@@ -34,14 +34,15 @@
 //! [`OPENAPI`] describes the interface. `docs/deploy.md` has limits and the threat model.
 //!
 //! Invariants:
-//! - The threads of connections do nothing that takes longer than a hash of what just came. One worker expands keys and
-//!   runs circuits (`worker.rs`), in batches.
+//! - The threads of connections do nothing that takes longer than a hash of what just came. One worker
+//!   expands keys and runs circuits (`worker.rs`), in batches.
 //! - A key that was acknowledged is on disk as a whole (`store.rs`).
-//! - Accepted work is finished, and there is room for its answer (`desk.rs`). A job to ask for later outlives the process
-//!   (`spool.rs`).
-//! - The state of a job changes in one function (`life.rs`). What takes work and keeps limits knows nothing of HTTP
-//!   (`accept.rs`, `refusal.rs`); `jobs.rs`, `keys.rs` and `problem.rs` say it over HTTP.
-//! - Every length that comes over the wire is compared with what the circuit asks for before anything is allocated.
+//! - Accepted work is finished, and there is room for its answer (`desk.rs`). A job to ask for later outlives
+//!   the process (`spool.rs`).
+//! - The state of a job changes in one function (`life.rs`). The code that takes work and keeps limits knows
+//!   nothing of HTTP (`accept.rs`, `refusal.rs`). `jobs.rs`, `keys.rs` and `problem.rs` translate.
+//! - Every length that comes over the wire is compared with what the circuit asks for before anything is
+//!   allocated.
 //! - Logs and counters hold routes and names of callers, never tokens, keys or bodies.
 
 mod accept;

@@ -9,6 +9,8 @@
 //! Invariants:
 //! - A circuit leaves nothing to decide: it can be dumped, simulated
 //!   ([`Simulator`]) and checked without any key.
+//! - Nothing here can name an executor. What is known of one comes in types of ours:
+//!   [`optimizer::Capabilities`], [`cost::CostModel`], [`timing::Timing`].
 //! - In exact mode interpreter, simulator and decrypted result agree bit for
 //!   bit, but for the stated failure probability.
 //!
