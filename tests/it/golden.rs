@@ -2,6 +2,9 @@
 //!
 //! Encrypted inputs are of version 2: those of version 1 could hold a part of their values in clear, and are refused.
 //!
+//! Keys are of the first version whose id is a hash of the server key: version 2 of secret keys. The server key has
+//! 4 MB, so it is drawn again from a seed, and its file is held by its SHA-256.
+//!
 //! A change that fails here needs a reader for the old format, not new files. With `CML_FREEZE=FOLDER` the test
 //! writes a set of its own formats into an empty folder instead: for the next version.
 
@@ -11,6 +14,7 @@ use cml_exec::Server;
 use cml_file::Artifact;
 use cml_ir::{Graph, Tensor, interpret};
 use cml_keys::artifact::LockedClientKeys;
+use cml_keys::insecure::Deterministic;
 use cml_keys::random::System;
 use cml_keys::{BoundClientKeys, Client};
 use cml_quant::{read_network, to_graph};
@@ -21,6 +25,8 @@ use cml_tfhe::{Circuit, Noise, Options, Simulator, client_spec, lower};
 use std::path::{Path, PathBuf};
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
+/// Seed of the keys: everybody can draw them.
+const SEED: u128 = 0x5eed_0f_601d;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
@@ -30,6 +36,16 @@ fn fixtures() -> PathBuf {
 fn inputs() -> Vec<Vec<Tensor>> {
     let sample = |x: &[i64; 2]| vec![Tensor::new(vec![2], x.to_vec()).unwrap()];
     [[0, 0], [1, 0], [0, 1], [1, 1]].iter().map(sample).collect()
+}
+
+/// The client of the fixtures, and its server key.
+fn keys(spec: ClientSpec) -> (Client, Bound<ServerKeys>) {
+    Client::generate_with(spec, &mut Deterministic::new(SEED), &mut |_| {}).unwrap()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    format!("{}\n", cml_file::to_hex(&Sha256::digest(bytes)))
 }
 
 /// Writes the files of a small circuit with the smallest keys.
@@ -48,13 +64,14 @@ fn freeze(folder: &Path) {
     circuit.write(&at("net.cmlc")).unwrap();
     let spec = client_spec(&circuit).unwrap();
     spec.write(&at("net.cmls")).unwrap();
-    let (client, server_key) = Client::generate(spec, &mut |_| {}).unwrap();
+    let (client, server_key) = keys(spec);
     client.key().write(&at("client.key")).unwrap();
     LockedClientKeys::seal("locked.key", client.key(), PASSPHRASE, &mut System::new())
         .unwrap()
         .write(&at("locked.key"))
         .unwrap();
-    server_key.write(&at("server.key")).unwrap();
+    let file = server_key.to_bytes().unwrap();
+    std::fs::write(at("server.key.sha256"), sha256(&file)).unwrap();
     let encrypted = client.encrypt(&inputs()).unwrap();
     encrypted.write(&at("in.ct")).unwrap();
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
@@ -84,13 +101,19 @@ fn files_of_version_1_are_read_for_ever() {
         .open(&spec, PASSPHRASE)
         .unwrap();
     assert_eq!(*locked.value.to_bytes(), *key.value.to_bytes());
+    let (drawn, server_key) = keys(spec.clone());
+    assert_eq!(drawn.key().binding, key.binding);
+    assert_eq!(*drawn.key().value.to_bytes(), *key.value.to_bytes());
     let client = Client::new(spec, key).unwrap();
 
     // What was computed then, and what is computed now from what was encrypted then.
     let then = EncryptedOutputs::read(&at("out.ct"), &circuit).unwrap();
     assert_eq!(client.decrypt(&then).unwrap(), expected);
     let encrypted = EncryptedInputs::read(&at("in.ct"), &circuit).unwrap();
-    let server_key = Bound::<ServerKeys>::read(&at("server.key"), &circuit).unwrap();
+    let file = server_key.to_bytes().unwrap();
+    let held = std::fs::read_to_string(at("server.key.sha256")).unwrap();
+    assert_eq!(sha256(&file), held, "files of server keys have changed");
+    let server_key = Bound::<ServerKeys>::from_bytes("server.key", &file, &circuit).unwrap();
     let server = Server::new(&circuit, &server_key, &mut |_| {}).unwrap();
     let now = server.run(&encrypted, &mut |_| {}).unwrap();
     assert_eq!(client.decrypt(&now).unwrap(), expected);

@@ -5,7 +5,8 @@
 //! power. Then every change lies halfway between two points, exactly, and whatever
 //! is read beyond an end is another value (`f(0) + f(P) - f(P - 1)` below, `f(0) +
 //! f(P) - f(1)` above): a reading is wrong if and only if its noise leaves
-//! `[-1/4P, 1/4P]`. `log2_p_fail` claims the probability of just that for Gaussian noise.
+//! `[-1/4P, 1/4P]`. `expected_log2_p_fail` claims the probability of just that for Gaussian noise; `log2_p_fail`, which is
+//! promised, is larger.
 //!
 //! A result is wrong if exactly one of the readings before it is wrong, and
 //! right if none is. With independent readings of failure probabilities `p_i`,
@@ -94,7 +95,8 @@ fn predicted(circuit: &Circuit, variance_factor: f64) -> Vec<f64> {
         };
         assert!(period.is_power_of_two(), "{demand:?}");
         // Near enough: log p moves like z^2, by a little less in fact.
-        let p = circuit.log2_p_fail(&demand).exp2().powf(1.0 / variance_factor);
+        let expected = circuit.expected_log2_p_fail(&demand);
+        let p = expected.exp2().powf(1.0 / variance_factor);
         std::iter::repeat_n(p, count)
     });
     each.collect()

@@ -30,7 +30,7 @@ fn check_links(page: &Source, files: &[Source]) -> Vec<Finding> {
             if path.is_empty() || path.contains(':') {
                 continue;
             }
-            if !resolve(&page.path, path).is_some_and(|path| find(&path, files).is_some()) {
+            if resolve(&page.path, path).is_none_or(|path| find(&path, files).is_none()) {
                 findings.push(found(page, at + 1, format!("the link `{link}` leads nowhere")));
             }
         }

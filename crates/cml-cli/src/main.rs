@@ -7,6 +7,7 @@
 // Comments on arguments are what `--help` prints, where `<` would be seen.
 #![allow(rustdoc::bare_urls)]
 
+mod border;
 mod commands;
 mod data;
 mod exit;
@@ -16,6 +17,8 @@ mod output;
 mod passphrase;
 mod progress;
 mod ptq;
+mod requirements;
+mod rows;
 mod samples;
 mod score;
 mod show;

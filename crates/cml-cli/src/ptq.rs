@@ -1,5 +1,6 @@
 //! Post-training quantization as commands ask for it.
 
+use crate::border::Border;
 use crate::data::calibration;
 use crate::exit::OrFailed;
 use anyhow::{Context, bail};
@@ -45,6 +46,9 @@ pub(crate) struct PtqArgs {
     /// Seed of generated data sets [default: 0].
     #[arg(long, value_name = "S")]
     data_seed: Option<u64>,
+    /// Column of the classes in the samples [default: the one named label, class or target, in any case].
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
     /// Write the quantized network, too.
     #[arg(long = "network", value_name = "FILE")]
     to: Option<PathBuf>,
@@ -81,9 +85,12 @@ impl PtqArgs {
             max_output_values: bound(self.max_output_values),
         };
         config.validate()?;
-        let samples = calibration(data, self.data_seed.unwrap_or(0))?;
-        let quantized = cml_quant::quantize_network(&network, samples.view(), &config)
+        let border = Border::of_network(&network);
+        let seed = self.data_seed.unwrap_or(0);
+        let samples = calibration(data, seed, self.label.as_deref(), &border)?;
+        let quantized = cml_quant::quantize_network(&network, samples.to_array().view(), &config)
             .with_context(|| format!("{file}, with {data}"))?;
+        samples.say(false);
         if let Some(path) = &self.to {
             cml_quant::write_network(path, &quantized).or_failed()?;
         }
@@ -94,7 +101,7 @@ impl PtqArgs {
             "weight_bits": config.weight_bits,
             "max_accumulator_values": config.max_accumulator_values,
             "max_output_values": config.max_output_values,
-            "calibration_rows": samples.nrows(),
+            "calibration_rows": samples.len(),
             "network": self.to,
         });
         Ok((quantized, Some(report)))
@@ -111,6 +118,7 @@ impl PtqArgs {
             ("max-output-values", self.max_output_values.is_some()),
             ("calibrate", self.calibrate.is_some()),
             ("data-seed", self.data_seed.is_some()),
+            ("label", self.label.is_some()),
             ("network", self.to.is_some()),
         ];
         options

@@ -1,8 +1,10 @@
 //! Float samples, and how a network's input and classes fit them.
 
-use crate::show::{Report, percent};
+use crate::rows::Scope;
+use crate::show::{Report, note, percent};
 use anyhow::bail;
 use cml_ir::{InputSpec, Tensor};
+use ndarray::Array2;
 use serde_json::json;
 
 /// Float samples, row by row, with their classes if known.
@@ -17,6 +19,10 @@ pub(crate) struct Samples {
     pub(crate) numbers: Vec<usize>,
     /// Samples of the set.
     set: usize,
+    /// Which rows of the data the set is.
+    scope: Option<Scope>,
+    /// What is to be said of how the data fits.
+    remarks: Vec<String>,
 }
 
 /// How many input values lie beyond the codes, and in how many samples.
@@ -48,7 +54,47 @@ impl Samples {
             set: rows.len(),
             rows,
             labels,
+            scope: None,
+            remarks: Vec::new(),
         }
+    }
+
+    /// The same, knowing which rows of the data they are.
+    pub(crate) fn with_scope(self, scope: Scope) -> Self {
+        Self {
+            scope: Some(scope),
+            ..self
+        }
+    }
+
+    /// The same, with what is to be said of how the data fits.
+    pub(crate) fn with_remarks(self, remarks: Vec<String>) -> Self {
+        Self { remarks, ..self }
+    }
+
+    /// The rows as an array `[rows, columns]`.
+    pub(crate) fn to_array(&self) -> Array2<f32> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        Array2::from_shape_fn((self.rows.len(), columns), |(row, column)| self.rows[row][column])
+    }
+
+    /// Says what is odd about the data; if classes are `scored`, also where they may have been trained
+    /// on. To be called once, when nothing can be wrong with the input any more.
+    pub(crate) fn say(&self, scored: bool) {
+        let scored = scored && self.labels.is_some();
+        let warning = self.scope.as_ref().filter(|_| scored).and_then(Scope::warning);
+        self.remarks.iter().chain(warning.as_ref()).for_each(note);
+    }
+
+    /// Adds to a report which rows were taken; to its text only where they were scored.
+    pub(crate) fn report_rows(&self, report: &mut Report, score: &Score) {
+        let Some(scope) = &self.scope else {
+            return;
+        };
+        if score.correct.is_some() {
+            report.text += &format!("\nscored {}", scope.text(self.len()));
+        }
+        report.json["rows"] = scope.json();
     }
 
     /// Some of all samples, drawn without replacement, in the order of the set.

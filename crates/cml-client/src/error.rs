@@ -97,6 +97,16 @@ pub enum RemoteError {
         /// Folder of the keys.
         folder: PathBuf,
     },
+    /// A circuit that promises less than the client requires.
+    #[error("network {network} promises {promises}, the client requires {requires}")]
+    Promise {
+        /// Network.
+        network: String,
+        /// What its client spec says.
+        promises: String,
+        /// What the client asks for.
+        requires: String,
+    },
     /// Evaluation keys that are larger than was agreed to.
     #[error("keys of network {network} take {has} bytes, limit {limit}")]
     KeySize {
@@ -135,6 +145,32 @@ pub enum RemoteError {
     #[error("{}: mode {mode:o} lets others write here; keys need a folder of your own", path.display())]
     Mode {
         /// Folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A folder or file of keys that belongs to somebody else.
+    #[error("{}: belongs to user {owner}; keys have to belong to user {user} or to root", path.display())]
+    Owner {
+        /// Folder or file.
+        path: PathBuf,
+        /// Number of its owner.
+        owner: u32,
+        /// Number of the user of this process.
+        user: u32,
+    },
+    /// Something else, or a link, where a folder or file of keys should be.
+    #[error("{}: is no {needs}; links are not followed here", path.display())]
+    Kind {
+        /// What is there.
+        path: PathBuf,
+        /// What should be.
+        needs: &'static str,
+    },
+    /// A file of keys that others may write to.
+    #[error("{}: mode {mode:o} lets others change a file of keys; make it 600", path.display())]
+    FileMode {
+        /// File.
         path: PathBuf,
         /// Its mode.
         mode: u32,

@@ -1,6 +1,7 @@
 //! How to speak to a server.
 
 use crate::error::RemoteError;
+use crate::requirements::Requirements;
 use std::fmt;
 use std::time::Duration;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -18,10 +19,12 @@ pub struct Options {
     pub patience: Duration,
     /// How long one request, or one job, may take.
     pub timeout: Duration,
+    /// What a circuit has to promise before keys are drawn for it.
+    pub requirements: Requirements,
 }
 
 impl Default for Options {
-    /// No token, public authorities, keys of 1 GiB, five minutes for a busy server, an hour for a job.
+    /// No token, public authorities, keys of 1 GiB, five minutes for a busy server, an hour for a job, any circuit.
     fn default() -> Self {
         Self {
             token: None,
@@ -29,6 +32,7 @@ impl Default for Options {
             max_key_bytes: 1 << 30,
             patience: Duration::from_secs(300),
             timeout: Duration::from_secs(3600),
+            requirements: Requirements::default(),
         }
     }
 }
@@ -42,6 +46,7 @@ impl fmt::Debug for Options {
             .field("max_key_bytes", &self.max_key_bytes)
             .field("patience", &self.patience)
             .field("timeout", &self.timeout)
+            .field("requirements", &self.requirements)
             .finish()
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::RemoteError;
 use crate::http::{Answer, Http, Request, plain};
 use crate::options::Options;
+use crate::requirements::Requirements;
 use crate::session::Session;
 use crate::store::KeyStore;
 use cml_file::{Artifact, HEADER, from_hex, short_hex, to_hex};
@@ -39,6 +40,7 @@ pub struct Service {
     http: Http,
     timeout: Duration,
     max_key_bytes: u64,
+    requirements: Requirements,
     models: Vec<ModelEntry>,
 }
 
@@ -88,6 +90,7 @@ impl Service {
             http,
             timeout: options.timeout,
             max_key_bytes: options.max_key_bytes,
+            requirements: options.requirements,
             models,
         })
     }
@@ -159,8 +162,8 @@ impl Service {
     /// has for it, or new ones. `report` is called as drawing keys goes on.
     ///
     /// # Errors
-    /// If the model is not there or not what it was when the keys were drawn, or keys are larger
-    /// than [`Options::max_key_bytes`] or cannot be drawn or kept.
+    /// If the model is not there or not what it was when the keys were drawn, promises less than
+    /// [`Options::requirements`], or keys are larger than [`Options::max_key_bytes`] or cannot be drawn or kept.
     pub fn session(
         &self,
         model: Option<&str>,
@@ -182,6 +185,19 @@ impl Service {
         store: &KeyStore,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Session<'_>, RemoteError> {
+        self.check(&spec)?;
+        let keys = store.keys(spec, report)?;
+        // What was promised when the keys were drawn counts too.
+        self.requirements.check(keys.client.spec())?;
+        Ok(Session::new(self, keys, model.max_samples))
+    }
+
+    /// Whether a circuit is one that [`Service::session_of`] draws keys for.
+    ///
+    /// # Errors
+    /// If it promises less than [`Options::requirements`], or its keys are larger than [`Options::max_key_bytes`].
+    pub fn check(&self, spec: &ClientSpec) -> Result<(), RemoteError> {
+        self.requirements.check(spec)?;
         let (has, limit) = (spec.parameters().server_key_bytes(), self.max_key_bytes);
         if has > limit {
             return Err(RemoteError::KeySize {
@@ -190,8 +206,7 @@ impl Service {
                 limit,
             });
         }
-        let keys = store.keys(spec, report)?;
-        Ok(Session::new(self, keys, model.max_samples))
+        Ok(())
     }
 
     /// Sends evaluation keys, unless the server has them already.
@@ -210,7 +225,7 @@ impl Service {
         circuit: &[u8; 32],
         inputs: &[u8],
         limit: u64,
-    ) -> Result<Outcome, RemoteError> {
+    ) -> Result<Inference, RemoteError> {
         let path = format!("/v1/models/{}/infer", to_hex(circuit));
         let answer = self
             .http
@@ -218,13 +233,13 @@ impl Service {
         match answer.status {
             200 => within(answer, limit),
             202 => self.wait_for(answer, limit),
-            404 if answer.error().0 == "unknown_key" => Ok(Outcome::UnknownKey),
+            404 if answer.error().0 == "unknown_key" => Ok(Inference::UnknownKey),
             _ => Err(answer.refusal()),
         }
     }
 
     /// Asks for the results of a job until they are there.
-    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Outcome, RemoteError> {
+    fn wait_for(&self, accepted: Answer, limit: u64) -> Result<Inference, RemoteError> {
         let job = match serde_json::from_slice::<JobNote>(&accepted.body) {
             Ok(JobNote { job }) if is_job(&job) => job,
             _ => return Err(accepted.nonsense("names no job")),
@@ -242,15 +257,15 @@ impl Service {
                     let seconds = start.elapsed().as_secs();
                     return Err(RemoteError::Timeout { job, seconds });
                 }
-                404 if answer.error().0 == "unknown_job" => return Ok(Outcome::LostJob),
+                404 if answer.error().0 == "unknown_job" => return Ok(Inference::LostJob),
                 _ => return Err(answer.refusal()),
             }
         }
     }
 }
 
-/// What becomes of encrypted samples.
-pub(crate) enum Outcome {
+/// How a server answers encrypted samples.
+pub(crate) enum Inference {
     /// Encrypted results.
     Results(Vec<u8>),
     /// The server does not have the keys.
@@ -260,12 +275,12 @@ pub(crate) enum Outcome {
 }
 
 /// A body that is no longer than results can be.
-fn within(answer: Answer, limit: u64) -> Result<Outcome, RemoteError> {
+fn within(answer: Answer, limit: u64) -> Result<Inference, RemoteError> {
     let has = answer.body.len() as u64;
     if has > limit {
         return Err(answer.nonsense(format!("has {has} bytes, limit {limit}")));
     }
-    Ok(Outcome::Results(answer.body))
+    Ok(Inference::Results(answer.body))
 }
 
 /// A job's name becomes part of a path.

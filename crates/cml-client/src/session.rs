@@ -2,7 +2,7 @@
 
 use crate::error::RemoteError;
 use crate::prediction::Prediction;
-use crate::service::{Outcome, Service};
+use crate::service::{Inference, Service};
 use crate::store::Keys;
 use cml_file::Artifact;
 use cml_ir::Tensor;
@@ -99,17 +99,18 @@ impl<'s> Session<'s> {
         let (mut uploads, mut losses) = (0, 0);
         let why = loop {
             match self.service.infer(self.spec().circuit(), &inputs, limit)? {
-                Outcome::Results(bytes) => return self.decrypt(&bytes, samples.len()),
-                Outcome::UnknownKey if uploads < TRIES => {
+                Inference::Results(bytes) => return self.decrypt(&bytes, samples.len()),
+                Inference::UnknownKey if uploads < TRIES => {
                     uploads += 1;
+                    self.keys.check()?;
                     self.service.upload(&client.key().binding.keys, server_key)?;
                 }
-                Outcome::UnknownKey => {
+                Inference::UnknownKey => {
                     break format!("says that keys are unknown that were sent {TRIES} times");
                 }
                 // It was started anew, and has lost what it had accepted.
-                Outcome::LostJob if losses < TRIES => losses += 1,
-                Outcome::LostJob => break format!("says again that a job is unknown, after {TRIES} times"),
+                Inference::LostJob if losses < TRIES => losses += 1,
+                Inference::LostJob => break format!("says again that a job is unknown, after {TRIES} times"),
             }
         };
         let request = self.request();

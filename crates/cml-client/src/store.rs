@@ -1,14 +1,15 @@
 //! Keys on disk: a folder for each circuit.
 
 use crate::error::RemoteError;
+use crate::private::{Guard, check_file, check_folder, check_store};
 use cml_file::{Artifact, FileError, peek_tag, read_start, short_hex, to_hex};
 use cml_keys::artifact::{LOCKED_CLIENT_KEY, LockedClientKeys};
 use cml_keys::random::System;
 use cml_keys::{BoundClientKeys, Client};
-use cml_scheme::artifact::KeyHead;
+use cml_scheme::artifact::{ArrivingKey, KeyHead};
 use cml_scheme::{ArtifactError, ClientSpec, Progress};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -16,6 +17,8 @@ use zeroize::Zeroizing;
 const SPEC_FILE: &str = "net.cmls";
 const CLIENT_FILE: &str = "client.key";
 const SERVER_FILE: &str = "server.key";
+/// Bytes of a file that are read at a time.
+const PIECE: usize = 1 << 20;
 /// Start of the names of folders whose keys are being drawn.
 const NEW: &str = ".new-";
 /// Shared by those who draw keys; who has it alone knows that nobody does.
@@ -27,6 +30,9 @@ const LOCK_FILE: &str = ".lock";
 /// `net.cmls`, `client.key` and `server.key`. A folder appears at once, with all
 /// three. What a process that was killed had drawn is removed when the store is
 /// opened the next time.
+///
+/// Folders and files have to belong to the user of the process or to root, and others must not be able to write to
+/// them; links inside are refused.
 pub struct KeyStore {
     folder: PathBuf,
     passphrase: Option<Zeroizing<String>>,
@@ -42,14 +48,35 @@ pub struct Keys {
     pub new: bool,
 }
 
+impl Keys {
+    /// Whether all bytes of the evaluation keys are those of the secret key's pair: the id is a hash of them.
+    pub(crate) fn check(&self) -> Result<(), RemoteError> {
+        let path = &self.server_key;
+        let mut key = ArrivingKey::new(&path.display().to_string());
+        let mut file = File::open(path).map_err(|e| store(path, e))?;
+        let mut piece = vec![0; PIECE];
+        let head = loop {
+            match file.read(&mut piece).map_err(|e| store(path, e))? {
+                0 => break key.finish()?,
+                bytes => key.update(&piece[..bytes])?,
+            }
+        };
+        if head.binding != self.client.key().binding {
+            let path = path.clone();
+            return Err(RemoteError::KeyPair { path });
+        }
+        Ok(())
+    }
+}
+
 impl KeyStore {
     /// Opens a folder, and makes it if it is not there.
     ///
     /// # Errors
-    /// If it cannot be made, or others may write to it.
+    /// If it cannot be made, or belongs to another user, or others may write to it.
     pub fn open(folder: &Path) -> Result<Self, RemoteError> {
         make_private(folder).map_err(|e| store(folder, e))?;
-        check_mode(folder)?;
+        check_store(folder)?;
         // Keys can be read from a folder where nothing can be removed.
         let _ = remove_stale(folder);
         Ok(Self {
@@ -79,13 +106,16 @@ impl KeyStore {
     /// Whether the secret key of a circuit is under a passphrase; nothing if there is no key.
     ///
     /// # Errors
-    /// If its file cannot be read.
+    /// If its file cannot be read, or is not one's own.
     pub fn is_locked(&self, circuit: &[u8; 32]) -> Result<Option<bool>, RemoteError> {
         let folder = self.folder_of(circuit);
         if !folder.exists() {
             return Ok(None);
         }
-        let tag = peek_tag(&self.secret_key_of(circuit)).map_err(ArtifactError::from)?;
+        check_folder(&folder)?;
+        let file = self.secret_key_of(circuit);
+        check_file(&file, Guard::Write)?;
+        let tag = peek_tag(&file).map_err(ArtifactError::from)?;
         Ok(Some(tag == LOCKED_CLIENT_KEY.tag))
     }
 
@@ -155,7 +185,10 @@ impl KeyStore {
 
     /// The keys in a folder, for a circuit that is described as it was when they were drawn.
     fn read(&self, folder: &Path, spec: &ClientSpec, new: bool) -> Result<Keys, RemoteError> {
-        check_mode(folder)?;
+        check_folder(folder)?;
+        for name in [SPEC_FILE, CLIENT_FILE, SERVER_FILE] {
+            check_file(&folder.join(name), Guard::Write)?;
+        }
         let kept = ClientSpec::read(&folder.join(SPEC_FILE), ())?;
         if !kept.agrees_with(spec) {
             return Err(RemoteError::SpecChanged {
@@ -166,7 +199,7 @@ impl KeyStore {
         let file = folder.join(CLIENT_FILE);
         let locked = peek_tag(&file).map_err(ArtifactError::from)? == LOCKED_CLIENT_KEY.tag;
         if !locked {
-            check_secret(&file)?;
+            check_file(&file, Guard::ReadWrite)?;
         }
         let key = match &self.passphrase {
             Some(passphrase) if locked => {
@@ -249,36 +282,4 @@ fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
-}
-
-/// Who may write to a folder may put other keys there.
-fn check_mode(folder: &Path) -> Result<(), RemoteError> {
-    let path = folder.to_owned();
-    match mode(folder)? {
-        mode if mode & 0o022 != 0 => Err(RemoteError::Mode { path, mode }),
-        _ => Ok(()),
-    }
-}
-
-/// A secret key is its owner's alone.
-fn check_secret(file: &Path) -> Result<(), RemoteError> {
-    let path = file.to_owned();
-    match mode(file)? {
-        mode if mode & 0o077 != 0 => Err(RemoteError::SecretMode { path, mode }),
-        _ => Ok(()),
-    }
-}
-
-/// Who may do what.
-#[cfg(unix)]
-fn mode(path: &Path) -> Result<u32, RemoteError> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|e| store(path, e))?;
-    Ok(metadata.permissions().mode() & 0o777)
-}
-
-/// Not known on this system.
-#[cfg(not(unix))]
-fn mode(_: &Path) -> Result<u32, RemoteError> {
-    Ok(0o700)
 }

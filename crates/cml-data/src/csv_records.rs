@@ -5,11 +5,6 @@ use csv::{ByteRecord, ReaderBuilder};
 use crate::Error;
 use crate::error::shorten;
 
-/// The column of classes.
-pub(crate) const LABEL: &str = "label";
-/// The column that says which part a row belongs to.
-pub(crate) const SPLIT: &str = "split";
-
 /// The rows of a file one after the other, each with its true line number.
 pub(crate) struct Records<'a> {
     reader: csv::Reader<&'a [u8]>,
@@ -113,24 +108,8 @@ impl<'a> Records<'a> {
             })
     }
 
-    /// A cell of the label column: a class below `class_count`.
-    pub(crate) fn label(&self, column: usize, class_count: usize) -> Result<usize, Error> {
-        self.parse(column)
-            .filter(|&label| label < class_count)
-            .ok_or_else(|| {
-                let (file, line) = self.place();
-                Error::BadLabel {
-                    file,
-                    line,
-                    column: LABEL,
-                    class_count,
-                    text: shorten(&self.text(column)),
-                }
-            })
-    }
-
-    /// A cell of the split column: true for `test`.
-    pub(crate) fn is_test(&self, column: usize) -> Result<bool, Error> {
+    /// A cell of the split column `name`: true for `test`.
+    pub(crate) fn is_test(&self, column: usize, name: &str) -> Result<bool, Error> {
         match self.text(column).as_str() {
             "train" => Ok(false),
             "test" => Ok(true),
@@ -139,7 +118,7 @@ impl<'a> Records<'a> {
                 Err(Error::BadSplit {
                     file,
                     line,
-                    column: SPLIT,
+                    column: shorten(name),
                     text: shorten(text),
                 })
             }

@@ -4,9 +4,12 @@ use std::io::Read;
 
 use ndarray::Array2;
 
-use crate::csv_records::{LABEL, Records, SPLIT};
-use crate::error::shorten;
+use crate::csv_labels::Labels;
+use crate::csv_records::Records;
+use crate::csv_roles::{LABEL, SPLIT, roles};
+use crate::error::{list, shorten};
 use crate::features::duplicate;
+use crate::names::fault;
 use crate::{CsvOptions, Error, Features, MAX_CLASSES};
 
 /// Which columns a reader wants beside the features. What it does not want is
@@ -19,14 +22,18 @@ pub(crate) enum Want {
     Labels,
     /// The label and the split.
     Split,
+    /// The label and the split, each if it is there.
+    All,
 }
 
 /// A parsed file.
 pub(crate) struct CsvTable {
     /// All columns but label and split.
     pub(crate) features: Features,
-    /// One per row, or none if not wanted.
+    /// One per row, or none if not wanted or not there.
     pub(crate) labels: Vec<usize>,
+    /// Names of the classes in alphabetical order, if labels are names.
+    pub(crate) classes: Vec<String>,
     /// True for a test row; one per row, or none if not wanted or not there.
     pub(crate) is_test: Vec<bool>,
 }
@@ -51,7 +58,7 @@ impl CsvTable {
         let columns = header.features.len();
 
         let mut values = Vec::new();
-        let mut labels = Vec::new();
+        let mut labels = Labels::new(class_limit);
         let mut is_test = Vec::new();
         while records.advance()? {
             records.check_width(header.names.len())?;
@@ -69,10 +76,10 @@ impl CsvTable {
                 values.push(records.number(column, &header.names[column])?);
             }
             if let Some(column) = header.label {
-                labels.push(records.label(column, class_limit)?);
+                labels.push(&records, column, &header.names[column])?;
             }
             if let Some(column) = header.split {
-                is_test.push(records.is_test(column)?);
+                is_test.push(records.is_test(column, &header.names[column])?);
             }
         }
 
@@ -89,9 +96,11 @@ impl CsvTable {
             .iter()
             .map(|&column| header.names[column].clone())
             .collect();
+        let (labels, classes) = labels.finish();
         Ok(Self {
             features: Features::new(values, names)?,
             labels,
+            classes,
             is_test,
         })
     }
@@ -141,6 +150,15 @@ impl Header {
                 columns,
             });
         }
+        let faulty = names.iter().enumerate();
+        if let Some((position, why)) = faulty.filter_map(|(i, n)| Some((i, fault(n)?))).next() {
+            return Err(Error::ColumnName {
+                file,
+                line,
+                position: position + 1,
+                why,
+            });
+        }
         if let Some((first, second)) = duplicate(&names) {
             let column = shorten(&names[first]);
             return Err(Error::DuplicateColumn {
@@ -152,26 +170,21 @@ impl Header {
             });
         }
 
-        let position = |wanted: &str| names.iter().position(|name| name == wanted);
-        let (label, split) = (position(LABEL), position(SPLIT));
+        let (label, split) = roles(records, &names, options)?;
         let features: Vec<usize> = (0..columns)
             .filter(|&column| Some(column) != label && Some(column) != split)
             .collect();
-        if want != Want::Features && label.is_none() {
-            return Err(Error::MissingColumn {
-                file,
-                line,
-                column: LABEL,
-                found: list(&names),
-            });
+        let missing = |column: &str| Error::MissingColumn {
+            file: file.clone(),
+            line,
+            column: column.to_owned(),
+            found: list(&names),
+        };
+        if matches!(want, Want::Labels | Want::Split) && label.is_none() {
+            return Err(missing(LABEL));
         }
         if want == Want::Split && split.is_none() {
-            return Err(Error::MissingColumn {
-                file,
-                line,
-                column: SPLIT,
-                found: list(&names),
-            });
+            return Err(missing(SPLIT));
         }
         if features.is_empty() {
             return Err(Error::NoFeatureColumns {
@@ -203,18 +216,4 @@ impl Header {
             split,
         })
     }
-}
-
-/// The first few names, for a message.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let mut shown: Vec<String> = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("{:?}", shorten(name)))
-        .collect();
-    if names.len() > SHOWN {
-        shown.push(format!("... ({} columns)", names.len()));
-    }
-    shown.join(", ")
 }

@@ -19,6 +19,7 @@ pub struct Dataset {
     labels: Vec<usize>,
     feature_names: Vec<String>,
     class_count: usize,
+    class_names: Vec<String>,
 }
 
 impl Dataset {
@@ -61,7 +62,23 @@ impl Dataset {
             labels,
             feature_names,
             class_count,
+            class_names: Vec::new(),
         })
+    }
+
+    /// The same samples with a name for each class, or with none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClassNames`] for another number of names.
+    pub fn with_class_names(self, class_names: Vec<String>) -> Result<Self, Error> {
+        if !class_names.is_empty() && class_names.len() != self.class_count {
+            return Err(Error::ClassNames {
+                classes: self.class_count,
+                names: class_names.len(),
+            });
+        }
+        Ok(Self { class_names, ..self })
     }
 
     /// The features `[samples, columns]`, row-major.
@@ -77,6 +94,11 @@ impl Dataset {
     /// The name of each column.
     pub fn feature_names(&self) -> &[String] {
         &self.feature_names
+    }
+
+    /// The name of each class; none if classes are known by their numbers only.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// How many classes there are; labels are below it.
@@ -137,6 +159,7 @@ impl Dataset {
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
             feature_names: self.feature_names.clone(),
             class_count: self.class_count,
+            class_names: self.class_names.clone(),
         })
     }
 
@@ -170,6 +193,7 @@ impl Dataset {
             self.labels.clone(),
             self.feature_names.clone(),
             self.class_count,
-        )
+        )?
+        .with_class_names(self.class_names.clone())
     }
 }

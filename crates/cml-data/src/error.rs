@@ -2,6 +2,9 @@
 
 use std::io;
 
+use crate::text::columns_text;
+pub(crate) use crate::text::{list, shorten};
+
 /// Why a data set could not be read, built or transformed.
 ///
 /// Rows and indices count from 0; lines of files count from 1, the header
@@ -176,7 +179,7 @@ pub enum Error {
         /// Line of the header.
         line: u64,
         /// The column that is missing.
-        column: &'static str,
+        column: String,
         /// The columns there are.
         found: String,
     },
@@ -226,6 +229,77 @@ pub enum Error {
         /// Its text, shortened.
         text: String,
     },
+    /// The name of a column is too long, or holds control characters.
+    #[error("{file}: line {line}: the name of column {position} {why}")]
+    ColumnName {
+        /// The file's name.
+        file: String,
+        /// Line of the header.
+        line: u64,
+        /// Which column, from 1.
+        position: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The column of labels cannot be told from the others.
+    #[error("{file}: line {line}: {found} may be the labels or an input: name the column of labels")]
+    AmbiguousLabel {
+        /// The file's name.
+        file: String,
+        /// Line of the header.
+        line: u64,
+        /// The columns in question.
+        found: String,
+    },
+    /// Two columns say which rows are for the test.
+    #[error("{file}: line {line}: {found} may both be the split: rename one")]
+    AmbiguousSplit {
+        /// The file's name.
+        file: String,
+        /// Line of the header.
+        line: u64,
+        /// The columns in question.
+        found: String,
+    },
+    /// A table does not have the columns that are needed, by name.
+    #[error("{file}: the columns are not those that are needed: {}", columns_text(.missing, .unknown))]
+    Columns {
+        /// The data set's name.
+        file: String,
+        /// Columns that are needed and not there, shortened; empty if there are none.
+        missing: String,
+        /// Columns that are there and not needed, shortened; empty if there are none.
+        unknown: String,
+    },
+    /// A table needs one name for each class, or none.
+    #[error("a data set of {classes} classes needs {classes} names of them or none, found {names}")]
+    ClassNames {
+        /// Classes of the data set.
+        classes: usize,
+        /// Names given.
+        names: usize,
+    },
+    /// A data set without labels where they are needed.
+    #[error("{file}: has no labels")]
+    NoLabels {
+        /// The data set's name.
+        file: String,
+    },
+    /// A label that is a number or no valid name where those before are names, or one name too many.
+    #[error(
+        "{file}: line {line}, column {column:?}: needs the name of a class as in the rows before, of at most \
+         256 bytes and without control characters, found {text:?}"
+    )]
+    LabelName {
+        /// The file's name.
+        file: String,
+        /// Line of the cell.
+        line: u64,
+        /// Name of its column.
+        column: String,
+        /// Its text, shortened.
+        text: String,
+    },
     /// A label is not an integer of 0..`class_count`.
     #[error("{file}: line {line}, column {column:?}: needs a class of 0..{class_count}, found {text:?}")]
     BadLabel {
@@ -234,7 +308,7 @@ pub enum Error {
         /// Line of the cell.
         line: u64,
         /// Name of its column.
-        column: &'static str,
+        column: String,
         /// One more than the largest class allowed.
         class_count: usize,
         /// Its text, shortened.
@@ -248,7 +322,7 @@ pub enum Error {
         /// Line of the cell.
         line: u64,
         /// Name of its column.
-        column: &'static str,
+        column: String,
         /// Its text, shortened.
         text: String,
     },
@@ -264,11 +338,19 @@ pub enum Error {
         /// The file's name.
         file: String,
         /// Name of the split column.
-        column: &'static str,
+        column: String,
         /// `train` or `test`.
         part: &'static str,
         /// Rows of the file.
         rows: usize,
+    },
+    /// What is asked for is neither a built-in data set nor a file.
+    #[error("no data set named {name:?} and no such file; built in are {known}")]
+    UnknownSource {
+        /// What was asked for, shortened.
+        name: String,
+        /// The names there are.
+        known: String,
     },
     /// No data set has this name.
     #[error("no data set is named {name:?}, there are: {known}")]
@@ -412,15 +494,4 @@ pub enum Error {
         /// Columns of the table.
         found: usize,
     },
-}
-
-/// Longest text of a file that a message repeats, in characters.
-const SHOWN_CHARS: usize = 40;
-
-/// A text cut to a length that fits a message.
-pub(crate) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -1,7 +1,7 @@
 //! The data sets every build carries.
 
 use crate::error::shorten;
-use crate::{CheckerboardConfig, CsvOptions, Error, Split, checkerboard, read_split_csv_from};
+use crate::{CheckerboardConfig, CsvOptions, Error, Format, Split, Table, checkerboard, read_table};
 
 /// The names [`named`] knows.
 pub const NAMES: [&str; 4] = ["checkerboard", "checkerboard.csv", "iris", "digits"];
@@ -22,9 +22,18 @@ pub const NAMES: [&str; 4] = ["checkerboard", "checkerboard.csv", "iris", "digit
 ///
 /// [`Error::UnknownName`] lists the names.
 pub fn named(name: &str, seed: u64) -> Result<Split, Error> {
-    let embedded = |text: &'static str| read_split_csv_from(text.as_bytes(), name, &CsvOptions::default());
+    builtin(name, seed)?.split(seed)
+}
+
+/// As [`named`], as one table.
+pub(crate) fn builtin(name: &str, seed: u64) -> Result<Table, Error> {
+    let embedded =
+        |text: &'static str| read_table(Format::Csv, text.as_bytes(), name, &CsvOptions::default());
     match name {
-        "checkerboard" => checkerboard(seed, &CheckerboardConfig::default()),
+        "checkerboard" => {
+            let split = checkerboard(seed, &CheckerboardConfig::default())?;
+            Ok(Table::of_split(name, &split))
+        }
         "checkerboard.csv" => embedded(include_str!("../data/checkerboard.csv")),
         "iris" => embedded(include_str!("../data/iris.csv")),
         "digits" => embedded(include_str!("../data/digits.csv")),

@@ -1,15 +1,16 @@
 //! CSV files as data sets.
 //!
-//! The first row names the columns. `label` holds integer classes from 0 and
-//! `split` the words `train` or `test`; every other column is a feature.
+//! The first row names the columns. `label` (or `class`, or `target`) holds classes: integers from 0, or
+//! names. `split` holds the words `train` or `test`; every other column is a feature.
 //! Blanks around a cell, blank lines, a byte-order mark and CRLF are fine.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::csv_records::SPLIT;
+use crate::csv_roles::SPLIT;
 use crate::csv_table::{CsvTable, Want};
+use crate::read_npy::open_file;
 use crate::{CsvOptions, Dataset, Error, Features, Split};
 
 /// Reads the labelled rows of a file, in order. A `split` column is checked
@@ -30,7 +31,7 @@ pub fn read_csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Dataset,
 /// As [`read_csv`].
 pub fn read_csv_from(input: impl Read, name: &str, options: &CsvOptions) -> Result<Dataset, Error> {
     let table = CsvTable::parse(input, name, options, Want::Labels)?;
-    labelled(table.features, table.labels, options)
+    labelled(table, options)
 }
 
 /// Reads the feature columns of a file. `label` and `split` may be absent, and
@@ -71,12 +72,9 @@ pub fn read_split_csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Sp
 ///
 /// As [`read_split_csv`].
 pub fn read_split_csv_from(input: impl Read, name: &str, options: &CsvOptions) -> Result<Split, Error> {
-    let CsvTable {
-        features,
-        labels,
-        is_test,
-    } = CsvTable::parse(input, name, options, Want::Split)?;
-    let data = labelled(features, labels, options)?;
+    let mut table = CsvTable::parse(input, name, options, Want::Split)?;
+    let is_test = std::mem::take(&mut table.is_test);
+    let data = labelled(table, options)?;
     let part = |part: &'static str, wanted: bool| {
         let rows: Vec<usize> = (0..data.len())
             .filter(|&row| is_test.get(row) == Some(&wanted))
@@ -84,7 +82,7 @@ pub fn read_split_csv_from(input: impl Read, name: &str, options: &CsvOptions) -
         if rows.is_empty() {
             return Err(Error::EmptyPart {
                 file: name.to_owned(),
-                column: SPLIT,
+                column: SPLIT.to_owned(),
                 part,
                 rows: data.len(),
             });
@@ -95,15 +93,21 @@ pub fn read_split_csv_from(input: impl Read, name: &str, options: &CsvOptions) -
 }
 
 fn open(path: &Path) -> Result<(File, String), Error> {
-    let name = path.display().to_string();
-    match File::open(path) {
-        Ok(file) => Ok((file, name)),
-        Err(source) => Err(Error::Open { file: name, source }),
-    }
+    Ok((open_file(path)?, path.display().to_string()))
 }
 
-fn labelled(features: Features, labels: Vec<usize>, options: &CsvOptions) -> Result<Dataset, Error> {
+fn labelled(table: CsvTable, options: &CsvOptions) -> Result<Dataset, Error> {
+    let CsvTable {
+        features,
+        labels,
+        classes,
+        ..
+    } = table;
     let seen = labels.iter().max().map_or(0, |largest| largest + 1);
     let (values, names) = features.into_parts();
-    Dataset::new(values, labels, names, options.class_count.unwrap_or(seen))
+    let count = match classes.len() {
+        0 => options.class_count.unwrap_or(seen),
+        named => named,
+    };
+    Dataset::new(values, labels, names, count)?.with_class_names(classes)
 }

@@ -5,7 +5,7 @@
 //! allocated.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use ndarray::{Array2, ArrayViewD, IxDyn, ShapeBuilder};
@@ -29,8 +29,9 @@ const SAMPLES: &str = "x.npy";
 /// [`Error`] names the file and what was found: another type, fewer than two axes, more than 1 GiB or
 /// 2^27 elements, no samples, a number that is not finite, a damaged file.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<Features, Error> {
-    let (file, name) = open(path.as_ref())?;
-    features(&name, &bounded(file, &name)?)
+    let path = path.as_ref();
+    let name = path.display().to_string();
+    features(&name, &bounded(open_file(path)?, &name)?)
 }
 
 /// As [`read_npy`], from any source; `name` stands for the file in messages.
@@ -48,9 +49,14 @@ pub fn read_npy_from(input: impl Read, name: &str) -> Result<Features, Error> {
 ///
 /// As [`read_npy`], and if there are several arrays or none and none is named `x`.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<Features, Error> {
-    let (file, name) = open(path.as_ref())?;
+    let path = path.as_ref();
+    npz_from(open_file(path)?, &path.display().to_string())
+}
+
+/// As [`read_npz`], from any source; `name` stands for the file in messages.
+pub(crate) fn npz_from(file: impl Read + Seek, name: &str) -> Result<Features, Error> {
     let fail = |source| Error::Npz {
-        file: name.clone(),
+        file: name.to_owned(),
         source,
     };
     let mut archive = ZipArchive::new(file).map_err(fail)?;
@@ -64,7 +70,7 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Features, Error> {
                     [] => "none".to_owned(),
                     several => shorten(&several.join(", ")),
                 },
-                file: name,
+                file: name.to_owned(),
             });
         }
     };
@@ -73,15 +79,16 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Features, Error> {
     features(&member, &bytes)
 }
 
-fn open(path: &Path) -> Result<(File, String), Error> {
-    let file = path.display().to_string();
-    match File::open(path) {
-        Ok(input) => Ok((input, file)),
-        Err(source) => Err(Error::Open { file, source }),
-    }
+/// The file at a path.
+pub(crate) fn open_file(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(|source| Error::Open {
+        file: path.display().to_string(),
+        source,
+    })
 }
 
-fn bounded(input: impl Read, file: &str) -> Result<Vec<u8>, Error> {
+/// All bytes, if they are no more than [`MAX_BYTES`].
+pub(crate) fn bounded(input: impl Read, file: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|source| Error::Read {

@@ -37,14 +37,16 @@ impl Split {
     ///
     /// [`Error::TestRows`] unless both parts get at least one row.
     pub fn random(data: &Dataset, test: usize, seed: u64) -> Result<Self, Error> {
-        if test == 0 || test >= data.len() {
-            return Err(Error::TestRows {
-                test,
-                rows: data.len(),
-            });
-        }
-        let order = permutation(data.len(), &mut stream(seed, Purpose::Split, 0));
+        let order = random_order(data.len(), test, seed)?;
         let (test, train) = order.split_at(test);
         Self::new(data.subset(train)?, data.subset(test)?)
     }
+}
+
+/// The rows `0..rows` in the random order of which the first `test` are held out.
+pub(crate) fn random_order(rows: usize, test: usize, seed: u64) -> Result<Vec<usize>, Error> {
+    if test == 0 || test >= rows {
+        return Err(Error::TestRows { test, rows });
+    }
+    Ok(permutation(rows, &mut stream(seed, Purpose::Split, 0)))
 }

@@ -3,7 +3,9 @@
 use crate::graph::{Graph, Node, NodeId, Type};
 use crate::infer::{self, Elements};
 use crate::tensor::element_count;
-use crate::{Conv2d, Dot, InputSpec, Interval, IrError, Lut, Op, OutputSpec, Pad, SumPool, Tensor};
+use crate::{
+    Conv2d, Dot, InputSpec, Interval, IrError, Lut, Op, OutputSpec, Pad, SumPool, Tensor, TrainingRows,
+};
 use crate::{linear, verify};
 use std::collections::BTreeSet;
 
@@ -36,6 +38,35 @@ impl GraphBuilder {
             elements: Vec::new(),
             size: [0; 3],
         }
+    }
+
+    /// An empty graph with the name of another and what that knows of its training: what a pass
+    /// begins with.
+    pub fn like(graph: &Graph) -> Self {
+        let mut builder = Self::new(graph.name());
+        builder.set_training(graph.training().copied());
+        builder
+    }
+
+    /// Says which rows the network was trained on.
+    pub fn set_training(&mut self, training: Option<TrainingRows>) {
+        self.graph.set_training(training);
+    }
+
+    /// Names the columns of each input that was added, in order: a list for each, which may be empty.
+    pub(crate) fn set_columns(&mut self, columns: Vec<Vec<String>>) -> Result<(), IrError> {
+        let (needs, has) = (self.graph.inputs().count(), columns.len());
+        if needs != has {
+            return Err(IrError::Shape {
+                node: "inputs".to_owned(),
+                what: "lists of names of columns",
+                needs: needs.to_string(),
+                has: has.to_string(),
+            });
+        }
+        self.graph.set_columns(columns);
+        // They are checked with the shapes, when the graph is finished.
+        Ok(())
     }
 
     /// Adds any operation; the methods below are shorthands.

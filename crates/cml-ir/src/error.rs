@@ -93,6 +93,14 @@ pub enum IrError {
         /// Value found.
         has: f32,
     },
+    /// Names of an input's columns that cannot be kept.
+    #[error("node {node}: the names of its columns {why}")]
+    Columns {
+        /// Input node.
+        node: String,
+        /// What is wrong with them.
+        why: String,
+    },
     /// A graph without an input or without an output.
     #[error("graph {graph} has no {what}")]
     Missing {

@@ -1,6 +1,6 @@
 //! The graph itself: the only file that knows petgraph.
 
-use crate::{InputSpec, Interval, Op, OpKind, OutputSpec};
+use crate::{InputSpec, Interval, Op, OpKind, OutputSpec, TrainingRows};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -39,6 +39,7 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub struct Graph {
     name: String,
+    training: Option<TrainingRows>,
     // Edges go from operand to user. Nodes are never removed, so indices are
     // stable, and the edges that end at a node are added with it, the last
     // operand first: petgraph yields neighbours in reverse order of insertion.
@@ -49,6 +50,7 @@ impl Graph {
     pub(crate) fn empty(name: String) -> Self {
         Self {
             name,
+            training: None,
             inner: DiGraph::new(),
         }
     }
@@ -64,6 +66,38 @@ impl Graph {
     /// Name of the network.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which rows the network was trained on, if that is known. It decides nothing that is computed,
+    /// and is no part of [`crate::graph_hash`].
+    pub fn training(&self) -> Option<&TrainingRows> {
+        self.training.as_ref()
+    }
+
+    pub(crate) fn set_training(&mut self, training: Option<TrainingRows>) {
+        self.training = training;
+    }
+
+    /// Names the columns of each input, in order.
+    pub(crate) fn set_columns(&mut self, columns: Vec<Vec<String>>) {
+        let mut columns = columns.into_iter();
+        for node in self.inner.node_weights_mut() {
+            match &mut node.op {
+                Op::Input { spec, .. } => spec.columns = columns.next().unwrap_or_default(),
+                Op::Dot(_)
+                | Op::Conv2d(_)
+                | Op::SumPool(_)
+                | Op::Add
+                | Op::Sub
+                | Op::Lut(_)
+                | Op::Reshape { .. }
+                | Op::Transpose { .. }
+                | Op::Concat { .. }
+                | Op::Slice { .. }
+                | Op::Pad(_)
+                | Op::Output { .. } => {}
+            }
+        }
     }
 
     /// Number of nodes.
@@ -128,6 +162,7 @@ impl Graph {
 impl PartialEq for Graph {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
+            && self.training == other.training
             && self.len() == other.len()
             && self
                 .nodes()

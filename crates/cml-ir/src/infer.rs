@@ -38,8 +38,9 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
     };
     match op {
         Op::Input { shape, spec } => {
-            element_count(shape)?;
+            let elements = element_count(shape)?;
             spec.check(node, channels(shape))?;
+            spec.check_columns(node, elements)?;
             Ok(shape.clone())
         }
         Op::Dot(d) => {

@@ -21,6 +21,10 @@ pub struct InputSpec {
     pub zero_point: i64,
     /// Codes that can occur.
     pub range: Interval,
+    /// Names of the columns of the data, one for each element of the input in row-major order; empty
+    /// if they are not known. Formats of files store them apart from the numbers.
+    #[serde(skip)]
+    pub columns: Vec<String>,
 }
 
 impl InputSpec {
@@ -31,6 +35,23 @@ impl InputSpec {
             offset: vec![0.0],
             zero_point,
             range,
+            columns: Vec::new(),
+        }
+    }
+
+    /// Refuses names of columns that do not fit a tensor of so many elements; `node` is named in the
+    /// error.
+    ///
+    /// # Errors
+    /// If there are names but not `elements` of them, or [`crate::names_fault`] finds one.
+    pub fn check_columns(&self, node: &str, elements: usize) -> Result<(), IrError> {
+        check_count(node, "names of columns", self.columns.len(), 0, elements)?;
+        match crate::names_fault(&self.columns) {
+            None => Ok(()),
+            Some(why) => Err(IrError::Columns {
+                node: node.to_owned(),
+                why,
+            }),
         }
     }
 

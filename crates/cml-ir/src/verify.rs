@@ -7,6 +7,8 @@
 //!    is the inferred one.
 //! 4. No value or partial sum can reach [`crate::LIMIT`] in magnitude.
 //! 5. There is an input and an output, and nothing reads an output.
+//! 6. An input has no names of columns or one for each element. Of the rows of the training, at least
+//!    one was not held out.
 
 use crate::dump::plain;
 use crate::infer;
@@ -30,6 +32,9 @@ pub fn verify(graph: &Graph) -> Result<(), IrError> {
     }
     if graph.outputs().next().is_none() {
         return missing("output");
+    }
+    if graph.training().is_some_and(|t| !t.is_plausible()) {
+        return missing("row that it was trained on");
     }
     let mut names = BTreeSet::new();
     let mut all: Vec<infer::Elements> = Vec::with_capacity(graph.len());

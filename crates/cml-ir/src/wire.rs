@@ -10,7 +10,7 @@ pub(crate) use spec::{WireInputSpec, WireInterval, WireOutputSpec};
 
 use crate::dump::plain;
 use crate::graph::NodeId;
-use crate::{Graph, GraphBuilder, IrError, Op};
+use crate::{Graph, GraphBuilder, IrError, Op, TrainingRows};
 use bincode::error::DecodeError;
 use cml_file::{Artifact, Kind};
 use op::WireOp;
@@ -41,6 +41,26 @@ struct WireNode<'a> {
     name: Cow<'a, str>,
     op: WireOp<'a>,
     operands: Vec<u32>,
+}
+
+/// What may follow the nodes. A graph without any of it ends with them, and has the bytes that it had
+/// before names were kept.
+#[derive(Serialize, Deserialize, PartialEq, Default)]
+struct WireNotes {
+    /// Names of the columns of each input, in order; no lists at all if no input has names.
+    columns: Vec<Vec<String>>,
+    training: Option<TrainingRows>,
+}
+
+impl WireNotes {
+    fn of(graph: &Graph, with_training: bool) -> Self {
+        let columns = graph.inputs().map(|(_, _, spec)| spec.columns.clone());
+        let has_columns = graph.inputs().any(|(_, _, spec)| !spec.columns.is_empty());
+        Self {
+            columns: columns.filter(|_| has_columns).collect(),
+            training: graph.training().copied().filter(|_| with_training),
+        }
+    }
 }
 
 fn config() -> impl bincode::config::Config {
@@ -74,16 +94,21 @@ fn in_words(error: DecodeError) -> String {
     error.to_string()
 }
 
-fn payload(graph: &Graph) -> Result<Vec<u8>, IrError> {
+/// The graph's bytes, with or without what identifies the rows that it was trained on.
+fn payload(graph: &Graph, with_training: bool) -> Result<Vec<u8>, IrError> {
     let nodes = graph.nodes().map(|(id, node)| WireNode {
         name: Cow::Borrowed(&node.name),
         op: WireOp::from(&node.op),
         operands: graph.operands(id).map(|o| o.0).collect(),
     });
-    let bytes = encode(&WireGraph {
+    let mut bytes = encode(&WireGraph {
         name: graph.name(),
         nodes: nodes.collect(),
     })?;
+    let notes = WireNotes::of(graph, with_training);
+    if notes != WireNotes::default() {
+        bytes.extend(encode(&notes)?);
+    }
     if bytes.len() > MAX_PAYLOAD {
         return Err(IrError::FileTooLarge {
             graph: plain(graph.name()),
@@ -105,7 +130,18 @@ fn from_payload(mut bytes: &[u8]) -> Result<Graph, IrError> {
         builder.push(&node.name, Op::try_from(node.op)?, &operands)?;
     }
     if !bytes.is_empty() {
-        return Err(malformed(format!("{} bytes left over", bytes.len())));
+        let left_over = |why: &str| malformed(format!("{} bytes left over{why}", bytes.len()));
+        let mut rest = bytes;
+        let notes: WireNotes = take(&mut rest).map_err(|e| left_over(&format!(": {e}")))?;
+        // Equal graphs have equal bytes: what is left out is not written as an empty section.
+        let has_names = notes.columns.iter().any(|names| !names.is_empty());
+        if !rest.is_empty() || notes == WireNotes::default() || (!has_names && !notes.columns.is_empty()) {
+            return Err(left_over(""));
+        }
+        builder.set_training(notes.training);
+        if has_names {
+            builder.set_columns(notes.columns)?;
+        }
     }
     builder.finish()
 }
@@ -116,7 +152,7 @@ impl Artifact for Graph {
     type Error = IrError;
 
     fn encode(&self) -> Result<Vec<u8>, IrError> {
-        payload(self)
+        payload(self, true)
     }
 
     fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, IrError> {
@@ -127,10 +163,11 @@ impl Artifact for Graph {
     }
 }
 
-/// SHA-256 of the graph's content: equal graphs, equal hash.
+/// SHA-256 of the graph's content, names of columns included: equal graphs, equal hash. It says
+/// nothing of the rows that the network was trained on, and may be told to others.
 ///
 /// # Errors
 /// If the graph is larger than its file format allows.
 pub fn graph_hash(graph: &Graph) -> Result<[u8; 32], IrError> {
-    Ok(Sha256::digest(payload(graph)?).into())
+    Ok(Sha256::digest(payload(graph, false)?).into())
 }

@@ -84,17 +84,10 @@ impl Client {
         report: &mut dyn FnMut(Progress),
     ) -> Result<(Self, Bound<ServerKeys>), ClientError> {
         let spec = spec.into();
-        let mut keys = [0; 16];
-        random.fill(&mut keys)?;
-        let binding = Binding {
-            circuit: *spec.circuit(),
-            keys,
-        };
         let key = ClientKeys::generate(spec.parameters(), random)?;
-        let server = Bound {
-            binding,
-            value: key.server_keys(random, report)?,
-        };
+        let value = key.server_keys(random, report)?;
+        let binding = Binding::of(*spec.circuit(), &value);
+        let server = Bound { binding, value };
         let key = BoundClientKeys { binding, value: key };
         Ok((Self { spec, key }, server))
     }

@@ -51,6 +51,19 @@ impl ClientKey {
         key
     }
 
+    /// The same with so many bits set of the big and of the small key, at places that depend on the seed.
+    ///
+    /// # Panics
+    ///
+    /// On parameters that are not valid, and on more bits than there are.
+    pub fn insecure_of_weights(parameters: &Parameters, seed: u128, (big, small): (usize, usize)) -> Self {
+        let mut key = Self::insecure_from_seed(parameters, seed);
+        let (big_bits, small_bits) = key.bits_mut();
+        set_weight(big_bits, big);
+        set_weight(small_bits, small);
+        key
+    }
+
     /// Ciphertexts under the big key that anyone can draw again from the seed.
     pub fn insecure_encrypt(&self, values: &[(i64, u64)], seed: u128) -> Vec<Ciphertext> {
         self.insecure_encrypt_under(LweKey::Big, values, seed)
@@ -82,4 +95,14 @@ impl ClientKey {
     pub fn insecure_small(&self) -> LweSecretKey<&[u32]> {
         self.small_lwe()
     }
+}
+
+/// Turns as many bits as it takes, evenly spread.
+fn set_weight<T: Copy + PartialEq + From<u8>>(bits: &mut [T], weight: usize) {
+    let (zero, one) = (T::from(0), T::from(1));
+    let has = bits.iter().filter(|&&bit| bit == one).count();
+    let (from, to) = if has < weight { (zero, one) } else { (one, zero) };
+    let wrong: Vec<usize> = (0..bits.len()).filter(|&place| bits[place] == from).collect();
+    let turned = has.abs_diff(weight);
+    (0..turned).for_each(|i| bits[wrong[i * wrong.len() / turned]] = to);
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use cml_data::{Dataset, Split, shuffle_batches};
-use cml_quant::{Network, QuantError, argmax};
+use cml_quant::{MAX_NAMES, Network, QuantError, argmax};
 use ndarray::{Array2, Axis};
 use tch::{COptimizer, Reduction, Tensor};
 
@@ -33,6 +33,7 @@ pub struct Trained {
 /// one machine: libtorch is set to one thread (for the whole process), and its random numbers are
 /// not used. A quantized network is checked before it is handed out: its accumulators keep to the
 /// configured bounds, and its scores on the test rows (the first 1,000) are those of libtorch bit for bit.
+/// It has the names of the data's columns and classes (`0`, `1`, ... for classes without names).
 ///
 /// # Errors
 /// If the configuration is out of range, the loss or a weight is not finite, an accumulator leaves
@@ -64,7 +65,7 @@ pub fn train(
     }
     let Some(Snapshot {
         progress,
-        network,
+        mut network,
         scores,
         ..
     }) = best
@@ -75,6 +76,7 @@ pub fn train(
         check::bound(&network, &training.model)?;
         check::exact(&network, &data.test, &scores)?;
     }
+    name(&mut network, &data.train)?;
     Ok(Trained {
         network,
         best_epoch: progress.epoch,
@@ -82,6 +84,19 @@ pub fn train(
         test_accuracy: progress.test_accuracy,
         history,
     })
+}
+
+/// Gives a network the names of columns and classes. Columns beyond what a network can name have none.
+fn name(network: &mut Network, data: &Dataset) -> Result<(), NnError> {
+    let columns = data.feature_names();
+    if columns.len() <= MAX_NAMES {
+        network.set_columns(columns.to_vec())?;
+    }
+    if !data.class_names().is_empty() {
+        let classes: Vec<&str> = data.class_names().iter().map(String::as_str).collect();
+        network.set_output(network.output()?, &classes)?;
+    }
+    Ok(())
 }
 
 /// What an epoch has come to.

@@ -47,6 +47,14 @@ pub enum QuantError {
         /// Number referred to.
         operand: usize,
     },
+    /// Names of columns or classes that cannot be kept.
+    #[error("the names of the {what} {why}")]
+    Names {
+        /// `columns` or `classes`.
+        what: &'static str,
+        /// What is wrong with them.
+        why: String,
+    },
     /// Two layers of one name.
     #[error("layer name {0:?} is taken or empty")]
     Name(String),

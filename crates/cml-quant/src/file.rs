@@ -5,9 +5,10 @@
 //! so that every program that reads safetensors finds the weights themselves; the layer's quantizer gives
 //! each its code back. (Files of older programs hold the floats that the codes were rounded from. They are
 //! read in the same way.) The metadata entry `cml.network` is 64 hex digits, a blank, and JSON: format
-//! version, layers, quantizers (none in a float network). The digits are a SHA-256 of the JSON and every
-//! tensor, so damage is found. (One entry: the order of several is random.)
+//! version, layers, quantizers (none in a float network); names of columns and the rows of the training
+//! where they are known. The digits are a SHA-256 of the JSON and every tensor, so damage is found. (One entry: the order of several is random.)
 
+use crate::file_training::FileTraining;
 use crate::layers::{Conv2dForm, LinearForm};
 use crate::tensors::{Tensors, Written};
 use crate::{
@@ -34,6 +35,10 @@ struct FileNetwork {
     layers: Vec<FileLayer>,
     output: usize,
     labels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<FileTraining>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,7 +111,7 @@ impl FileOp {
 /// A network as the bytes of a `.safetensors` file.
 ///
 /// # Errors
-/// If the network has no output.
+/// If the network has no output, or [`cml_ir::name_fault`] finds the name of a class.
 pub fn network_to_bytes(network: &Network) -> Result<Vec<u8>, QuantError> {
     let fail = |why: String| QuantError::File {
         name: network.name().to_owned(),
@@ -203,7 +208,20 @@ fn checksum<'a>(structure: &str, tensors: impl Iterator<Item = (&'a str, &'a [us
     cml_file::to_hex(&hash.finalize())
 }
 
+/// Labels go into files, and from there to terminals.
+fn check_labels(labels: &[String]) -> Result<(), QuantError> {
+    let fault = |(i, label): (usize, &String)| Some((i, cml_ir::name_fault(label)?));
+    match labels.iter().enumerate().find_map(fault) {
+        None => Ok(()),
+        Some((i, why)) => Err(QuantError::Names {
+            what: "classes",
+            why: format!("are not valid: number {i} {why}"),
+        }),
+    }
+}
+
 fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, QuantError> {
+    check_labels(network.labels())?;
     let layer = |node: &LayerNode| {
         Some(FileLayer {
             name: node.name.clone(),
@@ -218,6 +236,8 @@ fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, Qua
         layers: network.layers().iter().filter_map(layer).collect(),
         output: network.output()?.index(),
         labels: network.labels().to_vec(),
+        columns: network.columns().to_vec(),
+        training: network.training().map(FileTraining::of),
     })
 }
 
@@ -233,7 +253,10 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
         let operands: Vec<LayerId> = operands.into_iter().map(LayerId).collect();
         network.push(&name, layer, &operands)?;
     }
+    check_labels(&parsed.labels)?;
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
+    network.set_columns(parsed.columns)?;
+    network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;
     Ok(network)
 }

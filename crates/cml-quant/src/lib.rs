@@ -35,6 +35,7 @@ pub mod budget;
 mod dequantizer;
 mod error;
 mod file;
+mod file_training;
 mod float_forward;
 mod forward;
 mod input;
@@ -47,6 +48,10 @@ mod to_graph;
 
 pub use accumulators::{Accumulator, accumulators};
 pub use batch_norm::{BatchNorm, fold_batch_norm};
+/// Most columns that a network can name.
+pub use cml_ir::MAX_NAMES;
+/// What a network knows of the rows that it was trained on.
+pub use cml_ir::TrainingRows;
 /// How the scores that [`Network::forward`] gives become a class.
 pub use cml_ir::argmax;
 pub use dequantizer::Dequantizer;

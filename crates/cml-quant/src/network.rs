@@ -5,6 +5,7 @@ use crate::layers::element_count;
 use crate::{
     ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Reshape, Univariate,
 };
+use cml_ir::{TrainingRows, names_fault};
 
 /// Most elements of a layer's result, as in `cml_ir`.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -27,6 +28,8 @@ pub struct Network {
     layers: Vec<LayerNode>,
     output: Option<LayerId>,
     labels: Vec<String>,
+    columns: Vec<String>,
+    training: Option<TrainingRows>,
 }
 
 impl Network {
@@ -43,6 +46,8 @@ impl Network {
             layers: vec![input],
             output: None,
             labels: Vec::new(),
+            columns: Vec::new(),
+            training: None,
         }
     }
 
@@ -77,6 +82,56 @@ impl Network {
     /// Class names; empty if the outputs are not classes.
     pub fn labels(&self) -> &[String] {
         &self.labels
+    }
+
+    /// Names of the columns of the data, one for each element of the input in row-major order; empty
+    /// if they are not known.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Which rows the network was trained on, if that is known.
+    pub fn training(&self) -> Option<&TrainingRows> {
+        self.training.as_ref()
+    }
+
+    /// Names the columns of the data, or none of them.
+    ///
+    /// # Errors
+    /// If there are names but not one for each element of the input, or [`cml_ir::names_fault`] finds
+    /// one.
+    pub fn set_columns(&mut self, columns: Vec<String>) -> Result<(), QuantError> {
+        if !columns.is_empty() && columns.len() != self.input_len() {
+            let needs = format!("0 or {}", self.input_len());
+            return Err(misfit(
+                &self.layers[0].name,
+                "names of columns",
+                needs,
+                columns.len(),
+            ));
+        }
+        if let Some(why) = names_fault(&columns) {
+            return Err(QuantError::Names { what: "columns", why });
+        }
+        self.columns = columns;
+        Ok(())
+    }
+
+    /// Says which rows the network was trained on.
+    ///
+    /// # Errors
+    /// If no row was.
+    pub fn set_training(&mut self, training: Option<TrainingRows>) -> Result<(), QuantError> {
+        if let Some(rows) = training.filter(|rows| !rows.is_plausible()) {
+            return Err(misfit(
+                &self.name,
+                "rows held out",
+                format!("fewer than {}", rows.rows),
+                rows.held_out,
+            ));
+        }
+        self.training = training;
+        Ok(())
     }
 
     /// Number of floats in one sample.

@@ -58,10 +58,14 @@ pub(crate) struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     fn new(network: &'a Network) -> Result<Self, QuantError> {
+        let mut builder = GraphBuilder::new(network.name());
+        builder.set_training(network.training().copied());
+        let mut spec = network.input_spec()?;
+        spec.columns = network.columns().to_vec();
         Ok(Self {
             network,
-            builder: GraphBuilder::new(network.name()),
-            spec: network.input_spec()?,
+            builder,
+            spec,
             meanings: network.meanings()?,
             values: Vec::with_capacity(network.layers().len()),
             taken: network.layers().iter().map(|l| l.name.clone()).collect(),

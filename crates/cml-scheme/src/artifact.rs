@@ -4,6 +4,8 @@
 
 mod arriving;
 mod ciphertexts;
+mod columns;
+mod key_id;
 mod server_key;
 mod spec;
 
@@ -15,8 +17,11 @@ use cml_file::{FileError, Kind, short_hex};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 
+use key_id::KeyId;
+
 pub use arriving::{ArrivingKey, KeyHead};
 pub use ciphertexts::{EncryptedInputs, EncryptedOutputs, inputs_bytes, outputs_bytes};
+pub use columns::{from_payload_with_columns, to_payload_with_columns};
 pub use server_key::server_key_bytes;
 
 /// Longest payload that bincode reads.
@@ -35,7 +40,7 @@ pub const SPEC: Kind = Kind {
 pub const SERVER_KEY: Kind = Kind {
     tag: *b"SKEY",
     name: "server key",
-    version: 3,
+    version: 4,
     max_payload: MAX_EVALUATION_KEY_BYTES,
 };
 /// `*.ct` as the client writes it.
@@ -58,7 +63,7 @@ pub const OUTPUTS: Kind = Kind {
 pub struct Binding {
     /// SHA-256 of the circuit.
     pub circuit: [u8; 32],
-    /// Drawn at key generation.
+    /// Id of the key pair: a hash of the server key, see [`Binding::of`].
     pub keys: [u8; 16],
 }
 
@@ -120,6 +125,12 @@ pub enum ArtifactError {
         /// File.
         name: String,
     },
+    /// A server key under the id of another one.
+    #[error("{name}: its id is not the hash of the key in it, which may be another one's")]
+    KeyId {
+        /// File.
+        name: String,
+    },
     /// A key or ciphertext of another circuit.
     #[error("{name} belongs to another circuit: made for {has}, given {needs}")]
     OtherCircuit {
@@ -153,11 +164,7 @@ fn config() -> impl bincode::config::Config {
 /// # Errors
 /// If it is larger than 512 MiB.
 pub fn to_payload<T: Serialize>(kind: Kind, name: &str, value: &T) -> Result<Vec<u8>, ArtifactError> {
-    bincode::serde::encode_to_vec(value, config()).map_err(|e| ArtifactError::Malformed {
-        name: name.to_owned(),
-        what: kind.name,
-        why: e.to_string(),
-    })
+    bincode::serde::encode_to_vec(value, config()).map_err(|e| malformed(kind, name, e.to_string()))
 }
 
 /// The value that fills a payload. Nobody has checked it.
@@ -165,17 +172,29 @@ pub fn to_payload<T: Serialize>(kind: Kind, name: &str, value: &T) -> Result<Vec
 /// # Errors
 /// If the payload does not decode, or has bytes left over.
 pub fn from_payload<T: DeserializeOwned>(kind: Kind, name: &str, payload: &[u8]) -> Result<T, ArtifactError> {
-    let malformed = |why| ArtifactError::Malformed {
+    match from_start(kind, name, payload)? {
+        (value, []) => Ok(value),
+        (_, rest) => Err(malformed(kind, name, format!("{} bytes left over", rest.len()))),
+    }
+}
+
+/// The value that a payload begins with, and the bytes after it.
+fn from_start<'p, T: DeserializeOwned>(
+    kind: Kind,
+    name: &str,
+    payload: &'p [u8],
+) -> Result<(T, &'p [u8]), ArtifactError> {
+    let decoded = bincode::serde::decode_from_slice(payload, config());
+    let (value, used) = decoded.map_err(|e| malformed(kind, name, in_words(e)))?;
+    Ok((value, &payload[used..]))
+}
+
+fn malformed(kind: Kind, name: &str, why: String) -> ArtifactError {
+    ArtifactError::Malformed {
         name: name.to_owned(),
         what: kind.name,
         why,
-    };
-    let (value, used): (T, usize) =
-        bincode::serde::decode_from_slice(payload, config()).map_err(|e| malformed(in_words(e)))?;
-    if used != payload.len() {
-        return Err(malformed(format!("{} bytes left over", payload.len() - used)));
     }
-    Ok(value)
 }
 
 /// What a check of a part said, or the decoder.
@@ -249,6 +268,15 @@ fn belongs(name: &str, binding: &Binding, circuit: &dyn Interface) -> Result<(),
         has: short_hex(&binding.circuit),
         needs: short_hex(needs),
     })
+}
+
+/// Whether the id in a file is that of the key in it.
+fn check_id(name: &str, binding: &Binding, id: KeyId) -> Result<(), ArtifactError> {
+    if binding.keys == id.finish() {
+        return Ok(());
+    }
+    let name = name.to_owned();
+    Err(ArtifactError::KeyId { name })
 }
 
 /// A key or ciphertext that does not fit the parameters.

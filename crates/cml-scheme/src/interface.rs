@@ -69,7 +69,8 @@ impl CircuitInput {
             return Err("names an encoding that is not there".to_owned());
         }
         let spec = self.spec.check(&self.name, cml_ir::channels(&self.shape));
-        spec.map_err(|why| why.to_string())
+        let columns = spec.and_then(|()| self.spec.check_columns(&self.name, self.encodings.len()));
+        columns.map_err(|why| why.to_string())
     }
 }
 

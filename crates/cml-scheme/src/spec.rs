@@ -322,7 +322,11 @@ impl fmt::Display for ClientSpec {
         )?;
         for input in &self.parts.inputs {
             let codes = input.spec.range;
-            writeln!(f, "input      {} {:?} codes {codes}", input.name, input.shape)?;
+            write!(f, "input      {} {:?} codes {codes}", input.name, input.shape)?;
+            if !input.spec.columns.is_empty() {
+                write!(f, " columns {}", input.spec.columns.join(", "))?;
+            }
+            writeln!(f)?;
         }
         for output in &self.parts.outputs {
             write!(f, "output     {} {:?}", output.name, output.shape)?;

@@ -27,6 +27,9 @@ use tokio::net::TcpListener;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// For the counters of the server, which ends with the process.
+const METRICS_TOKEN: &str = "the-token-for-counters";
+/// Numbers of clients that ask at a time.
 const CLIENTS: [usize; 4] = [1, 2, 8, 64];
 /// Runs of one sample, local and over the server in turns.
 const LONE_RUNS: usize = 15;
@@ -89,7 +92,8 @@ impl Caller {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {METRICS_TOKEN}\r\n\
+             content-length: {}\r\n\r\n",
             body.len()
         );
         Ok(Self {
@@ -136,6 +140,7 @@ fn start(circuit: &Circuit, data: PathBuf) -> Result<SocketAddr, Error> {
         models: vec![Model::new(circuit.clone())?],
         data,
         tokens: Tokens::none(),
+        metrics_tokens: Tokens::parse(METRICS_TOKEN)?,
         limits: Limits {
             // No request becomes a job.
             wait: Duration::from_secs(3600),

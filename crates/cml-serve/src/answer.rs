@@ -82,15 +82,16 @@ mod tests {
     use crate::Tokens;
     use crate::config::Limits;
     use crate::desk::Desk;
-    use axum::http::HeaderMap;
 
     #[test]
     fn what_was_handed_out_to_its_end_is_delivered_and_what_is_held_counts() {
-        let caller = Tokens::none().caller(&HeaderMap::new(), [10, 0, 0, 1].into());
+        let caller = Tokens::none().caller(None, [10, 0, 0, 1].into());
         let desk = Desk::new(&Limits::default());
         let permit = desk.admit(caller.unwrap(), 100).unwrap();
         let ticket = Arc::new(Ticket::new([1; 16], permit));
         let results = Bytes::from(vec![7; 2 * PIECE + 1]);
+        assert!(ticket.begin());
+        ticket.end(Ok(results.clone()));
         let start = || Answer::new(&ticket, results.clone());
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut next = |answer: &mut Answer| match Pin::new(answer).poll_frame(&mut context) {

@@ -1,9 +1,7 @@
 //! Who asks: bearer tokens, or else addresses.
 
 use crate::ServeError;
-use crate::problem::{Code, Problem};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use crate::refusal::Refusal;
 use cml_file::{from_hex, to_hex};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -110,17 +108,21 @@ impl Tokens {
         !self.digests.is_empty()
     }
 
-    /// Who asks. Takes the same time for each wrong token.
-    pub(crate) fn caller(&self, headers: &HeaderMap, address: IpAddr) -> Result<Caller, Problem> {
+    /// Whether a token is one of these and one of those.
+    pub(crate) fn share_one_with(&self, other: &Self) -> bool {
+        self.digests.iter().any(|digest| other.digests.contains(digest))
+    }
+
+    /// Who asks, with this token, from this address. Takes the same time for each wrong token.
+    pub(crate) fn caller(&self, token: Option<&[u8]>, address: IpAddr) -> Result<Caller, Refusal> {
         if !self.are_asked_for() {
             return Ok(Caller::at(address));
         }
-        let Some(token) = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| bearer(value.as_bytes()))
-        else {
-            return Err(Problem::new(Code::Unauthorized, "a bearer token is needed").close());
-        };
+        self.known(token.ok_or(Refusal::NoToken)?)
+    }
+
+    /// Who has this token. Without any tokens nobody has.
+    pub(crate) fn known(&self, token: &[u8]) -> Result<Caller, Refusal> {
         let digest: [u8; 32] = Sha256::digest(token).into();
         let mut known = Choice::from(0);
         for other in &self.digests {
@@ -129,16 +131,9 @@ impl Tokens {
         if bool::from(known) {
             Ok(Caller::of("token ", &digest))
         } else {
-            Err(Problem::new(Code::Unauthorized, "the bearer token is not known").close())
+            Err(Refusal::UnknownToken)
         }
     }
-}
-
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
 }
 
 #[cfg(test)]
@@ -168,32 +163,26 @@ mod tests {
     #[test]
     fn callers_are_told_apart() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let at = |text: &str| Tokens::none().caller(&HeaderMap::new(), address(text)).unwrap();
+        let at = |text: &str| Tokens::none().caller(None, address(text)).unwrap();
         assert!(at("10.0.0.1") != at("10.0.0.2"));
         assert!(at("10.0.0.1") == at("::ffff:10.0.0.1"));
         assert!(at("2001:db8::1") == at("2001:db8::2"));
         assert!(Caller::parse(&at("10.0.0.1").to_string()) == Some(at("10.0.0.1")));
 
         let tokens = Tokens::parse("one-token-of-many\nanother-token-of-many\n").unwrap();
-        let with = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            tokens.caller(&headers, address("10.0.0.1"))
-        };
-        let one = with("Bearer one-token-of-many").unwrap();
-        assert!(one == with("bearer  one-token-of-many").unwrap());
-        assert!(one != with("Bearer another-token-of-many").unwrap());
-        for wrong in [
-            "Bearer one-token-of-man",
-            "Bearer ",
-            "Basic one-token-of-many",
-            "B",
-        ] {
-            assert_eq!(
-                with(wrong).err().map(|p| p.code),
-                Some(Code::Unauthorized),
-                "{wrong}"
-            );
+        let with = |token: &str| tokens.caller(Some(token.as_bytes()), address("10.0.0.1"));
+        let one = with("one-token-of-many").unwrap();
+        assert!(one == tokens.known(b"one-token-of-many").unwrap());
+        assert!(one != with("another-token-of-many").unwrap());
+        for wrong in ["one-token-of-man", ""] {
+            assert!(matches!(with(wrong), Err(Refusal::UnknownToken)), "{wrong}");
         }
+        let none = tokens.caller(None, address("10.0.0.1"));
+        assert!(matches!(none, Err(Refusal::NoToken)));
+        // Without tokens everybody is let in, but nobody has one.
+        let nobody = Tokens::none().known(b"one-token-of-many");
+        assert!(matches!(nobody, Err(Refusal::UnknownToken)));
+        let others = |text: &str| tokens.share_one_with(&Tokens::parse(text).unwrap());
+        assert!(others("x-token-of-its-own\none-token-of-many") && !others("x-token-of-its-own"));
     }
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Who is let in.
     pub tokens: Tokens,
+    /// Who may read the counters, which tell about all callers: with [`Tokens::none`] nobody.
+    pub metrics_tokens: Tokens,
     /// Limits.
     pub limits: Limits,
 }
@@ -117,7 +119,10 @@ impl Model {
 /// What a sample takes in memory beside its bytes, about.
 const SAMPLE: u64 = 64;
 
-/// Limits. What is over one is refused with the status in brackets.
+/// Limits: on connections and what comes over them, on jobs, on keys.
+///
+/// What is over one of the first kind ends a connection or a request, what is over one of the others is refused.
+/// `docs/deploy.md` and [`OPENAPI`](crate::OPENAPI) say with which status.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at a time; more wait to be accepted.
@@ -127,34 +132,34 @@ pub struct Limits {
     pub behind_proxy: bool,
     /// Time for the head of a request, for the TLS handshake and for an idle connection.
     pub header_time: Duration,
-    /// Longest silence within a body, and how far behind the least rate it may fall (408).
+    /// Longest silence within a body, and how far behind the least rate it may fall.
     pub body_time: Duration,
-    /// Least bytes of a body in a second (408).
+    /// Least bytes of a body in a second.
     pub body_rate: u64,
     /// Longest time in which nothing of an answer can be sent; the connection ends.
     pub send_time: Duration,
     /// Least bytes of an answer in a second; the connection ends when it is behind them by `send_time`.
     pub send_rate: u64,
-    /// Bytes of inputs that are being received (429, or 413 for one request).
+    /// Bytes of inputs that are being received.
     pub receiving_bytes: u64,
-    /// Samples of one request (413).
+    /// Samples of one request.
     pub samples: u32,
-    /// Jobs that wait (429).
+    /// Jobs that wait.
     pub waiting: usize,
-    /// Jobs of one caller: waiting, running, and finished with an answer that is kept (429).
+    /// Jobs of one caller: waiting, running, and finished with an answer that is kept.
     pub caller_jobs: usize,
-    /// Bytes of jobs: inputs that wait and answers, those that are expected included (429); in memory, and
+    /// Bytes of jobs: inputs that wait and answers, those that are expected included; in memory, and
     /// again on disk. One caller may have a quarter.
     pub job_bytes: u64,
-    /// How long the answer of a finished job is kept (410).
+    /// How long the answer of a finished job is kept.
     pub answer_time: Duration,
     /// A request that takes longer becomes a job to ask for later.
     pub wait: Duration,
-    /// Keys on disk (507).
+    /// Keys on disk.
     pub keys: usize,
-    /// Keys of one caller (403).
+    /// Keys of one caller.
     pub caller_keys: usize,
-    /// Bytes of the keys on disk, those that are being received included (507).
+    /// Bytes of the keys on disk, those that are being received included.
     pub disk_bytes: u64,
     /// Bytes of the expanded keys in memory; those that were not used for longest are dropped.
     pub memory_bytes: u64,

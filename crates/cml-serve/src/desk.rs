@@ -5,7 +5,7 @@
 
 use crate::caller::Caller;
 use crate::config::Limits;
-use crate::problem::{Code, Problem};
+use crate::refusal::Refusal;
 use crate::ticket::{JobId, Ticket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 
 /// Ids of answers that were dropped, so that asking for one says so.
 const REMEMBERED: usize = 10_000;
-/// Seconds after which a caller over its limits may try again.
-const RETRY_SECONDS: u64 = 2;
 
 /// Jobs and answers of all callers.
 pub(crate) struct Desk {
@@ -22,12 +20,13 @@ pub(crate) struct Desk {
     caller_bytes: u64,
     most_bytes: u64,
     keep: Duration,
-    shares: Mutex<Shares>,
+    taken: Mutex<Taken>,
     kept: Mutex<Kept>,
 }
 
+/// What jobs take of the limits.
 #[derive(Default)]
-struct Shares {
+struct Taken {
     /// Jobs and their bytes.
     of_caller: BTreeMap<Caller, (usize, u64)>,
     bytes: u64,
@@ -35,8 +34,8 @@ struct Shares {
 
 #[derive(Default)]
 struct Kept {
-    /// Jobs to ask for, and since when their answers wait.
-    jobs: BTreeMap<JobId, (Arc<Ticket>, Option<Instant>)>,
+    /// Jobs to ask for.
+    jobs: BTreeMap<JobId, Arc<Ticket>>,
     /// Those whose answers were kept for their time.
     dropped: BTreeSet<JobId>,
     /// The same, oldest first.
@@ -79,13 +78,13 @@ impl Drop for Permit {
         let Some(desk) = self.desk.upgrade() else {
             return;
         };
-        let mut shares = desk.shares();
-        shares.bytes -= self.bytes;
-        if let Some((jobs, bytes)) = shares.of_caller.get_mut(&self.caller) {
+        let mut taken = desk.taken();
+        taken.bytes -= self.bytes;
+        if let Some((jobs, bytes)) = taken.of_caller.get_mut(&self.caller) {
             *jobs -= 1;
             *bytes -= self.bytes;
             if *jobs == 0 {
-                shares.of_caller.remove(&self.caller);
+                taken.of_caller.remove(&self.caller);
             }
         }
     }
@@ -98,81 +97,78 @@ impl Desk {
             caller_bytes: limits.caller_job_bytes(),
             most_bytes: limits.job_bytes,
             keep: limits.answer_time,
-            shares: Mutex::default(),
+            taken: Mutex::default(),
             kept: Mutex::default(),
         })
     }
 
     /// A place for a job with inputs and an answer of so many bytes.
-    pub(crate) fn admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
+    pub(crate) fn admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Refusal> {
         if bytes > self.caller_bytes {
-            let text = format!(
-                "inputs and answer take {bytes} bytes, limit {}",
-                self.caller_bytes
-            );
-            return Err(Problem::new(Code::TooLarge, text));
+            return Err(Refusal::JobBytes {
+                needs: bytes,
+                limit: self.caller_bytes,
+            });
         }
         self.making_way(caller, || self.try_admit(caller, bytes))
     }
 
     /// Whether a caller has a place for one more job, as it is now.
-    pub(crate) fn has_place(&self, caller: Caller) -> Result<(), Problem> {
-        self.making_way(caller, || self.check_jobs(&self.shares(), caller).map(drop))
+    pub(crate) fn has_place(&self, caller: Caller) -> Result<(), Refusal> {
+        self.making_way(caller, || self.check_jobs(&self.taken(), caller).map(drop))
     }
 
     /// Answers that were fetched make way for new ones: the caller's own, and those of others only where the
     /// room of all is full without them.
-    fn making_way<T>(&self, caller: Caller, admit: impl Fn() -> Result<T, Problem>) -> Result<T, Problem> {
-        let is_full = |result: &Result<T, Problem>| matches!(result, Err(p) if p.code == Code::MemoryFull);
+    fn making_way<T>(&self, caller: Caller, admit: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let is_full = |result: &Result<T, Refusal>| matches!(result, Err(Refusal::Memory { .. }));
         let mut result = admit();
         if result.is_err() {
-            self.drop_answers(|ticket, _| ticket.is_delivered() && ticket.permit.caller == caller);
+            self.drop_answers(|ticket| ticket.is_delivered() && ticket.permit.caller == caller);
             result = admit();
         }
         if is_full(&result) {
-            self.drop_answers(|ticket, _| ticket.is_delivered());
+            self.drop_answers(Ticket::is_delivered);
             result = admit();
         }
         result
     }
 
     /// Bytes of the caller's jobs.
-    fn check_jobs(&self, shares: &Shares, caller: Caller) -> Result<u64, Problem> {
-        let (jobs, kept) = shares.of_caller.get(&caller).copied().unwrap_or_default();
-        if jobs >= self.caller_jobs {
-            let text = format!("the caller has {jobs} jobs, limit {}", self.caller_jobs);
-            return Err(Problem::new(Code::CallerLimit, text).retry_after(RETRY_SECONDS));
+    fn check_jobs(&self, taken: &Taken, caller: Caller) -> Result<u64, Refusal> {
+        let (has, bytes) = taken.of_caller.get(&caller).copied().unwrap_or_default();
+        let limit = self.caller_jobs;
+        if has >= limit {
+            return Err(Refusal::CallerJobs { has, limit });
         }
-        Ok(kept)
+        Ok(bytes)
     }
 
-    fn try_admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Problem> {
-        let refuse = |code, text| Err(Problem::new(code, text).retry_after(RETRY_SECONDS));
-        let mut shares = self.shares();
-        let kept = self.check_jobs(&shares, caller)?;
-        if kept + bytes > self.caller_bytes {
-            let text = format!(
-                "the caller's jobs take {kept} bytes, {bytes} more are over the limit of {}",
-                self.caller_bytes
-            );
-            return refuse(Code::CallerLimit, text);
+    fn try_admit(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Permit, Refusal> {
+        let mut taken = self.taken();
+        let has = self.check_jobs(&taken, caller)?;
+        if has + bytes > self.caller_bytes {
+            return Err(Refusal::CallerJobBytes {
+                has,
+                more: bytes,
+                limit: self.caller_bytes,
+            });
         }
-        if shares.bytes + bytes > self.most_bytes {
-            let text = format!("no room for a job of {bytes} bytes now");
-            return refuse(Code::MemoryFull, text);
+        if taken.bytes + bytes > self.most_bytes {
+            return Err(Refusal::Memory { needs: bytes });
         }
-        Ok(self.permit(&mut shares, caller, bytes))
+        Ok(self.permit(&mut taken, caller, bytes))
     }
 
     /// A place for a job that was accepted before the process started: limits do not count, but it counts
     /// for them.
     pub(crate) fn take_up(self: &Arc<Self>, caller: Caller, bytes: u64) -> Permit {
-        self.permit(&mut self.shares(), caller, bytes)
+        self.permit(&mut self.taken(), caller, bytes)
     }
 
-    fn permit(self: &Arc<Self>, shares: &mut Shares, caller: Caller, bytes: u64) -> Permit {
-        shares.bytes += bytes;
-        let (jobs, kept) = shares.of_caller.entry(caller).or_default();
+    fn permit(self: &Arc<Self>, taken: &mut Taken, caller: Caller, bytes: u64) -> Permit {
+        taken.bytes += bytes;
+        let (jobs, kept) = taken.of_caller.entry(caller).or_default();
         *jobs += 1;
         *kept += bytes;
         Permit {
@@ -182,10 +178,9 @@ impl Desk {
         }
     }
 
-    /// Keeps a job to be asked for; an answer that is there waits `since` then.
-    pub(crate) fn keep(&self, ticket: &Arc<Ticket>, since: Option<Instant>) {
-        let job = (Arc::clone(ticket), since);
-        self.kept().jobs.insert(ticket.id, job);
+    /// Keeps a job to be asked for.
+    pub(crate) fn keep(&self, ticket: &Arc<Ticket>) {
+        self.kept().jobs.insert(ticket.id, Arc::clone(ticket));
     }
 
     /// Notes that the answer of a job was kept for its time.
@@ -197,7 +192,7 @@ impl Desk {
     pub(crate) fn find(&self, id: &JobId, caller: Caller) -> Found {
         let kept = self.kept();
         match kept.jobs.get(id) {
-            Some((ticket, _)) if ticket.permit.caller == caller => Found::Job(Arc::clone(ticket)),
+            Some(ticket) if ticket.permit.caller == caller => Found::Job(Arc::clone(ticket)),
             None if kept.dropped.contains(id) => Found::Dropped,
             _ => Found::Nothing,
         }
@@ -206,44 +201,34 @@ impl Desk {
     /// Jobs whose answers nobody has fetched, unfinished ones included.
     pub(crate) fn unfetched(&self) -> usize {
         let kept = self.kept();
-        let tickets = kept.jobs.values().map(|(ticket, _)| ticket);
-        tickets.filter(|ticket| !ticket.is_delivered()).count()
+        kept.jobs.values().filter(|ticket| !ticket.is_delivered()).count()
     }
 
     /// Bytes of jobs: inputs, answers, and answers that are expected.
     pub(crate) fn bytes(&self) -> u64 {
-        self.shares().bytes
+        self.taken().bytes
     }
 
     /// Drops answers that were kept for their time. Looks at all of them: for who does so now and then.
     pub(crate) fn expire(&self) {
         let now = Instant::now();
-        self.drop_answers(|ticket, since| match since {
-            Some(since) => now.duration_since(*since) >= self.keep,
-            None => {
-                if !ticket.is_open() {
-                    *since = Some(now);
-                }
-                false
-            }
-        });
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= self.keep;
+        self.drop_answers(|ticket| ticket.ended_at().is_some_and(is_over));
     }
 
-    fn drop_answers(&self, mut is_over: impl FnMut(&Ticket, &mut Option<Instant>) -> bool) {
+    fn drop_answers(&self, is_over: impl Fn(&Ticket) -> bool) {
         // Tickets give back their places when they are dropped: after the lock.
         let mut kept = self.kept();
-        let over: Vec<_> = (kept.jobs)
-            .extract_if(.., |_, (ticket, since)| is_over(ticket, since))
-            .collect();
-        for (id, (ticket, _)) in &over {
-            ticket.discard();
+        let over: Vec<_> = (kept.jobs).extract_if(.., |_, ticket| is_over(ticket)).collect();
+        for (id, ticket) in &over {
+            ticket.expire();
             kept.forget(*id);
         }
         drop(kept);
     }
 
-    fn shares(&self) -> MutexGuard<'_, Shares> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -255,13 +240,11 @@ impl Desk {
 mod tests {
     use super::*;
     use crate::Tokens;
-    use crate::ticket::Outcome;
-    use axum::http::HeaderMap;
     use bytes::Bytes;
 
     fn caller(last: u8) -> Caller {
         let address = [10, 0, 0, last].into();
-        Tokens::none().caller(&HeaderMap::new(), address).unwrap()
+        Tokens::none().caller(None, address).unwrap()
     }
 
     fn desk(answer_time: Duration) -> Arc<Desk> {
@@ -273,20 +256,48 @@ mod tests {
         })
     }
 
-    fn code(result: Result<Permit, Problem>) -> Code {
-        result.err().unwrap().code
+    fn refusal(result: Result<Permit, Refusal>) -> Refusal {
+        result.err().unwrap()
+    }
+
+    /// A job that is done, and kept to be asked for.
+    fn done(desk: &Arc<Desk>, id: u8, of: Caller, bytes: u64) -> Arc<Ticket> {
+        let ticket = Arc::new(Ticket::new([id; 16], desk.admit(of, bytes).unwrap()));
+        desk.keep(&ticket);
+        assert!(ticket.begin());
+        ticket.end(Ok(Bytes::new()));
+        ticket
     }
 
     #[test]
     fn places_are_limited_and_given_back() {
         let desk = desk(Duration::from_secs(60));
-        assert_eq!(code(desk.admit(caller(1), 101)), Code::TooLarge);
+        let too_large = refusal(desk.admit(caller(1), 101));
+        assert!(matches!(
+            too_large,
+            Refusal::JobBytes {
+                needs: 101,
+                limit: 100
+            }
+        ));
         let one = desk.admit(caller(1), 60).unwrap();
-        assert_eq!(code(desk.admit(caller(1), 60)), Code::CallerLimit);
+        let bytes = refusal(desk.admit(caller(1), 60));
+        assert!(matches!(
+            bytes,
+            Refusal::CallerJobBytes {
+                has: 60,
+                more: 60,
+                limit: 100
+            }
+        ));
         let two = desk.admit(caller(1), 40).unwrap();
-        assert_eq!(code(desk.admit(caller(1), 0)), Code::CallerLimit);
+        let jobs = refusal(desk.admit(caller(1), 0));
+        assert!(matches!(jobs, Refusal::CallerJobs { has: 2, limit: 2 }));
         let others: Vec<_> = (2..5).map(|c| desk.admit(caller(c), 100).unwrap()).collect();
-        assert_eq!(code(desk.admit(caller(5), 1)), Code::MemoryFull);
+        assert!(matches!(
+            refusal(desk.admit(caller(5), 1)),
+            Refusal::Memory { needs: 1 }
+        ));
         drop((one, two, others));
         assert_eq!(desk.bytes(), 0);
         desk.admit(caller(5), 1).unwrap();
@@ -296,11 +307,12 @@ mod tests {
     fn answers_are_kept_for_their_time() {
         let desk = desk(Duration::ZERO);
         let ticket = Arc::new(Ticket::new([7; 16], desk.admit(caller(1), 1).unwrap()));
-        desk.keep(&ticket, None);
+        desk.keep(&ticket);
         assert!(matches!(desk.find(&[7; 16], caller(2)), Found::Nothing));
-        assert!(matches!(desk.find(&[7; 16], caller(1)), Found::Job(_)));
-        ticket.finish(Outcome::Done(Bytes::new()));
         desk.expire();
+        assert!(matches!(desk.find(&[7; 16], caller(1)), Found::Job(_)));
+        assert!(ticket.begin());
+        ticket.end(Ok(Bytes::new()));
         desk.expire();
         assert!(matches!(desk.find(&[7; 16], caller(1)), Found::Dropped));
         assert!(matches!(desk.find(&[8; 16], caller(1)), Found::Nothing));
@@ -312,9 +324,7 @@ mod tests {
     fn fetched_answers_make_way() {
         let desk = desk(Duration::from_secs(60));
         for id in [1, 2] {
-            let ticket = Arc::new(Ticket::new([id; 16], desk.admit(caller(1), 50).unwrap()));
-            desk.keep(&ticket, None);
-            ticket.finish(Outcome::Done(Bytes::new()));
+            let ticket = done(&desk, id, caller(1), 50);
             if id == 1 {
                 ticket.deliver();
             }
@@ -328,12 +338,7 @@ mod tests {
     #[test]
     fn answers_of_others_make_way_only_where_the_room_of_all_is_full() {
         let desk = desk(Duration::from_secs(60));
-        let answer = |id: u8, of: Caller, bytes| {
-            let ticket = Arc::new(Ticket::new([id; 16], desk.admit(of, bytes).unwrap()));
-            desk.keep(&ticket, None);
-            ticket.finish(Outcome::Done(Bytes::new()));
-            ticket.deliver();
-        };
+        let answer = |id: u8, of: Caller, bytes| done(&desk, id, of, bytes).deliver();
         let is_there = |id: u8, of| matches!(desk.find(&[id; 16], of), Found::Job(_));
         answer(1, caller(1), 100);
         answer(2, caller(2), 90);

@@ -42,6 +42,9 @@ pub enum ServeError {
         /// Limit.
         limit: usize,
     },
+    /// A token of a caller that also reads the counters of all callers.
+    #[error("a token of the callers is also one for the counters, which tell about all of them")]
+    SharedToken,
     /// Certificate or private key.
     #[error("TLS: {0}")]
     Tls(String),

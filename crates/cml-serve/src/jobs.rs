@@ -1,35 +1,34 @@
 //! `POST /v1/models/{hash}/infer` and `GET /v1/jobs/{id}`: work.
 
+use crate::accept::Inputs;
 use crate::answer::Answer;
 use crate::body::Reader;
 use crate::caller::Caller;
 use crate::desk::Found;
+use crate::life::{End, Failure, State};
 use crate::models::{self, OCTETS};
 use crate::prefer::Preferences;
 use crate::problem::{Code, Problem};
-use crate::queue::{Job, Refused};
+use crate::refusal::Refusal;
 use crate::routes::Named;
 use crate::shared::Shared;
 use crate::spool::Draft;
-use crate::ticket::{JobId, Outcome, Ticket};
+use crate::ticket::{JobId, Ticket};
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Request, State as Has};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cml_file::{Artifact, from_hex, to_hex};
 use cml_scheme::artifact::EncryptedInputs;
-use rand::TryRngCore;
-use rand::rngs::OsRng;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::time::timeout;
 
 /// Longest time that a caller is told to wait, in seconds.
 const LONGEST_RETRY: f64 = 60.0;
 
-/// Tells the worker that the caller went away, unless the job is kept to be asked for.
+/// Says that the caller went away, unless it has its answer or was told to ask for it.
 struct Waiting(Option<Arc<Ticket>>);
 
 impl Drop for Waiting {
@@ -42,49 +41,32 @@ impl Drop for Waiting {
 
 /// Runs a model on encrypted samples; long work becomes a job.
 pub(crate) async fn infer(
-    State(shared): State<Arc<Shared>>,
+    Has(shared): Has<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     Named(hash): Named,
     request: Request,
 ) -> Result<Response, Problem> {
     let model = models::find(&shared, &hash).map_err(Problem::close)?;
     if shared.is_draining() {
-        return Err(Problem::shutting_down().close());
+        return Err(Problem::from(Refusal::ShuttingDown).close());
     }
     let served = &shared.models[model];
-    let refuse = |refused| match refused {
-        Refused::Full(has) => {
-            let seconds = (has as f64 * served.seconds()).clamp(1.0, LONGEST_RETRY);
-            let text = format!("{has} jobs wait, limit {}", shared.limits.waiting);
-            Problem::new(Code::QueueFull, text).retry_after(seconds as u64)
+    let refuse = |refusal| match refusal {
+        Refusal::Queue { waiting, .. } => {
+            let seconds = (waiting as f64 * served.seconds()).clamp(1.0, LONGEST_RETRY);
+            Problem::from(refusal).retry_after(seconds as u64)
         }
-        Refused::Closed => Problem::shutting_down(),
+        refusal => refusal.into(),
     };
     // Once more when the body is there; but who can be told before need not send it.
-    (shared.queue.has_room()).map_err(|refused| refuse(refused).close())?;
-    shared.desk.has_place(caller).map_err(Problem::close)?;
+    (shared.has_place(caller)).map_err(|refusal| refuse(refusal).close())?;
     let (head, body) = request.into_parts();
-    let inputs = Arc::new(receive(&shared, model, &head.headers, body).await?);
-    check_key(&shared, model, &inputs)?;
-
+    let inputs: Inputs = Arc::new(receive(&shared, model, &head.headers, body).await?);
     let samples = inputs.value.len();
-    let bytes = served.model.job_bytes(samples as u64);
-    let mut id: JobId = [0; 16];
-    OsRng
-        .try_fill_bytes(&mut id)
-        .map_err(|_| Problem::new(Code::Internal, "no randomness"))?;
-    let ticket = Arc::new(Ticket::new(id, shared.desk.admit(caller, bytes)?));
-    let job = Job {
-        ticket: Arc::clone(&ticket),
-        model,
-        key: inputs.binding.keys,
-        inputs: Arc::clone(&inputs),
-        results: Vec::new(),
-        since: Instant::now(),
-        alone: false,
-        tries: 0,
-        _open: Arc::clone(&shared.open_jobs),
-    };
+    let job = shared
+        .accept(caller, model, Arc::clone(&inputs))
+        .map_err(refuse)?;
+    let ticket = Arc::clone(&job.ticket);
 
     let preferences = Preferences::of(&head.headers);
     let longest = shared.limits.wait;
@@ -93,44 +75,34 @@ pub(crate) async fn infer(
     if is_long || preferences.is_async {
         shared.queue.has_room().map_err(refuse)?;
         ticket.store(write(&shared, &ticket, &inputs).await?);
-        if let Err(refused) = shared.queue.push(job) {
-            ticket.discard();
-            return Err(refuse(refused));
+        if let Err(refusal) = shared.queue.push(job) {
+            ticket.abandon();
+            return Err(refuse(refusal));
         }
     } else {
         let mut waiting = Waiting(Some(Arc::clone(&ticket)));
         shared.queue.push(job).map_err(refuse)?;
-        if let Ok(outcome) = timeout(wait, ticket.ended()).await {
-            return answer(&shared, &ticket, outcome, |code| code);
+        if let Ok(end) = timeout(wait, ticket.ended()).await {
+            waiting.0 = None;
+            return answer(&shared, &ticket, end, Problem::from);
         }
         let draft = write(&shared, &ticket, &inputs).await?;
-        if !ticket.store(draft) {
-            // It has ended meanwhile.
-            return answer(&shared, &ticket, ticket.outcome(), |code| code);
-        }
+        let is_stored = ticket.store(draft);
         waiting.0 = None;
+        if !is_stored {
+            // It has ended meanwhile.
+            return answer(&shared, &ticket, ticket.state().end(), Problem::from);
+        }
     }
-    shared.desk.keep(&ticket, None);
+    shared.desk.keep(&ticket);
     Ok(accepted(&shared, &ticket.id))
 }
 
 /// Writes the inputs of a job that the caller will be told to ask for.
-async fn write(
-    shared: &Arc<Shared>,
-    ticket: &Arc<Ticket>,
-    inputs: &Arc<EncryptedInputs>,
-) -> Result<Draft, Problem> {
-    let spool = Arc::clone(&shared.spool);
-    let (ticket, inputs) = (Arc::clone(ticket), Arc::clone(inputs));
-    let write = move || {
-        // The bytes that were received: a file has one form.
-        let bytes = inputs.to_bytes().map_err(std::io::Error::other)?;
-        spool.write(ticket.id, ticket.permit.caller, ticket.has_begun(), &bytes)
-    };
-    let written = tokio::task::spawn_blocking(write).await;
-    written
-        .map_err(|_| Problem::new(Code::Internal, "the job was not stored"))?
-        .map_err(|e| Problem::storage("store a job", &e))
+async fn write(shared: &Arc<Shared>, ticket: &Arc<Ticket>, inputs: &Inputs) -> Result<Draft, Problem> {
+    let (shared, ticket, inputs) = (Arc::clone(shared), Arc::clone(ticket), Arc::clone(inputs));
+    let written = tokio::task::spawn_blocking(move || shared.write(&ticket, &inputs)).await;
+    Ok(written.map_err(|_| Problem::new(Code::Internal, "the job was not stored"))??)
 }
 
 /// The inputs of a request, checked against their model.
@@ -164,46 +136,30 @@ async fn receive(
         .map_err(|e| Problem::artifact(&e))
 }
 
-/// The key has to be there, of this model.
-fn check_key(shared: &Shared, model: usize, inputs: &EncryptedInputs) -> Result<(), Problem> {
-    let (has, limit) = (inputs.value.len(), shared.limits.samples);
-    if has > limit as usize {
-        return Err(Problem::new(
-            Code::TooLarge,
-            format!("{has} samples, limit {limit}"),
-        ));
-    }
-    match shared.store.find(&inputs.binding.keys) {
-        None => {
-            let text = format!("no key with the id {}", to_hex(&inputs.binding.keys));
-            Err(Problem::new(Code::UnknownKey, text))
-        }
-        Some(entry) if entry.circuit != *shared.models[model].model.circuit.hash() => {
-            let text = "the key of this id belongs to another circuit";
-            Err(Problem::new(Code::Foreign, text))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
 /// What has become of a job.
 pub(crate) async fn get(
-    State(shared): State<Arc<Shared>>,
+    Has(shared): Has<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     Named(id): Named,
 ) -> Result<Response, Problem> {
     let found = from_hex(&id).map(|id| shared.desk.find(&id, caller));
     match found.unwrap_or(Found::Nothing) {
         Found::Nothing => Err(Problem::new(Code::UnknownJob, "the caller has no such job")),
-        Found::Dropped => {
-            let text = "the answer was kept for its time and is gone";
-            Err(Problem::new(Code::Expired, text))
-        }
-        Found::Job(ticket) => match ticket.outcome() {
-            Outcome::Open => Ok(accepted(&shared, &ticket.id)),
-            outcome => answer(&shared, &ticket, outcome, |_| Code::Failed),
+        Found::Dropped => Err(expired()),
+        Found::Job(ticket) => match ticket.state() {
+            State::Accepted | State::Running => Ok(accepted(&shared, &ticket.id)),
+            // Just now.
+            State::Expired => Err(expired()),
+            state @ (State::Done(_) | State::Failed(_) | State::Delivered(_)) => {
+                let failed = |failure: Failure| Problem::new(Code::Failed, failure.text);
+                answer(&shared, &ticket, state.end(), failed)
+            }
         },
     }
+}
+
+fn expired() -> Problem {
+    Problem::new(Code::Expired, "the answer was kept for its time and is gone")
 }
 
 fn accepted(shared: &Shared, id: &JobId) -> Response {
@@ -218,15 +174,15 @@ fn accepted(shared: &Shared, id: &JobId) -> Response {
     (StatusCode::ACCEPTED, headers, Json(json!({ "job": id }))).into_response()
 }
 
-/// The results; `code` is what a failure becomes.
+/// The results; `failed` is what a failure becomes.
 fn answer(
     shared: &Shared,
     ticket: &Arc<Ticket>,
-    outcome: Outcome,
-    code: impl Fn(Code) -> Code,
+    end: Option<End>,
+    failed: impl Fn(Failure) -> Problem,
 ) -> Result<Response, Problem> {
-    match outcome {
-        Outcome::Done(results) => {
+    match end {
+        Some(Ok(results)) => {
             shared.metrics.sent_bytes.inc_by(results.len() as u64);
             let headers = [
                 (CONTENT_TYPE, OCTETS.to_owned()),
@@ -234,10 +190,10 @@ fn answer(
             ];
             Ok((headers, Answer::new(ticket, results).body()).into_response())
         }
-        Outcome::Failed(why, text) => {
+        Some(Err(failure)) => {
             ticket.deliver();
-            Err(Problem::new(code(why), text))
+            Err(failed(failure))
         }
-        Outcome::Open => Err(Problem::new(Code::Internal, "the job has not ended")),
+        None => Err(Problem::new(Code::Internal, "the job has no end")),
     }
 }

@@ -3,6 +3,7 @@
 use crate::body::Reader;
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
+use crate::refusal::Refusal;
 use crate::routes::Named;
 use crate::shared::Shared;
 use crate::store::{KeyId, Room, Store, Stored};
@@ -28,7 +29,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let id = parse(&id).map_err(Problem::close)?;
     if shared.is_draining() {
-        return Err(Problem::shutting_down().close());
+        return Err(Problem::from(Refusal::ShuttingDown).close());
     }
     let upload = Arc::clone(&shared.uploads);
     let limit = shared.models.iter().map(|m| m.model.key_file_bytes()).max();
@@ -37,7 +38,7 @@ pub(crate) async fn put(
     if shared.store.find(&id).is_none() {
         // Once more when its length is known; but who can be told before need not send it.
         let room = shared.store.room(caller, body.announced().unwrap_or(0));
-        drop(room.map_err(Problem::close)?);
+        drop(room.map_err(|refusal| Problem::from(refusal).close())?);
     }
     let result = receive(&shared, caller, &id, body).await;
     drop(upload);
@@ -98,8 +99,7 @@ async fn receive(
         if head.checksum == entry.checksum {
             return Ok(Stored::Same);
         }
-        let text = format!("another key is there under the id {}", to_hex(id));
-        return Err(Problem::new(Code::KeyConflict, text));
+        return Err(Refusal::OtherKey { id: to_hex(id) }.into());
     }
     let room = shared.store.room(caller, head.file_bytes)?;
     let failed = |e: io::Error| Problem::storage("store a key", &e);
@@ -117,12 +117,12 @@ async fn receive(
         file.sync_all().await.map_err(failed)?;
         Ok(head)
     };
-    let written = written.await;
+    let written: Result<_, Problem> = written.await;
     drop(file);
     let store = Arc::clone(&shared.store);
     let keep = move |room, path| {
         let head = written?;
-        store.keep(room, path, &head.binding, head.checksum)
+        Ok(store.keep(room, path, &head.binding, head.checksum)?)
     };
     incoming.end(keep).await
 }

@@ -1,5 +1,7 @@
-//! What a request is refused with: a status, a word for programs, a sentence for people.
+//! What a request is refused with over HTTP: a status, a word for programs, a sentence for people.
 
+use crate::life::{Cause, Failure};
+use crate::refusal::{Refusal, is_full};
 use axum::Json;
 use axum::http::header::{CONNECTION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -7,6 +9,11 @@ use axum::response::{IntoResponse, Response};
 use cml_scheme::ArtifactError;
 use serde_json::json;
 use std::io;
+
+/// Seconds after which a caller over its limits may try again.
+const LIMIT_RETRY: u64 = 2;
+/// Seconds after which another server may be there, or this one again.
+const START_RETRY: u64 = 5;
 
 /// The word for programs. One status each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +101,6 @@ impl Problem {
         }
     }
 
-    /// No new work: another server may take it, or this one when it is back.
-    pub(crate) fn shutting_down() -> Self {
-        Self::new(Code::ShuttingDown, "the server is shutting down").retry_after(5)
-    }
-
     /// Says when to try again.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
@@ -123,12 +125,49 @@ impl Problem {
     /// Storage that does not do its work. What the system says goes to the log, paths would to the caller.
     pub(crate) fn storage(doing: &str, error: &io::Error) -> Self {
         tracing::error!(%error, "storage: {doing}");
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::new(Code::StorageFull, "the server's disk is full")
-            }
-            _ => Self::new(Code::Internal, format!("the server cannot {doing}")),
+        if is_full(error) {
+            Self::new(Code::StorageFull, "the server's disk is full")
+        } else {
+            Self::new(Code::Internal, format!("the server cannot {doing}"))
         }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (code, retry) = match &refusal {
+            Refusal::NoToken | Refusal::UnknownToken | Refusal::NoCounters => (Code::Unauthorized, None),
+            Refusal::Samples { .. } | Refusal::JobBytes { .. } => (Code::TooLarge, None),
+            Refusal::CallerJobs { .. } | Refusal::CallerJobBytes { .. } => {
+                (Code::CallerLimit, Some(LIMIT_RETRY))
+            }
+            Refusal::Memory { .. } => (Code::MemoryFull, Some(LIMIT_RETRY)),
+            Refusal::Queue { .. } => (Code::QueueFull, Some(LIMIT_RETRY)),
+            Refusal::ShuttingDown => (Code::ShuttingDown, Some(START_RETRY)),
+            Refusal::UnknownKey { .. } => (Code::UnknownKey, None),
+            Refusal::ForeignKey => (Code::Foreign, None),
+            Refusal::CallerKeys { .. } => (Code::KeyLimit, None),
+            Refusal::Keys { .. } | Refusal::KeyBytes { .. } => (Code::StorageFull, None),
+            Refusal::OtherKey { .. } => (Code::KeyConflict, None),
+            Refusal::Randomness => (Code::Internal, None),
+            Refusal::Storage { doing, source } => return Self::storage(doing, source),
+        };
+        Self {
+            retry_after: retry,
+            ..Self::new(code, refusal.to_string())
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    /// Of a request that waited for its answer; that of a job is [`Code::Failed`].
+    fn from(failure: Failure) -> Self {
+        let code = match failure.cause {
+            Cause::UnknownKey => Code::UnknownKey,
+            Cause::Internal => Code::Internal,
+            Cause::Earlier => Code::Failed,
+        };
+        Self::new(code, failure.text)
     }
 }
 

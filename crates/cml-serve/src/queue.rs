@@ -1,8 +1,8 @@
 //! Jobs that wait, in a line for each key pair; the lines take turns.
 
-use crate::problem::Code;
+use crate::refusal::Refusal;
 use crate::store::KeyId;
-use crate::ticket::{Outcome, Ticket};
+use crate::ticket::Ticket;
 use cml_scheme::{Bound, Ciphertext, SeededCiphertexts};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,10 +35,7 @@ impl Job {
 impl Drop for Job {
     /// Whatever becomes of a job, nobody waits for it in vain.
     fn drop(&mut self) {
-        if self.ticket.is_open() {
-            let lost = Outcome::Failed(Code::Internal, "the job was lost".to_owned());
-            self.ticket.finish(lost);
-        }
+        self.ticket.lose();
     }
 }
 
@@ -66,15 +63,6 @@ struct Line {
     jobs: VecDeque<Job>,
 }
 
-/// Why a job cannot wait here.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// So many wait, which is the limit.
-    Full(usize),
-    /// No new work.
-    Closed,
-}
-
 impl Queue {
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -85,7 +73,7 @@ impl Queue {
     }
 
     /// Puts a job at the end of its line.
-    pub(crate) fn push(&self, job: Job) -> Result<(), Refused> {
+    pub(crate) fn push(&self, job: Job) -> Result<(), Refusal> {
         let mut inner = self.inner();
         self.check(&mut inner)?;
         inner.push(job);
@@ -94,20 +82,21 @@ impl Queue {
     }
 
     /// Whether a job could wait here, as it is now.
-    pub(crate) fn has_room(&self) -> Result<(), Refused> {
+    pub(crate) fn has_room(&self) -> Result<(), Refusal> {
         self.check(&mut self.inner())
     }
 
-    fn check(&self, inner: &mut Inner) -> Result<(), Refused> {
+    fn check(&self, inner: &mut Inner) -> Result<(), Refusal> {
         if inner.closed {
-            return Err(Refused::Closed);
+            return Err(Refusal::ShuttingDown);
         }
         if inner.waiting >= self.most {
             // Those whose callers went away make room.
-            inner.drop_abandoned();
+            inner.drop_expired();
         }
-        if inner.waiting >= self.most {
-            return Err(Refused::Full(inner.waiting));
+        let (waiting, limit) = (inner.waiting, self.most);
+        if waiting >= limit {
+            return Err(Refusal::Queue { waiting, limit });
         }
         Ok(())
     }
@@ -142,7 +131,7 @@ impl Queue {
         let mut inner = self.inner();
         let until = Instant::now() + grace;
         loop {
-            inner.drop_abandoned();
+            inner.drop_expired();
             let now = Instant::now();
             if inner.waiting > 0 && (inner.waiting >= last || now >= until || inner.closed) {
                 break;
@@ -221,10 +210,11 @@ impl Inner {
         &mut self.lines[at]
     }
 
-    fn drop_abandoned(&mut self) {
+    /// Those whose callers went away.
+    fn drop_expired(&mut self) {
         for line in &mut self.lines {
             let before = line.jobs.len();
-            line.jobs.retain(|job| !job.ticket.is_abandoned());
+            line.jobs.retain(|job| !job.ticket.is_expired());
             self.waiting -= before - line.jobs.len();
         }
         self.lines.retain(|line| !line.jobs.is_empty());
@@ -237,13 +227,11 @@ mod tests {
     use crate::Tokens;
     use crate::config::Limits;
     use crate::desk::Desk;
-    use axum::http::HeaderMap;
-    use cml_scheme::Binding;
-    use cml_scheme::LweKey;
+    use cml_scheme::{Binding, LweKey};
 
     /// A job of a key with so many samples.
     fn job(key: u8, samples: usize) -> Job {
-        let caller = Tokens::none().caller(&HeaderMap::new(), [10, 0, 0, key].into());
+        let caller = Tokens::none().caller(None, [10, 0, 0, key].into());
         let permit = Desk::new(&Limits::default()).admit(caller.unwrap(), 1);
         let sample = SeededCiphertexts::from_bytes(&[0; 24], LweKey::Big, 1).unwrap();
         Job {
@@ -322,11 +310,16 @@ mod tests {
         let ticket = Arc::clone(&one.ticket);
         queue.push(one).unwrap();
         queue.push(two).unwrap();
-        assert_eq!(queue.push(job(1, 1)), Err(Refused::Full(2)));
+        let full = queue.push(job(1, 1));
+        assert!(
+            matches!(full, Err(Refusal::Queue { waiting: 2, limit: 2 })),
+            "{full:?}"
+        );
         ticket.abandon();
         queue.push(job(2, 1)).unwrap();
         queue.close();
-        assert_eq!(queue.push(job(2, 1)), Err(Refused::Closed));
+        let closed = queue.push(job(2, 1));
+        assert!(matches!(closed, Err(Refusal::ShuttingDown)), "{closed:?}");
         assert_eq!(next(&queue), (1, vec![1]));
         assert_eq!(next(&queue), (2, vec![1]));
         assert!(queue.take(|_| 4, 0, Duration::ZERO).is_none());

@@ -1,11 +1,10 @@
 //! Jobs that were accepted before the process started: run, or their answers kept.
 
-use crate::problem::Code;
+use crate::life::{Cause, End, Failure};
 use crate::queue::Job;
 use crate::shared::Shared;
 use crate::spool::Files;
-use crate::ticket::{Outcome, Ticket};
-
+use crate::ticket::Ticket;
 use cml_file::Artifact;
 use cml_scheme::ArtifactError;
 use cml_scheme::artifact::{self, EncryptedInputs};
@@ -22,8 +21,8 @@ const MOST_STARTS: u32 = 5;
 pub(crate) fn take_up(shared: &Shared, files: Files) {
     let caller = files.name.caller;
     let taken = match answer(&files) {
-        Ok(Some((outcome, age))) => {
-            keep(shared, files, outcome, age);
+        Ok(Some((end, age))) => {
+            keep(shared, files, end, age);
             Ok(())
         }
         Ok(None) => run(shared, files),
@@ -40,11 +39,11 @@ pub(crate) fn take_up(shared: &Shared, files: Files) {
 }
 
 /// The answer of a job that has ended, and how long it has been there. A damaged one does not count.
-fn answer(files: &Files) -> io::Result<Option<(Outcome, Duration)>> {
+fn answer(files: &Files) -> io::Result<Option<(End, Duration)>> {
     let Some((ended, age)) = files.ended()? else {
         return Ok(None);
     };
-    if let Outcome::Done(bytes) = &ended
+    if let Ok(bytes) = &ended
         && let Err(error) = cml_file::decode(artifact::OUTPUTS, "results of a job", bytes)
     {
         tracing::warn!(caller = %files.name.caller, %error, "damaged results are made again");
@@ -54,22 +53,19 @@ fn answer(files: &Files) -> io::Result<Option<(Outcome, Duration)>> {
 }
 
 /// Keeps an answer for what is left of its time.
-fn keep(shared: &Shared, files: Files, outcome: Outcome, age: Duration) {
+fn keep(shared: &Shared, files: Files, end: End, age: Duration) {
     if age >= shared.limits.answer_time {
         shared.desk.forget(files.name.id);
         files.discard();
         return;
     }
     files.discard_inputs();
-    let bytes = match &outcome {
-        Outcome::Done(bytes) => bytes.len() as u64,
-        _ => 0,
-    };
-    let ticket = ticket(shared, files, bytes);
-    ticket.finish(outcome);
+    let bytes = end.as_ref().map_or(0, |results| results.len() as u64);
     // The machine may have started after it.
-    let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-    shared.desk.keep(&ticket, Some(since));
+    let ended = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+    let permit = shared.desk.take_up(files.name.caller, bytes);
+    let ticket = Ticket::ended_before(permit, files, end, ended);
+    shared.desk.keep(&Arc::new(ticket));
 }
 
 /// Puts a job that has not ended at the end of its line.
@@ -97,7 +93,7 @@ fn run(shared: &Shared, files: Files) -> Result<(), (Files, io::Error)> {
     let bytes = shared.models[model].model.job_bytes(inputs.value.len() as u64);
     let age = files.name.age();
     let ticket = ticket(shared, files, bytes);
-    shared.desk.keep(&ticket, None);
+    shared.desk.keep(&ticket);
     shared.queue.take_up(Job {
         ticket,
         model,
@@ -127,15 +123,13 @@ fn find(shared: &Shared, bytes: &[u8]) -> io::Result<Option<(usize, EncryptedInp
 fn fail(shared: &Shared, files: Files, why: &str) {
     shared.metrics.failed_jobs.inc();
     let ticket = ticket(shared, files, 0);
-    ticket.end(Outcome::Failed(Code::Failed, why.to_owned()));
-    shared.desk.keep(&ticket, None);
+    ticket.end(Err(Failure::new(Cause::Earlier, why)));
+    shared.desk.keep(&ticket);
 }
 
 fn ticket(shared: &Shared, files: Files, bytes: u64) -> Arc<Ticket> {
     let permit = shared.desk.take_up(files.name.caller, bytes);
-    let ticket = Arc::new(Ticket::new(files.name.id, permit));
-    ticket.take_up(files);
-    ticket
+    Arc::new(Ticket::accepted_before(permit, files))
 }
 
 fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

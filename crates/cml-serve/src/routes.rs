@@ -2,13 +2,15 @@
 
 use crate::metrics::{RefusedLabels, RequestLabels};
 use crate::problem::{Code, Problem};
+use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::{jobs, keys, models};
 use axum::Router;
 use axum::extract::{Extension, FromRequestParts, MatchedPath, Path, Request, State};
 use axum::handler::Handler;
+use axum::http::HeaderMap;
 use axum::http::StatusCode;
-use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -58,9 +60,9 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/v1/models/{hash}/infer", post(jobs::infer))
         .route("/v1/keys/{id}", put(keys::put).delete(keys::delete))
         .route("/v1/jobs/{id}", get(jobs::get))
-        .route("/metrics", get(metrics))
         .route_layer(from_fn_with_state(Arc::clone(shared), admit));
     let open = Router::new()
+        .route("/metrics", get(metrics))
         .route("/healthz", get(health))
         .route("/openapi.json", get(describe));
     guarded
@@ -78,11 +80,21 @@ async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let caller = shared.tokens.caller(request.headers(), peer.0)?;
+    let caller = shared.tokens.caller(bearer(request.headers()), peer.0);
+    let caller = caller.map_err(|refusal| Problem::from(refusal).close())?;
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     response.extensions_mut().insert(caller);
     Ok(response)
+}
+
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
 }
 
 /// Counts and logs: routes, never paths, headers or bodies.
@@ -126,19 +138,46 @@ async fn observe(State(shared): State<Arc<Shared>>, request: Request, next: Next
 
 async fn health(State(shared): State<Arc<Shared>>) -> Result<&'static str, Problem> {
     if shared.is_draining() {
-        Err(Problem::shutting_down())
+        Err(Refusal::ShuttingDown.into())
     } else {
         Ok("ok\n")
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+/// The counters, for those who may see what all callers do.
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let token = bearer(&headers).ok_or(Refusal::NoCounters);
+    let operator = token.and_then(|token| shared.metrics_tokens.known(token));
+    let operator = operator.map_err(|_| Problem::from(Refusal::NoCounters).close())?;
     let text = shared.metrics.text(&shared);
     let text = text.map_err(|_| Problem::new(Code::Internal, "the counters cannot be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, kind)], text).into_response())
+    let mut response = ([(CONTENT_TYPE, kind)], text).into_response();
+    response.extensions_mut().insert(operator);
+    Ok(response)
 }
 
 async fn describe() -> Response {
     (StatusCode::OK, [(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_tokens_are_found() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            bearer(&headers).map(<[u8]>::to_vec)
+        };
+        assert_eq!(of("Bearer one-token"), Some(b"one-token".to_vec()));
+        assert_eq!(of("bearer  one-token"), Some(b"one-token".to_vec()));
+        assert_eq!(of("Bearer "), Some(Vec::new()));
+        for none in ["Basic one-token", "B", "Bearerone-token"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) models: Vec<Served>,
     by_hash: BTreeMap<[u8; 32], usize>,
     pub(crate) tokens: Tokens,
+    /// Of those who may read the counters.
+    pub(crate) metrics_tokens: Tokens,
     pub(crate) limits: Limits,
     pub(crate) store: Arc<Store>,
     pub(crate) spool: Arc<Spool>,
@@ -63,8 +65,12 @@ impl Shared {
             models,
             data,
             tokens,
+            metrics_tokens,
             limits,
         } = config;
+        if tokens.share_one_with(&metrics_tokens) {
+            return Err(ServeError::SharedToken);
+        }
         if models.is_empty() {
             return Err(ServeError::NoModels);
         }
@@ -103,6 +109,7 @@ impl Shared {
             models: models.into_iter().map(serve).collect(),
             by_hash,
             tokens,
+            metrics_tokens,
             store,
             spool,
             queue: Queue::new(limits.waiting),

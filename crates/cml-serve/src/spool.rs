@@ -13,8 +13,8 @@
 use crate::ServeError;
 use crate::caller::Caller;
 use crate::data::{self, DataFolder};
-use crate::problem::Code;
-use crate::ticket::{JobId, Outcome};
+use crate::life::{Cause, End, Failure};
+use crate::ticket::JobId;
 use cml_file::{from_hex, to_hex};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -140,11 +140,13 @@ pub(crate) struct Files {
 
 impl Files {
     /// Writes the end of the job. If that fails, the inputs stay, and would be run again.
-    pub(crate) fn end(&self, outcome: &Outcome) {
-        let written = match outcome {
-            Outcome::Open => return,
-            Outcome::Done(bytes) => self.spool.data.write(&self.path(RESULTS), bytes),
-            Outcome::Failed(_, text) => self.spool.data.write(&self.path(FAILURE), text.as_bytes()),
+    pub(crate) fn end(&self, end: &End) {
+        let written = match end {
+            Ok(results) => self.spool.data.write(&self.path(RESULTS), results),
+            Err(failure) => self
+                .spool
+                .data
+                .write(&self.path(FAILURE), failure.text.as_bytes()),
         };
         match written {
             Ok(()) => self.discard_inputs(),
@@ -170,7 +172,7 @@ impl Files {
     }
 
     /// The results, which nobody has checked, or why there are none, and how long ago they were written.
-    pub(crate) fn ended(&self) -> io::Result<Option<(Outcome, Duration)>> {
+    pub(crate) fn ended(&self) -> io::Result<Option<(End, Duration)>> {
         for kind in [RESULTS, FAILURE] {
             let path = self.path(kind);
             let bytes = match fs::read(&path) {
@@ -179,9 +181,9 @@ impl Files {
             };
             let age = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
             let ended = if kind == RESULTS {
-                Outcome::Done(bytes.into())
+                Ok(bytes.into())
             } else {
-                Outcome::Failed(Code::Failed, String::from_utf8_lossy(&bytes).into_owned())
+                Err(Failure::new(Cause::Earlier, String::from_utf8_lossy(&bytes)))
             };
             return Ok(Some((ended, age)));
         }

@@ -7,7 +7,7 @@ use crate::ServeError;
 use crate::caller::Caller;
 use crate::config::Limits;
 use crate::data::{self, DataFolder};
-use crate::problem::{Code, Problem};
+use crate::refusal::Refusal;
 use cml_file::{from_hex, read_start, to_hex};
 use cml_scheme::Binding;
 use cml_scheme::artifact::KeyHead;
@@ -144,23 +144,23 @@ impl Store {
     }
 
     /// Makes room for an upload.
-    pub(crate) fn room(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Room, Problem> {
+    pub(crate) fn room(self: &Arc<Self>, caller: Caller, bytes: u64) -> Result<Room, Refusal> {
         let mut index = self.index();
-        let of_caller = index.of_caller.get(&caller).copied().unwrap_or(0);
-        if of_caller >= self.most_of_caller {
-            let text = format!("the caller has {of_caller} keys, limit {}", self.most_of_caller);
-            return Err(Problem::new(Code::KeyLimit, text));
+        let has = index.of_caller.get(&caller).copied().unwrap_or(0);
+        if has >= self.most_of_caller {
+            let limit = self.most_of_caller;
+            return Err(Refusal::CallerKeys { has, limit });
         }
         if index.count >= self.most_keys {
-            let text = format!("the server has {} keys, limit {}", index.count, self.most_keys);
-            return Err(Problem::new(Code::StorageFull, text));
+            let (has, limit) = (index.count, self.most_keys);
+            return Err(Refusal::Keys { has, limit });
         }
         if index.bytes.saturating_add(bytes) > self.most_bytes {
-            let text = format!(
-                "keys take {} bytes of the server's disk, {bytes} more are over the limit of {}",
-                index.bytes, self.most_bytes
-            );
-            return Err(Problem::new(Code::StorageFull, text));
+            return Err(Refusal::KeyBytes {
+                has: index.bytes,
+                more: bytes,
+                limit: self.most_bytes,
+            });
         }
         index.count(caller, bytes);
         Ok(Room {
@@ -183,30 +183,30 @@ impl Store {
         file: TempPath,
         binding: &Binding,
         checksum: [u8; 32],
-    ) -> Result<Stored, Problem> {
+    ) -> Result<Stored, Refusal> {
         let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = self.find(&binding.keys) {
             if entry.checksum == checksum {
                 return Ok(Stored::Same);
             }
-            let text = format!("another key is there under the id {}", to_hex(&binding.keys));
-            return Err(Problem::new(Code::KeyConflict, text));
+            let id = to_hex(&binding.keys);
+            return Err(Refusal::OtherKey { id });
         }
         let path = self.path(&binding.keys, room.caller);
-        data::keep(file, &path).map_err(|e| Problem::storage("store a key", &e))?;
+        data::keep(file, &path).map_err(Refusal::storage("store a key"))?;
         room.used = true;
         self.index().insert(room.caller, binding, checksum, room.bytes);
         Ok(Stored::New)
     }
 
     /// Removes a key of a caller; whether it was there.
-    pub(crate) fn remove(&self, id: &KeyId, caller: Caller) -> Result<bool, Problem> {
+    pub(crate) fn remove(&self, id: &KeyId, caller: Caller) -> Result<bool, Refusal> {
         let owned = |index: &Index| index.keys.get(id).is_some_and(|(owner, _)| *owner == caller);
         let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         if !owned(&self.index()) {
             return Ok(false);
         }
-        self.forget(id).map_err(|e| Problem::storage("remove a key", &e))
+        self.forget(id).map_err(Refusal::storage("remove a key"))
     }
 
     /// Removes a key whose file turned out to be damaged, unless another one has taken its place.

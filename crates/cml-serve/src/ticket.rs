@@ -1,61 +1,94 @@
-//! A job as the one who asked for it sees it.
+//! A job as the one who asked for it sees it: its [`State`], and what has to happen when that changes.
 
 use crate::desk::Permit;
-use crate::problem::Code;
+use crate::life::{Cause, End, Event, Failure, State};
 use crate::spool::{Draft, Files};
-use bytes::Bytes;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 /// Id of a job: random, so that nobody else names it.
 pub(crate) type JobId = [u8; 16];
 
-/// What has become of a job.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    /// Waiting or running.
-    Open,
-    /// The file with the results.
-    Done(Bytes),
-    /// Why there is none.
-    Failed(Code, String),
-}
-
 /// A job as the one who asked for it sees it; its place within the caller's limits.
 pub(crate) struct Ticket {
     pub(crate) id: JobId,
     pub(crate) permit: Permit,
-    outcome: Mutex<Outcome>,
+    life: Mutex<Life>,
     /// Those of a job to ask for later; held while its end is written.
     files: Mutex<Option<Files>>,
     changed: Notify,
-    begun: AtomicBool,
-    abandoned: AtomicBool,
-    delivered: AtomicBool,
+}
+
+struct Life {
+    state: State,
+    /// Since when there is an answer.
+    ended: Option<Instant>,
 }
 
 impl Ticket {
+    /// A job that is accepted.
     pub(crate) fn new(id: JobId, permit: Permit) -> Self {
         Self {
             id,
             permit,
-            outcome: Mutex::new(Outcome::Open),
+            life: Mutex::new(Life {
+                state: State::Accepted,
+                ended: None,
+            }),
             files: Mutex::default(),
             changed: Notify::new(),
-            begun: AtomicBool::new(false),
-            abandoned: AtomicBool::new(false),
-            delivered: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn outcome(&self) -> Outcome {
-        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        outcome.clone()
+    /// A job that was accepted before the process started, and has its files.
+    pub(crate) fn accepted_before(permit: Permit, files: Files) -> Self {
+        let ticket = Self::new(files.name.id, permit);
+        *ticket.files() = Some(files);
+        ticket
     }
 
+    /// A job that ended before the process started.
+    pub(crate) fn ended_before(permit: Permit, files: Files, end: End, ended: Instant) -> Self {
+        let ticket = Self::accepted_before(permit, files);
+        *ticket.life() = Life {
+            state: match end {
+                Ok(results) => State::Done(results),
+                Err(failure) => State::Failed(failure),
+            },
+            ended: Some(ended),
+        };
+        ticket
+    }
+
+    /// Where it is in its life.
+    pub(crate) fn state(&self) -> State {
+        self.life().state.clone()
+    }
+
+    /// Whether there will be an answer, but is none yet.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.outcome(), Outcome::Open)
+        self.life().state.is_open()
+    }
+
+    /// Whether nobody can have an answer any more: there is no need to start.
+    pub(crate) fn is_expired(&self) -> bool {
+        matches!(self.life().state, State::Expired)
+    }
+
+    /// Whether the answer was handed out once.
+    pub(crate) fn is_delivered(&self) -> bool {
+        matches!(self.life().state, State::Delivered(_))
+    }
+
+    /// Whether it runs, or waits for one more turn.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.life().state, State::Running)
+    }
+
+    /// Since when there is an answer.
+    pub(crate) fn ended_at(&self) -> Option<Instant> {
+        self.life().ended
     }
 
     /// Gives an unfinished job its files; whether it was one.
@@ -68,82 +101,107 @@ impl Ticket {
         is_open
     }
 
-    /// Takes up files that are there.
-    pub(crate) fn take_up(&self, files: Files) {
-        *self.files() = Some(files);
-    }
-
-    /// Notes, on disk too if it is there, that the job begins to run in this process. Not for the threads of
-    /// connections.
-    pub(crate) fn begin(&self) {
+    /// Its turn has come; whether it is worth one. The first turn is noted on disk too, if it is there. Not for the
+    /// threads of connections.
+    pub(crate) fn begin(&self) -> bool {
         let mut files = self.files();
-        if !self.begun.swap(true, Ordering::Relaxed)
+        let is_first = !self.is_running();
+        let begins = self.change(Event::Begin);
+        if begins
+            && is_first
             && let Some(files) = &mut *files
             && let Err(error) = files.count_start()
         {
             tracing::error!(%error, "storage: rename a job");
         }
-    }
-
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
-    }
-
-    /// Removes the job's files, if it has any.
-    pub(crate) fn discard(&self) {
-        if let Some(files) = self.files().take() {
-            files.discard();
-        }
+        begins
     }
 
     /// Ends the job: on disk first, if it is there. Not for the threads of connections.
-    pub(crate) fn end(&self, outcome: Outcome) {
+    pub(crate) fn end(&self, end: End) {
         let files = self.files();
         if let Some(files) = &*files {
-            files.end(&outcome);
+            files.end(&end);
         }
-        self.finish(outcome);
+        self.change(Event::Finish(end));
     }
 
-    fn files(&self) -> MutexGuard<'_, Option<Files>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends a job that has been lost, in memory: its inputs may still be on disk.
+    pub(crate) fn lose(&self) {
+        if self.is_open() {
+            let lost = Failure::new(Cause::Internal, "the job was lost");
+            self.change(Event::Finish(Err(lost)));
+        }
     }
 
-    /// Ends the job in memory.
-    pub(crate) fn finish(&self, outcome: Outcome) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
-        self.changed.notify_waiters();
+    /// The answer was handed out to its end.
+    pub(crate) fn deliver(&self) {
+        self.change(Event::Deliver);
     }
 
-    /// Waits for the end.
-    pub(crate) async fn ended(&self) -> Outcome {
+    /// The caller went away, or was told that the job is not accepted after all.
+    pub(crate) fn abandon(&self) {
+        self.change(Event::Abandon);
+        self.discard();
+    }
+
+    /// The answer is no longer kept.
+    pub(crate) fn expire(&self) {
+        self.change(Event::Expire);
+        self.discard();
+    }
+
+    /// Waits for the end; none if nobody can know it any more.
+    pub(crate) async fn ended(&self) -> Option<End> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // From here on no end is missed.
             changed.as_mut().enable();
-            match self.outcome() {
-                Outcome::Open => changed.await,
-                outcome => return outcome,
+            let state = self.state();
+            if !state.is_open() {
+                return state.end();
+            }
+            changed.await;
+        }
+    }
+
+    /// Goes on with its life; whether it does. An event that the state does not have is a defect of the service, and
+    /// changes nothing.
+    fn change(&self, event: Event) -> bool {
+        let is_end = matches!(event, Event::Finish(_));
+        let mut life = self.life();
+        match life.state.after(event) {
+            Ok(state) => {
+                life.state = state;
+                if is_end && life.ended.is_none() {
+                    life.ended = Some(Instant::now());
+                }
+                drop(life);
+                self.changed.notify_waiters();
+                true
+            }
+            Err(illegal) => {
+                // Who went away just before the turn came is no defect.
+                if !matches!(life.state, State::Expired) {
+                    tracing::error!(error = %illegal, "job");
+                }
+                false
             }
         }
     }
 
-    /// Nobody waits any longer: there is no need to start.
-    pub(crate) fn abandon(&self) {
-        self.abandoned.store(true, Ordering::Relaxed);
+    fn discard(&self) {
+        if let Some(files) = self.files().take() {
+            files.discard();
+        }
     }
 
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed)
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer was handed out once.
-    pub(crate) fn deliver(&self) {
-        self.delivered.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_delivered(&self) -> bool {
-        self.delivered.load(Ordering::Relaxed)
+    fn files(&self) -> MutexGuard<'_, Option<Files>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

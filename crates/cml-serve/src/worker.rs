@@ -1,11 +1,10 @@
 //! The one thread that runs jobs; the executor spreads each batch over all cores.
 
 use crate::cache::Cache;
-use crate::problem::Code;
+use crate::life::{Cause, Failure};
 use crate::queue::Job;
 use crate::shared::Shared;
 use crate::store::{Entry, KeyId};
-use crate::ticket::Outcome;
 use bytes::Bytes;
 use cml_exec::Server;
 use cml_file::{Artifact, FileError};
@@ -29,11 +28,17 @@ const MOST_TRIES: u32 = 20;
 const TRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why a batch has no results.
-enum Failure {
+enum Stop {
     /// There will be none.
-    Final(Code, String),
+    Failed(Failure),
     /// The key cannot be read, or has just changed: its jobs wait for another turn.
     Again,
+}
+
+impl Stop {
+    fn failed(cause: Cause, text: impl Into<String>) -> Self {
+        Self::Failed(Failure::new(cause, text))
+    }
 }
 
 /// Runs jobs until the queue is closed and empty.
@@ -45,14 +50,13 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
         served.model.circuit.samples_together().min(in_time)
     };
     let (mut last, mut grace) = (0, Duration::ZERO);
-    while let Some(jobs) = shared.queue.take(together, last, grace) {
+    while let Some(mut jobs) = shared.queue.take(together, last, grace) {
         cache.retain(|key, entry| shared.store.find(key).as_ref() == Some(entry));
         shared.metrics.memory_bytes.set(cache.bytes() as i64);
+        // Callers may have gone away just now.
+        jobs.retain(|job| job.ticket.begin());
         let Some(first) = jobs.first() else { continue };
         let (model, key) = (first.model, first.key);
-        for job in &jobs {
-            job.ticket.begin();
-        }
         // Those of the last job that are too many wait for the next turn.
         let samples = batch(&jobs, together(model));
         let (count, start) = (samples.len(), Instant::now());
@@ -61,7 +65,7 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
         let result = result.unwrap_or_else(|_| {
             cache.retain(|other, _| *other != key);
             tracing::error!("the executor panicked");
-            Err(Failure::Final(Code::Internal, "the run failed".to_owned()))
+            Err(Stop::failed(Cause::Internal, "the run failed"))
         });
         shared.metrics.memory_bytes.set(cache.bytes() as i64);
         // Who waits already could run with those who come back.
@@ -72,8 +76,8 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
                 tracing::debug!(jobs = jobs.len(), samples = count, "batch");
                 hand_out(shared, runtime, jobs, results);
             }
-            Err(Failure::Final(code, text)) => fail(shared, runtime, jobs, code, &text),
-            Err(Failure::Again) => {
+            Err(Stop::Failed(failure)) => fail(shared, runtime, jobs, failure),
+            Err(Stop::Again) => {
                 try_again(shared, runtime, jobs);
                 std::thread::sleep(TRY_PAUSE);
             }
@@ -82,14 +86,14 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
 }
 
 /// Ends jobs without results.
-fn fail(shared: &Shared, runtime: &Handle, jobs: Vec<Job>, code: Code, text: &str) {
-    tracing::warn!(jobs = jobs.len(), code = code.word(), text, "batch failed");
+fn fail(shared: &Shared, runtime: &Handle, jobs: Vec<Job>, failure: Failure) {
+    let Failure { cause, text } = &failure;
+    tracing::warn!(jobs = jobs.len(), code = cause.word(), text, "batch failed");
     shared.metrics.failed_jobs.inc_by(jobs.len() as u64);
-    let outcome = Outcome::Failed(code, text.to_owned());
     // Written elsewhere: the next batch starts now.
     runtime.spawn_blocking(move || {
         for job in jobs {
-            job.ticket.end(outcome.clone());
+            job.ticket.end(Err(failure.clone()));
         }
     });
 }
@@ -102,13 +106,8 @@ fn try_again(shared: &Shared, runtime: &Handle, jobs: Vec<Job>) {
         shared.queue.put_back(job);
     }
     if !over.is_empty() {
-        fail(
-            shared,
-            runtime,
-            over,
-            Code::Internal,
-            "the server cannot read a key",
-        );
+        let failure = Failure::new(Cause::Internal, "the server cannot read a key");
+        fail(shared, runtime, over, failure);
     }
 }
 
@@ -124,10 +123,10 @@ fn run(
     model: usize,
     key: &KeyId,
     samples: Vec<SeededCiphertexts>,
-) -> Result<Vec<Vec<Ciphertext>>, Failure> {
+) -> Result<Vec<Vec<Ciphertext>>, Stop> {
     let served = &shared.models[model];
     let circuit = &served.model.circuit;
-    let unknown = || Failure::Final(Code::UnknownKey, "the key is no longer there".to_owned());
+    let unknown = || Stop::failed(Cause::UnknownKey, "the key is no longer there");
     let (stored, path) = shared.store.file(key).ok_or_else(unknown)?;
     let bytes = served.model.parameters().evaluation_key_bytes();
     let server = cache.get(key, stored, bytes, || load(shared, model, key, &stored, &path))?;
@@ -140,7 +139,7 @@ fn run(
         value: samples,
     };
     let outputs = server.run(&inputs, &mut |_| {});
-    let outputs = outputs.map_err(|e| Failure::Final(Code::Internal, e.to_string()))?;
+    let outputs = outputs.map_err(|e| Stop::failed(Cause::Internal, e.to_string()))?;
     let seconds = start.elapsed().as_secs_f64();
     served.measured(seconds / count as f64);
     let metrics = &shared.metrics;
@@ -152,18 +151,18 @@ fn run(
 }
 
 /// Reads and expands a key.
-fn load(shared: &Shared, model: usize, key: &KeyId, stored: &Entry, path: &Path) -> Result<Server, Failure> {
+fn load(shared: &Shared, model: usize, key: &KeyId, stored: &Entry, path: &Path) -> Result<Server, Stop> {
     let (circuit, start) = (&shared.models[model].model.circuit, Instant::now());
     let read = Bound::<ServerKeys>::read(path, circuit);
     if shared.store.find(key).as_ref() != Some(stored) {
         // It was removed, or stored anew, while it was read: the next turn finds out.
-        return Err(Failure::Again);
+        return Err(Stop::Again);
     }
     let bound = read.map_err(|error| match error {
         ArtifactError::File(FileError::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
             shared.metrics.key_load_errors.inc();
             tracing::error!(error = %source, "storage: read a key");
-            Failure::Again
+            Stop::Again
         }
         error => {
             // Its path has the key's id, and the log has none.
@@ -173,11 +172,11 @@ fn load(shared: &Shared, model: usize, key: &KeyId, stored: &Entry, path: &Path)
                 .unwrap_or("not readable");
             tracing::error!(why = why.trim_start_matches(": "), "a damaged key is removed");
             shared.store.discard(key, stored);
-            Failure::Final(Code::UnknownKey, "the key is no longer there".to_owned())
+            Stop::failed(Cause::UnknownKey, "the key is no longer there")
         }
     })?;
     let server = circuit.server(&bound, &mut |_| {});
-    let server = server.map_err(|e| Failure::Final(Code::Internal, e.to_string()))?;
+    let server = server.map_err(|e| Stop::failed(Cause::Internal, e.to_string()))?;
     shared.metrics.key_loads.inc();
     shared
         .metrics
@@ -204,13 +203,13 @@ fn hand_out(shared: &Arc<Shared>, runtime: &Handle, jobs: Vec<Job>, results: Vec
                 binding,
                 value: std::mem::take(&mut job.results),
             };
-            let outcome = match results.to_bytes() {
-                Ok(mut file) => Outcome::Done(Bytes::from(std::mem::take(&mut *file))),
-                Err(error) => Outcome::Failed(Code::Internal, error.to_string()),
+            let end = match results.to_bytes() {
+                Ok(mut file) => Ok(Bytes::from(std::mem::take(&mut *file))),
+                Err(error) => Err(Failure::new(Cause::Internal, error.to_string())),
             };
             let seconds = job.since.elapsed().as_secs_f64();
             shared.metrics.job_seconds.observe(seconds);
-            job.ticket.end(outcome);
+            job.ticket.end(end);
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::circuit::{Body, Circuit};
 use cml_file::{Artifact, Kind};
-use cml_scheme::artifact::{from_payload, to_payload};
+use cml_scheme::artifact::{from_payload_with_columns, to_payload_with_columns};
 use cml_scheme::{ArtifactError, ParameterSets};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -39,12 +39,15 @@ impl Artifact for Circuit {
     type Error = ArtifactError;
 
     fn encode(&self) -> Result<Vec<u8>, ArtifactError> {
-        to_payload(CIRCUIT, self.name(), self)
+        to_payload_with_columns(CIRCUIT, self.name(), self, self.inputs())
     }
 
     /// Validates the circuit: references, ranges, security of the parameters, failure budget.
     fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, ArtifactError> {
-        let wire: WireCircuit = from_payload(CIRCUIT, name, payload)?;
+        let wire: WireCircuit =
+            from_payload_with_columns(CIRCUIT, name, payload, |wire: &mut WireCircuit| {
+                &mut wire.body.inputs
+            })?;
         let circuit = Circuit {
             name: wire.name,
             graph_hash: wire.graph_hash,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use demand::Demand;
+pub(crate) use demand::Tables;
 
 /// An integer combination of wires of one encoding: `constant + sum weight * wire`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Text form of circuits: one line for each layer of each level, stable.
 
 use crate::circuit::{Circuit, Demand, Rotation};
-use crate::noise::{Reader, Source};
+use crate::noise::{KEY_SHARE_LOG2, Reader, Source};
 use cml_file::short_hex;
 use cml_ir::Interval;
 use cml_scheme::one_in;
@@ -25,7 +25,8 @@ impl fmt::Display for Circuit {
         }
         writeln!(
             f,
-            "failure    budget 2^{:.0} a lookup, worst 2^{:.1}; an inference fails less than once in {}",
+            "failure    budget 2^{:.0} a lookup, worst 2^{:.1}; an inference fails less than once in {}; \
+             all but 2^{KEY_SHARE_LOG2} of keys",
             self.budget_log2(),
             self.worst_log2_p_fail(),
             one_in(self.inference_log2_p_fail())
@@ -143,7 +144,7 @@ impl Circuit {
             } else {
                 String::new()
             };
-            let alike = if r.alike > 0 {
+            let alike = if r.pairs > 0 {
                 format!(" and {} alike", r.alike)
             } else {
                 String::new()

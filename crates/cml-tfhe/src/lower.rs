@@ -1,6 +1,6 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
-use crate::circuit::{Body, Circuit, Demand, Lookup};
+use crate::circuit::{Body, Circuit, Demand, Lookup, Tables};
 use crate::encode::{Layout, encode};
 use crate::noise::{Reader, Requirement};
 use crate::optimizer::{Choice, Goal, Later, SearchError, search, search_pair};
@@ -83,6 +83,14 @@ pub enum LowerError {
     /// Parameters were asked for that do not exist.
     #[error(transparent)]
     Search(SearchError),
+    /// A pass left a program that breaks a rule: a fault of the compiler.
+    #[error("pass {pass}: {why}; this is a fault of the compiler, please report it")]
+    Pass {
+        /// Its name; `of rows` for what makes rows of the graph.
+        pass: &'static str,
+        /// Which rule, and where.
+        why: String,
+    },
     /// Too many products for memory.
     #[error("layer {layer}: rows have more than {limit} terms in all")]
     TooLarge {
@@ -128,7 +136,7 @@ pub fn lower_reported(
             encode_best(program, graph, options).map_or(f64::INFINITY, |(_, choice)| choice.total_ns)
         },
     };
-    let (program, reports) = optimize(Program::of(graph, widths)?, &settings);
+    let (program, reports) = optimize(Program::of(graph, widths)?, &settings)?;
     for output in &program.outputs {
         let values = output.rows.iter().map(|(_, range)| range.count()).max();
         let (values, limit) = (values.unwrap_or(0), LARGEST_HALF_PERIOD);
@@ -227,7 +235,7 @@ fn loosen(body: &mut Body, approximate: &BTreeMap<String, u64>) {
 
 /// Chooses parameters, and the extension of every rotation.
 fn choose(body: &mut Body, goal: &Goal) -> Result<Choice, SearchError> {
-    let demands = body.demands();
+    let demands = body.demands(Tables::Any);
     let wishes: Vec<(Requirement, u64)> = demands
         .iter()
         .map(|d| (d.requirement, d.rotations.len() as u64))
@@ -252,7 +260,7 @@ fn split_levels(body: &Body, choice: &Choice, goal: &Goal) -> Option<(Body, Para
             continue;
         }
         body.levels[split..].iter_mut().for_each(|level| level.set = 1);
-        let demands = body.demands();
+        let demands = body.demands(Tables::Any);
         let is_first = |d: &&Demand| d.set == 0 && !d.rotations.is_empty();
         let (first, later): (Vec<&Demand>, Vec<&Demand>) = demands.iter().partition(is_first);
         let wishes: Vec<(Requirement, u64)> = first

@@ -1,26 +1,77 @@
 //! Noise model: how often a lookup goes wrong.
 //!
-//! Variances come from the formulas of the `tfhe` crate (132-bit security,
-//! TUniform noise, binary keys); this module puts them together for the
-//! execution order linear, keyswitch, centred modulus switch, blind rotation
-//! (of `extension` interleaved polynomials, whose noise is that of one),
-//! and adds what the crate lacks: the failure probability.
+//! [`Variances`] holds what each step of a lookup adds to the noise with one parameter set, for the
+//! execution order linear, keyswitch, centred modulus switch, blind rotation. A [`Requirement`] holds what the rows of a
+//! circuit make of it. [`Variances::variance`] is the one function of the two on which the search, the tuning, the
+//! validation of files and every report rest; this page adds margins and tails.
 //!
 //! All variances are relative to the torus of length 1.
+//!
+//! # What is read off one blind rotation
+//!
+//! A reading is a polynomial `W` of integer weights: one at each coefficient at which one of its tables changes. Its error is
+//! `W` times the noise polynomial of the rotation, and that has two parts.
+//!
+//! - **Independent.** Noise of the key, times digits; what decompositions round off (centred, see `exec/product.rs`);
+//!   half of the errors of the Fourier transforms. A coefficient is as good as independent of the next one, so a reading has
+//!   the sum of squared weights of it: [`Requirement::nu2`].
+//! - **Alike.** Errors of the transforms on the mask, `e`, meet the binary key `S = (J + Z) / 2`, where `J` is the polynomial of
+//!   ones and `Z` has coefficients of 1 and -1. `e Z / 2` is the half above; `e J / 2` is half of the sum of all of `e` with
+//!   the signs of a negacyclic product, so two of its coefficients at a distance `d` have `N - 2d` terms of `N` in common: their
+//!   correlation is `1 - 2d / N`, negative beyond `N / 2`. Each is half of all that the transforms add, since the
+//!   mean square of a bit is 1/2 and the square of its mean 1/4.
+//!
+//! For a row that reads the changes `v` at `t` of one rotation, with values `c / 2P` of the torus apart, the alike part grows by
+//! the sum over all pairs of changes, in both orders and each with itself, of `v w (1 - 2c |t - u| / P)`. With
+//! `F` the table of the row (all that it reads off the rotation, with its weights), `F(0)` and `F(R)` its ends, that sum is
+//! the mean over the half period of `(2F - F(0) - F(R))^2`: `W J` is just `2F - F(0) - F(R)`, shifted.
+//!
+//! A table of several interleaved polynomials (Lee and Yoon, "Discretization error reduction for high precision torus FHE",
+//! PKC 2023) is rotated as so many ciphertexts under one key, whose transforms err independently. A rotation moves whole
+//! polynomials, so coefficients of two of them are independent in the alike part too, and those of one
+//! have the correlation above. Hence changes are grouped by the polynomial that they fall into.
+//!
+//! # Which keys a promise holds for
+//!
+//! Keys are drawn once, and what a key has of its own is in every lookup. So variances are taken for an unlucky key: their
+//! mean over keys and [`KEY_DEVIATIONS`] standard deviations, which all but [`KEY_SHARE_LOG2`] of keys stay below, for each
+//! row. With `h` the weight of the small key of `n` bits and `S` the big one of `kN` bits, both uniform:
+//!
+//! - What blind rotations round off is on the `h` steps whose bit is set: relative deviation `1 / sqrt(n)`.
+//! - The centred switches and roundings meet `Z`, whose squares are 1: nothing depends on the key.
+//! - The keyswitch rounds each element of the mask, and meets the bits of the big key: `1 / sqrt(kN)`. Its noise
+//!   is drawn once, `kN l` errors of which the sum of squares counts: `sqrt(0.8 / (kN l))`, since the square of a
+//!   uniform error has the variance 4/5 of its squared mean.
+//! - The noise of the bootstrapping key is drawn once too, but all `n (k + 1) l N` errors are in each coefficient: below 0.1%.
+//! - A reading has `||W S||^2 = (||W J||^2 + 2 <W J, W Z> + ||W Z||^2) / 4` of the errors on a mask. The first term is the
+//!   alike part; the second is linear in `Z` and has the deviation `||W* W J||`, at most `sqrt(m a kN)` for `||W J||^2 = a kN`,
+//!   where `m`, the square of the sum of all `|w|`, bounds the spectrum `|W|^2`: relative to the first `2 sqrt(m / (a kN))`.
+//!   For a single coefficient that is the deviation of the key's weight.
+//! - The third has the mean `nu2 kN`; off the diagonal it is the sum over `0 < d < N / 2` of twice the product of the
+//!   autocorrelations of `W` and `Z` at `d`, those of `W` at most `nu2` and together at most half of the sum over pairs of `|v w|`.
+//!   So its deviation is at most `sqrt(2 nu2 (m - nu2) / kN) kN`. What decompositions round off a mask meets `Z` in the same way.
+//!
+//! [`Requirement::pairs`] is `m - nu2`, summed over rotations: the key is the same for all, so bounds add up.
+//!
+//! Errors of the transforms vary with the plan that the transform chooses by timing; [`FOURIER_ALLOWANCE`] covers it.
+//!
+//! # Sources
+//!
+//! Chillotti, Gama, Georgieva, Izabachène, "TFHE: fast fully homomorphic encryption over the torus", J. Cryptology 2020,
+//! sections 3.3 and 4 (external products, blind rotation, keyswitch); Bergerat et al., "Parameter optimization and larger precision
+//! for (T)FHE", J. Cryptology 2023, section 2 (the same for binary keys, modulus switch, Fourier transforms); Carpov, Izabachène,
+//! Mollimard, CT-RSA 2019, section 4 (several tables of one rotation).
+
+mod variances;
 
 use serde::{Deserialize, Serialize};
-use tfhe::core_crypto::commons::noise_formulas::centered_mean_shifted_modulus_switch::centered_binary_shifted_modulus_switch_additive_variance;
-use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additive_variance_132_bits_security_tuniform;
-use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
-use tfhe::core_crypto::prelude::{
-    DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize, TUniform,
-};
 
 use cml_scheme::Parameters;
-use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
+pub use variances::{
+    FOURIER_ALLOWANCE, KEY_DEVIATIONS, KEY_SHARE_LOG2, Variances, alike_share, fresh_small_variance,
+    fresh_variance, keyswitch_variance, lookup_variance, modulus_switch_variance, rounding_variance,
+};
 
-/// Significant bits of the floating point numbers in the Fourier transform.
-const FFT_MANTISSA_BITS: f64 = 53.0;
 /// Where the values of a linear combination come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
@@ -55,10 +106,12 @@ pub struct Requirement {
     ///
     /// Weights of one wire, or of one coefficient of one blind rotation, are to be merged first.
     pub nu2: u64,
-    /// What coefficients of one blind rotation add to it as far as their noises are alike
-    /// ([`alike_share`]): over pairs of changes at `t` and `u` that are read with weights `v` and `w`,
-    /// the sum of `2 |v w| (1 - 2 |t - u| / P)`, where that is positive. Largest among the combinations.
-    pub alike: u64,
+    /// What coefficients of one blind rotation add to it as far as their noises are alike: over pairs of
+    /// changes at `t` and `u` that are read with weights `v` and `w`, the sum of `2 v w (1 - 2c |t - u| / P)`, from the
+    /// definition of this module. At least `-nu2`; `nu2 + alike` is the largest among the combinations.
+    pub alike: i64,
+    /// The sum of `2 |v w|` over the same pairs, on which depends how far keys differ. Largest among the combinations.
+    pub pairs: u64,
     /// Where the combined values come from; `Lookup` if from both, since its noise is the larger.
     pub source: Source,
     /// What reads the combination.
@@ -68,233 +121,6 @@ pub struct Requirement {
     /// With a slack of no more than the narrowest plateau, a result is off by one
     /// plateau at most.
     pub slack: u64,
-}
-
-/// Variance of a fresh encryption under the big key.
-pub fn fresh_variance(parameters: &Parameters) -> f64 {
-    TUniform::<u64>::new(parameters.glwe_noise_bound)
-        .variance(modulus(GLWE_MODULUS_LOG))
-        .0
-}
-
-/// Variance of a fresh encryption under the small key: of its noise, and of the value rounded to 32 bits.
-pub fn fresh_small_variance(parameters: &Parameters) -> f64 {
-    let noise = TUniform::<u32>::new(parameters.lwe_noise_bound).variance(modulus(LWE_MODULUS_LOG));
-    noise.0 + (-2.0 * f64::from(LWE_MODULUS_LOG)).exp2() / 12.0
-}
-
-/// Variance of what a blind rotation puts out; that of its input does not enter.
-///
-/// An average over keys and over transforms. The Fourier part is a published fit:
-/// measured on fixed keys and ciphertexts it moved with the plan that the
-/// transform chooses by timing, from 0.91 to 1.06 times the fit where nothing
-/// else counts (`N` 4096), and whole variances from 0.98 to 1.08 (`N` 2048, two
-/// levels of 2^18). [`variance`] makes an allowance for that; this is the fit.
-pub fn lookup_variance(parameters: &Parameters) -> f64 {
-    let (mask, body) = (
-        Decomposition::of_mask(parameters),
-        Decomposition::of_body(parameters),
-    );
-    let amplified = split(parameters, |decomposition| {
-        published_variance(parameters, decomposition, FFT_MANTISSA_BITS)
-            - decomposition.rounding_variance(parameters, f64::from(parameters.big_dimension()) / 2.0 + 1.0)
-    });
-    amplified
-        + mask.rounding_variance(parameters, f64::from(parameters.big_dimension()) / 4.0)
-        + body.rounding_variance(parameters, 1.0)
-        + rounded_key_variance(parameters)
-}
-
-/// Base and levels of one of the two decompositions of a blind rotation.
-#[derive(Clone, Copy)]
-struct Decomposition {
-    base_log: u32,
-    level: u32,
-}
-
-impl Decomposition {
-    fn of_mask(parameters: &Parameters) -> Self {
-        Self {
-            base_log: parameters.pbs_base_log,
-            level: parameters.pbs_level,
-        }
-    }
-
-    fn of_body(parameters: &Parameters) -> Self {
-        Self {
-            base_log: parameters.pbs_body_base_log,
-            level: parameters.pbs_body_level,
-        }
-    }
-
-    /// Variance of what is rounded off: for each of the `n / 2` key bits that are set, so many roundings of variance `B^-2l / 12`.
-    ///
-    /// Uncentred, `k N` roundings of the mask meet the mean square of a binary key, 1/2, as the published formula has it;
-    /// centred they meet its variance, 1/4. That of the body meets no key.
-    fn rounding_variance(self, parameters: &Parameters, roundings: f64) -> f64 {
-        let rounding = modulus(2 * self.base_log * self.level).recip() / 12.0;
-        f64::from(parameters.lwe_dimension) / 2.0 * roundings * rounding
-    }
-
-    /// Variance of its digits, in all rows that meet one polynomial: from `-B/2` to `B/2`, both with half the weight.
-    fn digits_variance(self) -> f64 {
-        f64::from(self.level) * (modulus(2 * self.base_log) + 2.0) / 12.0
-    }
-}
-
-/// What grows with the digits, summed over the rows of the key: `k` of `k + 1` polynomials have the digits of masks, one has those
-/// of bodies. `all` gives it for all with one decomposition.
-fn split(parameters: &Parameters, all: impl Fn(Decomposition) -> f64) -> f64 {
-    let k = f64::from(parameters.glwe_dimension);
-    let (mask, body) = (
-        Decomposition::of_mask(parameters),
-        Decomposition::of_body(parameters),
-    );
-    (k * all(mask) + all(body)) / (k + 1.0)
-}
-
-/// Variance of a blind rotation as published: one decomposition, which is not centred, and a key of which no bits are dropped.
-fn published_variance(parameters: &Parameters, decomposition: Decomposition, mantissa_bits: f64) -> f64 {
-    pbs_variance_132_bits_security_tuniform_fft_mul(
-        LweDimension(parameters.lwe_dimension as usize),
-        GlweDimension(parameters.glwe_dimension as usize),
-        PolynomialSize(parameters.polynomial_size as usize),
-        DecompositionBaseLog(decomposition.base_log as usize),
-        DecompositionLevelCount(decomposition.level as usize),
-        mantissa_bits,
-        modulus(GLWE_MODULUS_LOG),
-    )
-    .0
-}
-
-/// Share of the variance of a blind rotation in which its coefficients are alike.
-///
-/// Errors of the Fourier transforms are on all polynomials of the accumulator, and those on the mask
-/// meet a binary key, whose mean is 1/2: its part of the error is half their sum, with the signs of a negacyclic
-/// product, so that coefficients at a distance `d` have the correlation `1 - 2 d / N` in it. It is half of the
-/// mean square of the key, so half of all that the transforms add. (What the decomposition
-/// rounds off meets the key too, but is centred.)
-pub fn alike_share(parameters: &Parameters) -> f64 {
-    // With numbers as wide as the torus, next to nothing is left of the errors of the transforms.
-    let fourier = split(parameters, |decomposition| {
-        published_variance(parameters, decomposition, FFT_MANTISSA_BITS)
-            - published_variance(parameters, decomposition, f64::from(GLWE_MODULUS_LOG))
-    });
-    (0.5 * fourier / lookup_variance(parameters)).clamp(0.0, 1.0)
-}
-
-/// Variance that a blind rotation gains from the rounded bodies of its key.
-///
-/// Of the bodies only: `n` products, in each of which `N` digits for each row of the key meet a
-/// rounding error of variance `2^2d / 12`, for `d` dropped bits.
-fn rounded_key_variance(parameters: &Parameters) -> f64 {
-    let dropped = parameters.dropped_bits();
-    if dropped == 0 {
-        return 0.0;
-    }
-    let error = modulus(2 * dropped) / 12.0 / modulus(2 * GLWE_MODULUS_LOG);
-    let polynomials = f64::from(parameters.glwe_dimension + 1);
-    let digits = polynomials * split(parameters, Decomposition::digits_variance);
-    f64::from(parameters.lwe_dimension) * f64::from(parameters.polynomial_size) * digits * error
-}
-
-/// Variance added by the keyswitch from the big key modulo 2^64 to the small one modulo 2^32.
-pub fn keyswitch_variance(parameters: &Parameters) -> f64 {
-    keyswitch_variance_to(parameters, LWE_MODULUS_LOG)
-}
-
-/// [`keyswitch_variance`] to any modulus: published sets keyswitch modulo 2^64 too.
-fn keyswitch_variance_to(parameters: &Parameters, modulus_log: u32) -> f64 {
-    keyswitch_additive_variance_132_bits_security_tuniform(
-        LweDimension(parameters.big_dimension() as usize),
-        LweDimension(parameters.lwe_dimension as usize),
-        DecompositionBaseLog(parameters.ks_base_log as usize),
-        DecompositionLevelCount(parameters.ks_level as usize),
-        modulus(GLWE_MODULUS_LOG),
-        modulus(modulus_log),
-    )
-    .0
-}
-
-/// Variance added by the centred modulus switch from 2^32 to `2L`, `L = extension * N`.
-pub fn modulus_switch_variance(parameters: &Parameters, extension: u32) -> f64 {
-    modulus_switch_variance_from(parameters, extension, LWE_MODULUS_LOG)
-}
-
-/// [`modulus_switch_variance`] from any modulus.
-fn modulus_switch_variance_from(parameters: &Parameters, extension: u32, modulus_log: u32) -> f64 {
-    centered_binary_shifted_modulus_switch_additive_variance(
-        LweDimension(parameters.lwe_dimension as usize),
-        modulus(modulus_log),
-        2.0 * parameters.table_size(extension) as f64,
-    )
-    .0
-}
-
-/// Variance added by rounding a ciphertext under the big key to so many bytes a word, centred: each of the
-/// `k N` elements of the mask meets the variance of a binary key, 1/4, and the body itself. 0 for 8 bytes.
-pub fn rounding_variance(parameters: &Parameters, word_bytes: u32) -> f64 {
-    if word_bytes >= 8 {
-        return 0.0;
-    }
-    let step = modulus(16 * word_bytes).recip();
-    step / 12.0 * (f64::from(parameters.big_dimension()) / 4.0 + 1.0)
-}
-
-/// Factor on the variance of a blind rotation wherever a failure probability
-/// is promised: the Fourier plan and the weight of the key move the true
-/// variance by up to this much (see [`lookup_variance`]).
-pub const BLIND_ROTATION_ALLOWANCE: f64 = 1.1;
-
-/// Variance of the error with which the reader of a combination sees it, with
-/// [`BLIND_ROTATION_ALLOWANCE`]. `extension` is that of the reader, `wires` the set with which the combined values were looked
-/// up, of the same ring.
-pub fn variance(
-    parameters: &Parameters,
-    wires: &Parameters,
-    extension: u32,
-    requirement: &Requirement,
-) -> f64 {
-    let allowance = BLIND_ROTATION_ALLOWANCE;
-    variance_through(
-        parameters,
-        wires,
-        extension,
-        requirement,
-        LWE_MODULUS_LOG,
-        allowance,
-    )
-}
-
-/// [`variance`] with a keyswitch to any modulus and any allowance.
-fn variance_through(
-    parameters: &Parameters,
-    wires: &Parameters,
-    extension: u32,
-    requirement: &Requirement,
-    modulus_log: u32,
-    allowance: f64,
-) -> f64 {
-    let wire = match requirement.source {
-        Source::Fresh => fresh_variance(parameters),
-        Source::FreshSmall => fresh_small_variance(parameters),
-        Source::Lookup => allowance * lookup_variance(wires),
-    };
-    let alike = match requirement.source {
-        Source::Lookup if requirement.alike > 0 => requirement.alike as f64 * alike_share(wires),
-        _ => 0.0,
-    };
-    let linear = (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2);
-    match requirement.reader {
-        Reader::Client { word_bytes } => linear + rounding_variance(parameters, word_bytes),
-        Reader::Lookup => {
-            let keyswitch = match requirement.source {
-                Source::FreshSmall => 0.0,
-                Source::Fresh | Source::Lookup => keyswitch_variance_to(parameters, modulus_log),
-            };
-            linear + keyswitch + modulus_switch_variance_from(parameters, extension, modulus_log)
-        }
-    }
 }
 
 /// Smallest distance, on the torus, from the exact point of a value to an error of the reader.
@@ -338,42 +164,17 @@ fn gcd(mut a: u128, mut b: u128) -> u128 {
     a
 }
 
-/// log2 of the probability that one reading of a combination gives a wrong value.
-///
-/// Gaussian tails beyond the smallest margin on both sides:
-/// `erfc(margin / sqrt(2 variance))`, at most twice the true value for the
-/// worst of the values. Zero, that is certain failure, when the table has no room
-/// for that many values.
+/// log2 of the probability that one reading of a combination gives a wrong value, as it may be promised: see
+/// [`Variances::log2_p_fail`].
 pub fn log2_p_fail(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
-    log2_p_fail_of(parameters, parameters, extension, requirement)
+    let promised = Variances::promised(parameters);
+    promised.log2_p_fail(&promised, extension, requirement)
 }
 
-/// [`log2_p_fail`] of a combination of values that were looked up with another set, `wires`, of the same ring.
-pub fn log2_p_fail_of(
-    parameters: &Parameters,
-    wires: &Parameters,
-    extension: u32,
-    requirement: &Requirement,
-) -> f64 {
-    let margin = margin(parameters.table_size(extension), requirement);
-    log2_tails(margin, variance(parameters, wires, extension, requirement))
-}
-
-/// [`log2_p_fail`] as the noise model has it, without allowance: what is
-/// expected of measured failures, not what may be promised.
+/// [`log2_p_fail`] on average over keys, without allowance: what is expected of measured failures.
 pub fn expected_log2_p_fail(parameters: &Parameters, extension: u32, requirement: &Requirement) -> f64 {
-    let margin = margin(parameters.table_size(extension), requirement);
-    log2_tails(
-        margin,
-        variance_through(
-            parameters,
-            parameters,
-            extension,
-            requirement,
-            LWE_MODULUS_LOG,
-            1.0,
-        ),
-    )
+    let expected = Variances::expected(parameters);
+    expected.log2_p_fail(&expected, extension, requirement)
 }
 
 /// log2 of the probability that a centred Gaussian leaves `[-margin, margin]`.

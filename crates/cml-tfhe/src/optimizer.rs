@@ -4,7 +4,7 @@ mod capabilities;
 mod pair;
 
 use crate::cost::CostModel;
-use crate::noise::{self, Reader, Requirement, Source};
+use crate::noise::{self, Reader, Requirement, Variances};
 use cml_scheme::{Parameters, security};
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
@@ -201,7 +201,11 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     let candidate = Candidate::of(parameters);
     let extensions: Vec<u32> = wishes
         .iter()
-        .map(|(r, _)| candidate.extension(&candidate, r, deviations).unwrap_or(1))
+        .map(|(r, _)| {
+            candidate
+                .extension(&candidate.variances, r, deviations)
+                .unwrap_or(1)
+        })
         .collect();
     let worst_log2_p_fail = wishes
         .iter()
@@ -222,25 +226,14 @@ static CANDIDATES: OnceLock<Vec<Candidate>> = OnceLock::new();
 /// A parameter set with its variances, computed once.
 struct Candidate {
     parameters: Parameters,
-    fresh: f64,
-    fresh_small: f64,
-    lookup: f64,
-    alike_share: f64,
-    keyswitch: f64,
-    /// Of the modulus switch to a table of one polynomial.
-    modulus_switch: f64,
+    variances: Variances,
 }
 
 impl Candidate {
     fn of(parameters: Parameters) -> Self {
         Self {
             parameters,
-            fresh: noise::fresh_variance(&parameters),
-            fresh_small: noise::fresh_small_variance(&parameters),
-            lookup: noise::BLIND_ROTATION_ALLOWANCE * noise::lookup_variance(&parameters),
-            alike_share: noise::alike_share(&parameters),
-            keyswitch: noise::keyswitch_variance(&parameters),
-            modulus_switch: noise::modulus_switch_variance(&parameters, 1),
+            variances: Variances::promised(&parameters),
         }
     }
 
@@ -255,7 +248,7 @@ impl Candidate {
         let mut total = 0.0;
         for (requirement, count) in wishes {
             // What one polynomial takes is the least that it can be.
-            let extension = self.extension(self, requirement, deviations)?;
+            let extension = self.extension(&self.variances, requirement, deviations)?;
             let one = cost.rotation(&self.parameters, extension, requirement);
             total += *count as f64 * one.total_ns();
             if total > enough {
@@ -265,54 +258,25 @@ impl Candidate {
         Some(total)
     }
 
-    /// Variance before the modulus switch; what is combined was looked up with the set `wires`.
-    fn before(&self, wires: &Self, requirement: &Requirement) -> f64 {
-        let wire = match requirement.source {
-            Source::Fresh => self.fresh,
-            Source::FreshSmall => self.fresh_small,
-            Source::Lookup => wires.lookup,
-        };
-        let added = match requirement.reader {
-            Reader::Lookup if requirement.source != Source::FreshSmall => self.keyswitch,
-            Reader::Lookup => 0.0,
-            Reader::Client { word_bytes } => noise::rounding_variance(&self.parameters, word_bytes),
-        };
-        let alike = match requirement.source {
-            Source::Fresh | Source::FreshSmall => 0.0,
-            Source::Lookup => requirement.alike as f64 * wires.alike_share,
-        };
-        (requirement.nu2 as f64 + alike) * wire * (requirement.scale as f64).powi(2) + added
-    }
-
-    /// Whether the margin holds that many standard deviations.
-    fn meets(&self, wires: &Self, requirement: &Requirement, extension: u32, deviations: f64) -> bool {
-        let margin = noise::margin(self.parameters.table_size(extension), requirement);
-        let switch = match requirement.reader {
-            // Its variance shrinks with the square of the table, but for rounding modulo 2^32.
-            Reader::Lookup => self.modulus_switch / f64::from(extension).powi(2),
-            Reader::Client { .. } => 0.0,
-        };
-        margin > deviations * (self.before(wires, requirement) + switch).sqrt() * (1.0 + 1e-6)
-    }
-
-    /// Fewest polynomials that leave enough margin.
-    fn extension(&self, wires: &Self, requirement: &Requirement, deviations: f64) -> Option<u32> {
+    /// Fewest polynomials that leave enough margin; what is combined was looked up with these variances.
+    fn extension(&self, wires: &Variances, requirement: &Requirement, deviations: f64) -> Option<u32> {
+        let reads = |extension: &u32| self.variances.reads(wires, *extension, requirement, deviations);
         if matches!(requirement.reader, Reader::Client { .. }) {
-            return self.meets(wires, requirement, 1, deviations).then_some(1);
+            return reads(&1).then_some(1);
         }
         // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).
         let half_step = 0.25 * requirement.scale as f64 / requirement.half_period as f64;
         let margin = (2 * requirement.slack + 1) as f64 * half_step;
-        let left = (margin / deviations).powi(2) - self.before(wires, requirement);
+        let left = (margin / deviations).powi(2) - self.variances.before_switch(wires, requirement);
         if left.is_nan() || left <= 0.0 {
             return None;
         }
-        let least = (self.modulus_switch / left).sqrt().ceil().max(1.0);
+        let least = self.variances.least_extension(left);
         if least > f64::from(MOST_EXTENSION) {
             return None;
         }
         let most = MOST_EXTENSION.min(LARGEST_TABLE / self.parameters.polynomial_size);
-        (least as u32..=most).find(|&e| self.meets(wires, requirement, e, deviations))
+        (least as u32..=most).find(reads)
     }
 
     /// Largest half period that can be read with these weights.
@@ -322,7 +286,7 @@ impl Candidate {
                 half_period,
                 ..*requirement
             };
-            self.extension(self, &wanted, deviations).is_some()
+            self.extension(&self.variances, &wanted, deviations).is_some()
         };
         let (mut low, mut high) = (0_u64, u64::from(LARGEST_TABLE));
         while low < high {
@@ -428,7 +392,7 @@ fn explain(requirements: &[Requirement], deviations: f64, budget_log2: f64) -> S
         .find(|requirement| {
             !candidates
                 .iter()
-                .any(|c| c.extension(c, requirement, deviations).is_some())
+                .any(|c| c.extension(&c.variances, requirement, deviations).is_some())
         })
         .map_or(
             SearchError::Conflict {

@@ -8,6 +8,7 @@ mod passes;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use passes::PassReport;
 pub(crate) use passes::{Settings, optimize};

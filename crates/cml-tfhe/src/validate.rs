@@ -198,7 +198,8 @@ impl Circuit {
         }
         for (index, demand) in self.demands().into_iter().enumerate() {
             // As far as it is counted, and perhaps beyond.
-            if [demand.requirement.nu2, demand.requirement.alike].contains(&u64::MAX) {
+            let asked = &demand.requirement;
+            if [asked.nu2, asked.pairs].contains(&u64::MAX) || asked.alike == i64::MAX {
                 return Err(CircuitError::Malformed {
                     what: "kind of row",
                     index,

@@ -1,7 +1,8 @@
 //! `cml analyze`: how wide every accumulator can get.
 
+use crate::border::Border;
 use crate::commands::simulate::graph_inputs;
-use crate::data::DataArgs;
+use crate::data::Choice;
 use crate::show::Report;
 use cml_bitwidth::{Report as Widths, analyze, observe};
 use cml_file::Artifact;
@@ -19,12 +20,8 @@ pub(crate) struct Args {
     /// Also observe the widths on a data set (labelled as such: not a proof).
     #[arg(long, value_name = "NAME|FILE")]
     data: Option<String>,
-    /// Number of samples to observe [default: all].
-    #[arg(long, value_name = "N", requires = "data")]
-    samples: Option<usize>,
-    /// Seed of generated data sets.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    data_seed: u64,
+    #[command(flatten)]
+    choice: Choice,
     /// Fail with exit code 1 if a proved width is larger.
     #[arg(long, value_name = "BITS")]
     max_bits: Option<u32>,
@@ -36,13 +33,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let observed = match args.data {
         None => None,
         Some(data) => {
-            let samples = DataArgs {
-                data,
-                samples: args.samples,
-                data_seed: args.data_seed,
-            }
-            .load()?;
-            Some(observe(&graph, graph_inputs(&graph, &samples)?)?)
+            let samples = args.choice.load(&data, &Border::of_graph(&graph), None)?;
+            let inputs = graph_inputs(&graph, &samples)?;
+            samples.say(false);
+            Some(observe(&graph, inputs)?)
         }
     };
     let report = Widths::new(&widths, observed.as_ref())?;

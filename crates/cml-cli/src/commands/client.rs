@@ -1,17 +1,20 @@
 //! `cml client`: predictions by a server that sees neither data nor results.
 
+use crate::border::Border;
 use crate::commands::decrypt::{results_json, results_table};
-use crate::data::{DataArgs, Samples};
+use crate::data::Choice;
 use crate::exit::WorkFailed;
 use crate::folders;
 use crate::passphrase::PassphraseArgs;
 use crate::progress::{key_bars, waiting};
+use crate::requirements::{RequirementArgs, exactness, promise, promise_json};
 use crate::show::{Report, note, table, timed};
 use crate::spec::spec_inputs;
 use anyhow::{Context, anyhow, bail};
 use cml_client::{KeyStore, Options, RemoteError, Service};
 use cml_file::to_hex;
 use cml_ir::Tensor;
+use cml_scheme::one_in;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +26,11 @@ const LONGEST_TIMEOUT: u64 = 365 * 24 * 3600;
 ///
 /// Keys are drawn at first use of a model, and kept for the next time. Nothing that could
 /// decrypt leaves this machine.
+///
+/// Keep results to yourself: a server that answers with ciphertexts of its own making, and learns anything
+/// about what they decrypt to, recovers the secret key. No circuit prevents that, not one of
+/// `cml compile --strict` either. After such an incident draw new keys. Results of approximate circuits must
+/// never be shared, with an honest server neither.
 /// Example: cml client predict data.csv --server https://fhe.example.org
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -50,6 +58,8 @@ pub(crate) struct Args {
     timeout: u64,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    #[command(flatten)]
+    requirements: RequirementArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -64,16 +74,12 @@ enum Action {
 
 #[derive(clap::Args)]
 struct PredictArgs {
-    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits), a CSV or a NumPy file. Of a data
-    /// set with a test split, the test split is used.
+    /// Built-in data set (checkerboard, checkerboard.csv, iris, digits), a CSV or a NumPy file. Columns are
+    /// matched by their names where the model has names, else by place.
     #[arg(value_name = "NAME|FILE")]
     data: String,
-    /// Number of samples, drawn without replacement [default: all of a file, 10 of a built-in set].
-    #[arg(long, value_name = "N")]
-    samples: Option<usize>,
-    /// Seed of generated data sets and of the draw of samples.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    data_seed: u64,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
@@ -92,26 +98,25 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         read.with_context(|| path.display().to_string())
     });
     let token = token.filter(|token| !token.is_empty());
-    if token.is_some() && cml_client::is_in_clear(url) {
-        note("everyone on the way to the server can read the token: its address begins with http://");
+    if cml_client::is_in_clear(url) {
+        warn_of_clear(token.is_some());
     }
     let options = Options {
         roots: roots.transpose()?,
         token,
         max_key_bytes: args.max_key_mb.saturating_mul(1_000_000),
         timeout: Duration::from_secs(args.timeout),
+        requirements: args.requirements.requirements(),
         ..Options::default()
     };
     match &args.action {
-        Action::Models => Ok(models(&Service::connect(url, options).map_err(marked)?)),
+        Action::Models => {
+            let service = Service::connect(url, options).map_err(marked)?;
+            models(&service, &args.requirements)
+        }
         Action::Predict(predict_args) => {
             // What can be wrong here is found before anybody is asked.
-            let data = DataArgs {
-                data: predict_args.data.clone(),
-                samples: predict_args.samples,
-                data_seed: predict_args.data_seed,
-            };
-            let samples = data.load_few()?;
+            predict_args.choice.check(&predict_args.data)?;
             let folder = match args.keys {
                 Some(folder) => folder,
                 None => folders::data()?.join("keys"),
@@ -119,21 +124,67 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             folders::check(&folder)?;
             let store = KeyStore::open(&folder).map_err(marked)?;
             let service = Service::connect(url, options).map_err(marked)?;
-            predict(&service, args.model.as_deref(), store, &args.passphrase, &samples)
+            predict(
+                &service,
+                args.model.as_deref(),
+                store,
+                &args.passphrase,
+                predict_args,
+            )
         }
     }
 }
 
-fn models(service: &Service) -> Report {
-    let entries = service.models().iter();
-    let rows: Vec<Vec<String>> = entries
-        .map(|m| vec![m.name.clone(), to_hex(&m.circuit)])
-        .collect();
-    let list: Vec<Value> = rows.iter().map(|r| json!({"name": r[0], "hash": r[1]})).collect();
-    Report::new(
-        table(&["model", "circuit"], &rows),
+/// Everybody on the way is such a server as `--strict` does not help against.
+fn warn_of_clear(token: bool) {
+    note(
+        "the server's address begins with http://: everybody on the way to it can read and change what is sent, \
+         answer in its place, and do what a dishonest server can do; use https://",
+    );
+    if token {
+        note("everybody on the way to the server can read the token, too");
+    }
+}
+
+/// The models with what each promises, as their client specs say it.
+fn models(service: &Service, requirements: &RequirementArgs) -> anyhow::Result<Report> {
+    let (mut rows, mut list) = (Vec::new(), Vec::<Value>::new());
+    let insists = !requirements.requirements().is_empty();
+    for entry in service.models() {
+        let spec = service.spec(&entry.circuit).map_err(marked)?;
+        let refused = requirements.check(&spec).err().map(|error| error.to_string());
+        let mut row = vec![
+            entry.name.clone(),
+            to_hex(&entry.circuit),
+            exactness(&spec).to_owned(),
+            format!("2^{:.0}", spec.budget_log2()),
+            one_in(spec.inference_log2_p_fail()),
+        ];
+        if insists {
+            row.push(if refused.is_some() { "no" } else { "yes" }.to_owned());
+        }
+        rows.push(row);
+        let mut model =
+            json!({"name": entry.name, "hash": to_hex(&entry.circuit), "promise": promise_json(&spec)});
+        if insists {
+            model["refused"] = refused.into();
+        }
+        list.push(model);
+    }
+    let mut header = vec![
+        "model",
+        "circuit",
+        "results",
+        "lookup fails",
+        "inference fails once in",
+    ];
+    if insists {
+        header.push("as required");
+    }
+    Ok(Report::new(
+        table(&header, &rows),
         json!({"server": service.url(), "models": list}),
-    )
+    ))
 }
 
 fn predict(
@@ -141,15 +192,23 @@ fn predict(
     model: Option<&str>,
     store: KeyStore,
     passphrase: &PassphraseArgs,
-    samples: &Samples,
+    args: &PredictArgs,
 ) -> anyhow::Result<Report> {
     // Samples that do not fit are found before keys are drawn.
     let entry = service.model(model).map_err(marked)?;
     let spec = service.spec(&entry.circuit).map_err(marked)?;
-    spec_inputs(&spec, samples)?;
+    let samples = args.choice.load_few(&args.data, &Border::of_spec(&spec))?;
+    spec_inputs(&spec, &samples)?;
+    // It is found before a passphrase is asked for, too.
+    service.check(&spec).map_err(marked)?;
+    let is_new = store.is_locked(spec.circuit()).map_err(marked)?.is_none();
     let store = with_passphrase(store, passphrase, spec.circuit())?;
+    if is_new {
+        note(format!("keys are drawn for {}: {}", spec.name(), promise(&spec)));
+    }
     let (session, preparing) = timed(|| service.session_of(entry, spec, &store, &mut key_bars("drawing")));
     let session = session.map_err(marked)?;
+    samples.say(true);
     let progress = waiting(&format!("{} samples", samples.len()));
     let (results, asking) = timed(|| session.predict(&samples.rows));
     progress.finish_and_clear();
@@ -162,15 +221,11 @@ fn predict(
     let score = samples.score(&classes, spec.outputs()[0].shape.iter().product());
     let right = score.right_text();
     let text = format!(
-        "{}\n\n{right}{}{} by {}\nkeys {} in {}: {:.1} s; {}: {:.2} s",
+        "{}\n\n{right}{} by {}\n{}\nkeys {} in {}: {:.1} s; {}: {:.2} s",
         results_table(output, &samples.numbers, &codes),
         spec.name(),
-        if spec.is_exact() {
-            ""
-        } else {
-            " (an approximate circuit)"
-        },
         service.url(),
+        promise(spec),
         if session.keys().new { "drawn" } else { "reused" },
         folder.display(),
         preparing.as_secs_f64(),
@@ -182,6 +237,7 @@ fn predict(
         "model": spec.name(),
         "circuit": to_hex(spec.circuit()),
         "exact": spec.is_exact(),
+        "promise": promise_json(spec),
         "keys": folder,
         "new_keys": session.keys().new,
         "samples": codes.len(),
@@ -192,6 +248,7 @@ fn predict(
         "results": results_json(output, &samples.numbers, &codes),
     });
     let mut report = Report::new(text, json);
+    samples.report_rows(&mut report, &score);
     let input = &spec.inputs()[0];
     samples.warn_of_clipped(&mut report, &input.shape, &input.spec);
     Ok(report)

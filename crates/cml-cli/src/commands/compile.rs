@@ -1,6 +1,7 @@
 //! `cml compile`: graph to circuit.
 
-use crate::data::{Samples, calibration_samples};
+use crate::border::Border;
+use crate::data::{Samples, calibration};
 use crate::exit::OrFailed;
 use crate::host::cost_model;
 use crate::output;
@@ -31,7 +32,9 @@ pub(crate) struct Args {
     /// Failure budget of each lookup, as log2 of its probability.
     #[arg(long, value_name = "LOG2", default_value_t = -40.0, allow_negative_numbers = true)]
     p_error: f64,
-    /// Failure budget 2^-128: needed if decrypted results are shared with others (IND-CPA-D).
+    /// Failure budget 2^-128, no approximate layers: needed if others see decrypted results (IND-CPA-D). That is enough
+    /// when the server is honest. A dishonest server that learns anything about what its answers decrypt to recovers the
+    /// key, at every failure budget.
     #[arg(long, conflicts_with = "p_error")]
     strict: bool,
     /// What parameters are chosen for.
@@ -49,7 +52,7 @@ pub(crate) struct Args {
     no_fuse: bool,
     /// Let layers be off by one level of their table, as long as the accuracy on --calibrate is at most
     /// so much lower, in points: 0.3%. By default every result is exact. Not with --strict: whoever
-    /// sees a decrypted result learns something about its noise.
+    /// sees a decrypted result learns something about its noise, so results must never be shared.
     #[arg(
         long,
         value_name = "POINTS",
@@ -64,6 +67,9 @@ pub(crate) struct Args {
     /// Seed of generated data sets.
     #[arg(long, value_name = "S", default_value_t = 0, requires = "calibrate")]
     data_seed: u64,
+    /// Column of the classes in the samples [default: the one named label, class or target, in any case].
+    #[arg(long, value_name = "COLUMN", requires = "calibrate")]
+    label: Option<String>,
 }
 
 /// [`Objective`] on the command line.
@@ -126,7 +132,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     };
     let (lowered, time) = timed(|| match (args.max_accuracy_loss, &args.calibrate) {
         (Some(most), Some(data)) => {
-            let samples = calibration_samples(data, args.data_seed)?;
+            let border = Border::of_graph(&graph);
+            let samples = calibration(data, args.data_seed, args.label.as_deref(), &border)?;
             tune(&graph, &widths, &options, most, &samples)
         }
         _ => Ok((lower_reported(&graph, &widths, &options)?, None)),
@@ -210,6 +217,7 @@ fn tune(
         );
     }
     let mut inputs = samples.quantize(&input.name, &input.ty.shape, spec)?;
+    samples.say(false);
     inputs.truncate(SIMULATED.1);
     let exact: Vec<usize> = inputs
         .iter()

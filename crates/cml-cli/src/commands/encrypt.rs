@@ -1,9 +1,11 @@
 //! `cml encrypt`: clear samples to ciphertexts.
 
+use crate::border::Border;
 use crate::data::DataArgs;
 use crate::exit::OrFailed;
 use crate::output;
 use crate::passphrase::PassphraseArgs;
+use crate::requirements::RequirementArgs;
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::{read_spec, spec_inputs};
 use cml_file::Artifact;
@@ -26,6 +28,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
+    requirements: RequirementArgs,
+    #[command(flatten)]
     data: DataArgs,
     /// Ciphertexts to write.
     #[arg(short, long, default_value = "in.ct")]
@@ -35,9 +39,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.spec, &args.key, args.data.data.as_ref()])?;
     let spec = read_spec(&args.spec)?;
+    args.requirements.check(&spec)?;
     let key = args.passphrase.read_key(&args.key, &spec)?;
-    let samples = args.data.load_few()?;
+    let samples = args.data.load_few(&Border::of_spec(&spec))?;
     let inputs = spec_inputs(&spec, &samples)?;
+    samples.say(false);
     let client = Client::new(spec, key)?;
     let (encrypted, time) = timed(|| client.encrypt(&inputs));
     encrypted?.write(&args.output).or_failed()?;

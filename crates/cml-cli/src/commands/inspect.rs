@@ -1,5 +1,6 @@
 //! `cml inspect`: what a file holds.
 
+use crate::border::Border;
 use crate::show::{Report, bytes, file_size};
 use anyhow::bail;
 use cml_file::{Artifact, describe, peek_tag, read_file, to_hex};
@@ -37,7 +38,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 if args.dot {
                     cml_ir::to_dot(&graph)
                 } else {
-                    graph.to_string()
+                    format!("{graph}{}", known(&Border::of_graph(&graph)).trim_start())
                 },
             )
         }
@@ -81,6 +82,26 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         json["keys"] = json!(to_hex(&binding.keys));
     }
     Ok(Report::new(text, json))
+}
+
+/// Lines on names of columns and on the rows of the training, as far as a program knows them.
+fn known(border: &Border<'_>) -> String {
+    let columns = if border.columns.is_empty() {
+        String::new()
+    } else {
+        format!("\ncolumns {}", border.columns.join(", "))
+    };
+    let training = border.training.map_or(String::new(), |rows| {
+        let seed = rows
+            .seed
+            .map_or(String::new(), |seed| format!(" under seed {seed}"));
+        let (all, held_out) = (rows.rows, rows.held_out);
+        format!(
+            "\ntrained on {} of {all} rows, {held_out} held out{seed}",
+            all - held_out
+        )
+    });
+    columns + &training
 }
 
 fn weights(quantizer: Option<&WeightQuantizer>) -> String {
@@ -146,8 +167,9 @@ fn network(network: &Network) -> String {
     } else {
         format!("\nclasses {}", network.labels().join(", "))
     };
+    let known = known(&Border::of_network(network));
     format!(
-        "network {}\n{}{labels}",
+        "network {}\n{}{labels}{known}",
         network.name(),
         lines.collect::<Vec<_>>().join("\n")
     )

@@ -4,6 +4,7 @@ use crate::exit::OrFailed;
 use crate::output::{self, folder};
 use crate::passphrase::PassphraseArgs;
 use crate::progress::key_bars;
+use crate::requirements::{RequirementArgs, promise, promise_json};
 use crate::show::{Report, bytes, file_size, timed};
 use crate::spec::read_spec;
 use anyhow::bail;
@@ -37,10 +38,13 @@ pub(crate) struct Args {
     force: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    #[command(flatten)]
+    requirements: RequirementArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let spec = read_spec(&args.spec)?;
+    args.requirements.check(&spec)?;
     for path in [&args.client_key, &args.server_key] {
         if path.exists() && !args.force {
             bail!(
@@ -60,7 +64,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     write(&args, &client, &server, secret).or_failed()?;
     let sizes = (file_size(&args.client_key), file_size(&args.server_key));
     let text = format!(
-        "{:.1} s\n{}: secret{}, {}, keep it\n{}: {}, for the server",
+        "{:.1} s\n{}: secret{}, {}, keep it\n{}: {}, for the server\ncircuit: {}",
         time.as_secs_f64(),
         args.client_key.display(),
         if passphrase.is_some() {
@@ -70,10 +74,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         },
         bytes(sizes.0),
         args.server_key.display(),
-        bytes(sizes.1)
+        bytes(sizes.1),
+        promise(client.spec()),
     );
     let json = json!({"client_key": args.client_key, "client_key_bytes": sizes.0, "passphrase": passphrase.is_some(), "server_key": args.server_key,
-        "server_key_bytes": sizes.1, "binding": server.binding.to_string(), "seconds": time.as_secs_f64()});
+        "server_key_bytes": sizes.1, "binding": server.binding.to_string(), "promise": promise_json(client.spec()), "seconds": time.as_secs_f64()});
     Ok(Report::new(text, json))
 }
 

@@ -4,6 +4,7 @@ use crate::show::{Report, bytes, table};
 use cml_exec::plan;
 use cml_file::Artifact;
 use cml_scheme::one_in;
+use cml_tfhe::noise::KEY_SHARE_LOG2;
 use cml_tfhe::{Circuit, LayerPlan};
 use serde_json::json;
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
          keys       server {} to upload, {} in memory\n\
          ciphertexts {} up, {} down a sample\n\
          memory     {} at most on the server, one sample\n\
-         odds       less than 1 in {} inferences fails",
+         odds       less than 1 in {} inferences fails, with all but 2^{KEY_SHARE_LOG2} of keys",
         table(&header, &rows),
         plan.seconds,
         plan.threads,

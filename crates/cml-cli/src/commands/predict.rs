@@ -1,5 +1,6 @@
 //! `cml predict`: keys, encryption, run and decryption in one go.
 
+use crate::border::Border;
 use crate::commands::decrypt::{results_json, results_table};
 use crate::commands::simulate::circuit_inputs;
 use crate::data::DataArgs;
@@ -28,16 +29,27 @@ pub(crate) struct Args {
     circuit: PathBuf,
     #[command(flatten)]
     data: DataArgs,
-    /// Compare with the interpreter on the graph that the circuit was made of, instead of the simulator.
+    /// Compare with the interpreter on the graph that the circuit was made of, instead of the simulator. The
+    /// graph also tells which rows were held out from the training.
     #[arg(long)]
     graph: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let circuit = Circuit::read(&args.circuit, ())?;
-    let samples = args.data.load_few()?;
+    let graph = args
+        .graph
+        .as_deref()
+        .map(|path| graph_of(&circuit, path))
+        .transpose()?;
+    let border = Border {
+        training: graph.as_ref().and_then(|graph| graph.training().copied()),
+        ..Border::of_circuit(&circuit)
+    };
+    let samples = args.data.load_few(&border)?;
     let inputs = circuit_inputs(&circuit, &samples)?;
-    let (oracle, expected) = expected(&circuit, args.graph.as_deref(), &inputs)?;
+    let (oracle, expected) = expected(&circuit, graph.as_ref(), &inputs)?;
+    samples.say(true);
 
     let client_spec = client_spec(&circuit)?;
     let (keys, keygen) = timed(|| Client::generate(client_spec, &mut key_bars("drawing")));
@@ -103,6 +115,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "results": results_json(spec, &samples.numbers, &results),
     });
     let mut report = Report::new(text, json);
+    samples.report_rows(&mut report, &score);
     let input = &circuit.inputs()[0];
     samples.warn_of_clipped(&mut report, &input.shape, &input.spec);
     // Approximate layers may be off by one level: that is what was asked for.
@@ -115,14 +128,23 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// The graph that a circuit was made of.
+fn graph_of(circuit: &Circuit, path: &Path) -> anyhow::Result<Graph> {
+    let graph = Graph::read(path, ())?;
+    if cml_ir::graph_hash(&graph)? != *circuit.graph_hash() {
+        bail!("{} is not the graph that the circuit was made of", path.display());
+    }
+    Ok(graph)
+}
+
 /// Clear results: of the interpreter if there is a graph, else of the exact
 /// simulator.
 fn expected(
     circuit: &Circuit,
-    graph: Option<&Path>,
+    graph: Option<&Graph>,
     inputs: &[Vec<Tensor>],
 ) -> anyhow::Result<(&'static str, Vec<Vec<Tensor>>)> {
-    let Some(path) = graph else {
+    let Some(graph) = graph else {
         let mut simulator = Simulator::new(circuit, Noise::Exact);
         let results = inputs
             .iter()
@@ -130,13 +152,9 @@ fn expected(
             .collect::<Result<_, _>>()?;
         return Ok(("simulator", results));
     };
-    let graph = Graph::read(path, ())?;
-    if cml_ir::graph_hash(&graph)? != *circuit.graph_hash() {
-        bail!("{} is not the graph that the circuit was made of", path.display());
-    }
     let results = inputs
         .iter()
-        .map(|i| cml_ir::interpret(&graph, i))
+        .map(|i| cml_ir::interpret(graph, i))
         .collect::<Result<_, _>>()?;
     Ok(("interpreter", results))
 }

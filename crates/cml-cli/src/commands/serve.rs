@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Bearer tokens that are let in, one a line; everybody without.
     #[arg(long)]
     token_file: Option<PathBuf>,
+    /// Bearer tokens for GET /metrics, one a line; nobody without, since the counters tell about all callers.
+    #[arg(long)]
+    metrics_token_file: Option<PathBuf>,
     /// Certificates, PEM.
     #[arg(long, requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -119,10 +122,11 @@ impl LimitArgs {
 }
 
 pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
-    let tokens = match &args.token_file {
-        Some(path) => Tokens::read(path).with_context(|| path.display().to_string())?,
-        None => Tokens::none(),
+    let read = |path: &Option<PathBuf>| match path {
+        Some(path) => Tokens::read(path).with_context(|| path.display().to_string()),
+        None => Ok(Tokens::none()),
     };
+    let (tokens, metrics_tokens) = (read(&args.token_file)?, read(&args.metrics_token_file)?);
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificates), Some(key)) => Some(Tls::read(certificates, key)?),
         _ => None,
@@ -149,6 +153,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
         models,
         data: args.data.clone(),
         tokens,
+        metrics_tokens,
         limits: args.limits.limits(args.open),
     });
     let service = match service {

@@ -1,5 +1,6 @@
 //! `cml simulate`: networks, graphs and circuits on clear data.
 
+use crate::border::Border;
 use crate::data::{DataArgs, Samples};
 use crate::progress::bar;
 use crate::score::predict;
@@ -38,7 +39,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
-    let samples = args.data.load()?;
     let program = args.program.as_path();
     let refuse = |given: bool, option: &str, needs: &str, kind: &str| {
         if given {
@@ -49,14 +49,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     if program.extension().is_some_and(|e| e == "safetensors") {
         refuse(args.noise.is_some(), "--noise", "circuit", "network")?;
         refuse(args.bits.is_some(), "--bits", "graph", "network")?;
-        return run_network(&cml_quant::read_network(program)?, &samples);
+        let network = cml_quant::read_network(program)?;
+        let samples = args.data.load(&Border::of_network(&network))?;
+        return run_network(&network, &samples);
     }
     if peek_tag(program)? == cml_ir::GRAPH.tag {
         refuse(args.noise.is_some(), "--noise", "circuit", "graph")?;
-        return run_graph(&Graph::read(program, ())?, &samples, args.bits);
+        let graph = Graph::read(program, ())?;
+        let samples = args.data.load(&Border::of_graph(&graph))?;
+        return run_graph(&graph, &samples, args.bits);
     }
     refuse(args.bits.is_some(), "--bits", "graph", "circuit")?;
-    run_circuit(&Circuit::read(program, ())?, &samples, args.noise)
+    let circuit = Circuit::read(program, ())?;
+    let samples = args.data.load(&Border::of_circuit(&circuit))?;
+    run_circuit(&circuit, &samples, args.noise)
 }
 
 fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
@@ -76,6 +82,7 @@ fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
     let score = (classes?, outputs);
     Ok(report(
         samples,
+        network.labels(),
         score,
         "network",
         time,
@@ -106,6 +113,7 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
     let layers = layers(&widths, &observed, overflow.as_ref());
     let mut result = report(
         samples,
+        &output.labels,
         (classes, outputs),
         "integer graph",
         time,
@@ -212,6 +220,7 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     };
     let mut report = report(
         samples,
+        &spec.labels,
         (classes, outputs),
         what,
         time,
@@ -226,9 +235,10 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     Ok(report)
 }
 
-/// Of the classes that came out, of a network with so many outputs.
+/// Of the classes that came out, of a network with so many outputs, which may have names.
 fn report(
     samples: &Samples,
+    names: &[String],
     (classes, outputs): (Vec<usize>, usize),
     what: &str,
     time: Duration,
@@ -250,7 +260,13 @@ fn report(
     json["foreign_labels"] = json!(score.foreign);
     json["seconds"] = json!(time.as_secs_f64());
     json["classes"] = json!(classes);
-    Report::new(text, json)
+    if outputs > 1 && !names.is_empty() {
+        json["labels"] = classes.iter().map(|&class| json!(names.get(class))).collect();
+    }
+    samples.say(outputs > 1);
+    let mut report = Report::new(text, json);
+    samples.report_rows(&mut report, &score);
+    report
 }
 
 /// Samples as the input tensors of a graph with a single input.

@@ -1,13 +1,14 @@
 //! `cml train`: data to network.
 
-use crate::data::DataArgs;
+use crate::data::open_for_training;
 use crate::exit::OrFailed;
 use crate::output;
 use crate::progress::bar;
 use crate::show::{Report, timed};
 use anyhow::{Context, anyhow, bail};
-use cml_data::{CsvOptions, Split};
+use cml_data::{Split, rows_digest};
 use cml_nn::{Control, NnError, Pruning, TrainConfig};
+use cml_quant::TrainingRows;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -15,17 +16,22 @@ use std::path::{Path, PathBuf};
 ///
 /// Without options: the 2-100-100-2 network of the demo, 3-bit weights and activations, 30
 /// non-zero inputs for each neuron, accumulators bounded.
+/// Columns and classes keep their names in the network, which also knows which rows were held out: `cml
+/// simulate` on the same data takes those.
 /// Example: cml train --data checkerboard --seed 1 -o net.safetensors
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Built-in data set (checkerboard, checkerboard.csv, iris, digits) or a CSV file with a label column
-    /// (and a split column, else a fifth of the rows is the test split) [default: that of the configuration].
+    /// (and a split column, else a fifth of the rows is held out) [default: that of the configuration].
     #[arg(long, value_name = "NAME|FILE")]
     data: Option<String>,
-    /// Seed of generated data and of random splits [default: the seed of the training].
-    #[arg(long, value_name = "S")]
-    data_seed: Option<u64>,
+    /// Seed of generated data sets, and of the fifth that is held out where the data names no test rows.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    data_seed: u64,
+    /// Column of the classes [default: the one named label, class or target, in any case].
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
     /// Training configuration, a TOML file; the options below override it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -58,7 +64,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[])?;
     let config = configuration(&args)?;
-    let split = load(&config.data, args.data_seed.unwrap_or(config.seed))?;
+    let (split, training) = load(&config.data, args.data_seed, args.label.as_deref())?;
     let progress = bar(config.epochs as u64, "epochs");
     let (trained, time) = timed(|| {
         cml_nn::train(&split, &config, &mut |p| {
@@ -68,10 +74,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         })
     });
     progress.finish_and_clear();
-    let trained = match trained {
+    let mut trained = match trained {
         Err(error @ NnError::Config { .. }) => return Err(error.into()),
         other => other.or_failed()?,
     };
+    trained.network.set_training(Some(training))?;
     cml_quant::write_network(&args.output, &trained.network).or_failed()?;
     let text = format!(
         "{} trained on {} rows in {:.1} s, epoch {} of {} kept\n{} accuracy: train {:.2}%, test {:.2}% of {} rows\nwrote {}",
@@ -96,6 +103,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "config": config,
         "train_rows": split.train.len(),
         "test_rows": split.test.len(),
+        "data_seed": args.data_seed,
         "train_accuracy": trained.train_accuracy,
         "test_accuracy": trained.test_accuracy,
         "best_epoch": trained.best_epoch,
@@ -161,20 +169,20 @@ fn read_config(path: &Path) -> anyhow::Result<TrainConfig> {
     })
 }
 
-fn load(data: &str, seed: u64) -> anyhow::Result<Split> {
-    let choice = DataArgs {
-        data: data.to_owned(),
-        samples: None,
-        data_seed: seed,
+/// Data to train on, its two parts, and what identifies them.
+fn load(data: &str, seed: u64, label: Option<&str>) -> anyhow::Result<(Split, TrainingRows)> {
+    let table = open_for_training(data, seed, label)?;
+    let split = table.split(seed)?;
+    let (held_out, drawn) = match table.held_out() {
+        Some(own) => (own.to_vec(), None),
+        None => (table.draw_held_out(table.fifth(), seed)?, Some(seed)),
     };
-    let Some(path) = choice.csv_path()? else {
-        return Ok(cml_data::named(data, seed)?);
+    let training = TrainingRows {
+        data: table.digest(),
+        held_out_rows: rows_digest(&held_out),
+        rows: table.len() as u64,
+        held_out: split.test.len() as u64,
+        seed: drawn,
     };
-    let options = CsvOptions::default();
-    if crate::data::header(&path)?.iter().any(|c| c == "split") {
-        return Ok(cml_data::read_split_csv(&path, &options)?);
-    }
-    let all = cml_data::read_csv(&path, &options)?;
-    let test = (all.len() / 5).max(1);
-    Ok(Split::random(&all, test, seed)?)
+    Ok((split, training))
 }

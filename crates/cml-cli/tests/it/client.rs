@@ -84,6 +84,71 @@ fn a_server_that_is_not_there_is_no_fault_of_the_input() {
     }
 }
 
+/// Everybody on the way to another machine can do what a dishonest server can: with a token or without.
+#[test]
+fn addresses_in_clear_are_warned_of() {
+    let world = World::new();
+    // A proxy where nobody listens: nothing leaves this machine.
+    let proxy = std::ffi::OsStr::new("http://127.0.0.1:1");
+    let notes = |url: &str, token: &str| {
+        let line = format!("client models --server {url} {token}");
+        let output = world.cml_with(&line, &[("ALL_PROXY", proxy), ("NO_PROXY", "".as_ref())]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        let is_note = |line: &&str| line.starts_with("note: ");
+        error.lines().filter(is_note).collect::<Vec<_>>().join("\n")
+    };
+    let clear = notes("http://192.0.2.1", "");
+    assert!(
+        clear.contains("do what a dishonest server can do; use https://"),
+        "{clear}"
+    );
+    assert!(!clear.contains("token"), "{clear}");
+    let token = notes("http://fhe.example.org:8080", "--token 0123456789abcdef");
+    assert!(
+        token.contains("dishonest") && token.contains("read the token"),
+        "{token}"
+    );
+    for near in [
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+        "http://localhost:1",
+        "https://192.0.2.1",
+    ] {
+        assert_eq!(notes(near, "--token 0123456789abcdef"), "", "{near}");
+    }
+}
+
+/// A circuit that promises less is refused before keys are drawn or anything is encrypted.
+#[test]
+fn clients_can_insist() {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    world.json("compile net.cmlg -o net.cmlc");
+    let strict =
+        "network small promises that a lookup fails with less than 2^-40, the client requires 2^-128";
+    world.refused("keygen net.cmlc --require-strict", &[strict]);
+    world.refused(
+        "keygen net.cmlc --max-failure 2^-200",
+        &["the client requires 2^-200"],
+    );
+    let wrong = world.cml("keygen net.cmlc --max-failure 40");
+    assert_eq!(wrong.status.code(), Some(2));
+    let error = String::from_utf8(wrong.stderr).unwrap();
+    assert!(
+        error.contains("is no probability from 2^-1000 to 1, such as 2^-40"),
+        "{error}"
+    );
+    let drawn = world.json("keygen net.cmlc --max-failure 1e-9");
+    assert_eq!(drawn["promise"]["budget_log2"], -40.0);
+    world.refused("encrypt net.cmlc --data points.csv --require-strict", &[strict]);
+    world.json("encrypt net.cmlc --data points.csv --max-failure 2^-20");
+
+    world.json("compile net.cmlg -o strict.cmlc --strict");
+    let drawn = world.json("keygen strict.cmlc --require-strict --force");
+    assert_eq!(drawn["promise"]["exact"], true);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_of_keys_that_others_write_to_is_refused() {
@@ -124,6 +189,18 @@ fn a_server_predicts_what_it_cannot_read() {
     let at = format!("--server {} --keys mine", server.url);
     let models = world.json(&format!("client models {at}"));
     assert_eq!(models["models"][0]["name"], "small");
+    assert_eq!(models["models"][0]["promise"]["budget_log2"], -40.0);
+    let insists = world.json(&format!("client models {at} --require-strict"));
+    let refused = insists["models"][0]["refused"].as_str().unwrap();
+    assert!(refused.contains("requires 2^-128"), "{refused}");
+    world.refused(
+        &format!("client predict points.csv {at} --require-strict"),
+        &[refused],
+    );
+    world.refused(
+        &format!("client predict points.csv {at} --max-failure 2^-500"),
+        &["requires 2^-500"],
+    );
 
     world.write("three.csv", "x,y,z\n0.1,0.2,0.3\n");
     let three = format!("client predict three.csv {at}");
@@ -135,7 +212,16 @@ fn a_server_predicts_what_it_cannot_read() {
         "no keys for rows that do not fit"
     );
     world.write("far.csv", "x,y,label\n9.0,0.2,7\n");
-    let far = world.json(&format!("client predict far.csv {at}"));
+    let line = format!("client predict far.csv {at} --max-failure 2^-20 --json");
+    let far = world.cml(&line);
+    let notes = String::from_utf8(far.stderr).unwrap();
+    assert!(
+        notes.starts_with(
+            "note: keys are drawn for small: budget 2^-40 a lookup; an inference fails less than"
+        ),
+        "{notes}"
+    );
+    let far: serde_json::Value = serde_json::from_slice(&far.stdout).unwrap();
     assert_eq!(
         (&far["new_keys"], &far["clipped_inputs"]),
         (&true.into(), &1.into())
@@ -193,7 +279,8 @@ fn a_server_that_is_killed_loses_nothing() {
     let rows = (0..100).map(|i| format!("{},{},0\n", (i % 10) as f32 / 5.0 - 1.0, i as f32 / 50.0 - 1.0));
     world.write("many.csv", &format!("x,y,label\n{}", rows.collect::<String>()));
     let clear = world.json("simulate net.cmlc --data many.csv");
-    let args = "--model net.cmlc --data server --wait 0";
+    world.write("operators", "the-token-for-counters\n");
+    let args = "--model net.cmlc --data server --wait 0 --metrics-token-file operators";
     let server = Served::start(&world, args);
     let url = server.url.clone();
     let address = url.strip_prefix("http://").unwrap();
@@ -219,7 +306,8 @@ fn a_server_that_is_killed_loses_nothing() {
 fn counters(address: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                   authorization: Bearer the-token-for-counters\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();

@@ -8,7 +8,9 @@ mod end_to_end;
 mod full_disk;
 mod import;
 mod line;
+mod names;
 mod quantize;
+mod rows;
 #[cfg(feature = "serve")]
 mod serve;
 #[cfg(feature = "serve")]

@@ -7,6 +7,12 @@ use ndarray::Array2;
 /// A folder with `float.safetensors`, 2-4-2, beside what every folder has.
 fn world() -> World {
     let world = World::new();
+    write_network(&world.path("float.safetensors"), &float_network()).unwrap();
+    world
+}
+
+/// A float network, 2-4-2.
+pub(crate) fn float_network() -> Network {
     let mut net = Network::new("float", vec![2]);
     let dense = |out, fan_in| {
         let weight = |(o, i): (usize, usize)| ((o * 7 + i * 3) % 5) as f32 * 0.4 - 0.7;
@@ -16,8 +22,7 @@ fn world() -> World {
     let x = net.function("fc1/relu", x, Univariate::Relu).unwrap();
     let y = net.linear("fc2", x, dense(2, 4)).unwrap();
     net.set_output(y, &["0", "1"]).unwrap();
-    write_network(&world.path("float.safetensors"), &net).unwrap();
-    world
+    net
 }
 
 #[test]

@@ -25,6 +25,15 @@ fn wrong_usage() {
         &["tokens", "line 1 has 5 characters", "16"],
     );
     refused(
+        "--model net.cmlc --metrics-token-file tokens",
+        &["tokens", "line 1 has 5 characters", "16"],
+    );
+    world.write("tokens", "0123456789abcdef\n");
+    refused(
+        "--model net.cmlc --token-file tokens --metrics-token-file tokens",
+        &["a token of the callers is also one for the counters"],
+    );
+    refused(
         "--model net.cmlc --tls-cert tokens --tls-key tokens",
         &["tokens", "no certificate"],
     );

@@ -68,6 +68,14 @@ impl World {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("cml {line}: {e}"))
     }
 
+    /// Runs a command that must succeed; its JSON object and what it says on standard error.
+    pub(crate) fn noted(&self, line: &str) -> (serde_json::Value, String) {
+        let output = self.cml(&format!("{line} --json"));
+        let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "cml {line}: {notes}");
+        (serde_json::from_slice(&output.stdout).unwrap(), notes)
+    }
+
     /// Runs a command that must be refused: exit code 2, one line on standard
     /// error that says all of `says`, nothing on standard output, no file
     /// written or changed.

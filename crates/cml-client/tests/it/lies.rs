@@ -42,7 +42,7 @@ fn keys() -> &'static Path {
 
 /// What comes of asking a server that answers requests for inferences and jobs so.
 fn predict(infer: impl Fn(&str, &[u8]) -> Reply + Send + 'static) -> (Result<(), RemoteError>, Liar) {
-    let file = (spec("honest")).to_bytes().unwrap();
+    let file = spec("honest").to_bytes().unwrap().to_vec();
     let liar = Liar::start(move |asked, body| match asked {
         "GET /v1/models" => models(),
         _ if asked.starts_with("GET /v1/models/") => (200, "", file.to_vec()),
@@ -114,7 +114,7 @@ fn specs_of_another_circuit_or_changed_ones() {
     refused(session(vec![7; 100]), "the server's client spec: not a cml file");
 
     // The same circuit, but another scale than when the keys were drawn.
-    let file = (spec("honest")).to_bytes().unwrap();
+    let file = spec("honest").to_bytes().unwrap().to_vec();
     let payload = cml_file::decode(cml_scheme::artifact::SPEC, "own", &file).unwrap();
     let half = 0.5_f32.to_le_bytes();
     let at = payload.windows(4).position(|w| w == half).unwrap();
@@ -126,7 +126,7 @@ fn specs_of_another_circuit_or_changed_ones() {
 
 #[test]
 fn keys_that_are_larger_than_agreed_are_not_drawn() {
-    let file = (spec("honest")).to_bytes().unwrap();
+    let file = spec("honest").to_bytes().unwrap().to_vec();
     let liar = Liar::start(move |asked, _| match asked {
         "GET /v1/models" => models(),
         _ => (200, "", file.to_vec()),

@@ -4,4 +4,5 @@
 mod answers;
 mod lies;
 mod network;
+mod promises;
 mod store;

@@ -7,6 +7,11 @@ use cml_tfhe::{Circuit, Options, client_spec, lower};
 
 /// `y = 2 a - b`, clipped at 0; a code is half a unit.
 pub(crate) fn circuit(name: &str) -> Circuit {
+    circuit_with(name, &Options::default())
+}
+
+/// The same, lowered with these options.
+pub(crate) fn circuit_with(name: &str, options: &Options) -> Circuit {
     let mut b = GraphBuilder::new(name);
     let x = b
         .input("x", vec![2], InputSpec::new(0.5, 0, Interval::new(-3, 3)))
@@ -18,7 +23,7 @@ pub(crate) fn circuit(name: &str) -> Circuit {
         .unwrap();
     b.output("y", relu, OutputSpec::identity()).unwrap();
     let graph = b.finish().unwrap();
-    lower(&graph, &cml_bitwidth::analyze(&graph), &Options::default()).unwrap()
+    lower(&graph, &cml_bitwidth::analyze(&graph), options).unwrap()
 }
 
 pub(crate) fn spec(name: &str) -> ClientSpec {

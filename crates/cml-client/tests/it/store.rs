@@ -178,3 +178,97 @@ fn what_a_killed_process_drew_is_removed_and_not_before() {
     assert_eq!(drawing(), 0);
     assert!(store.keys(spec("net"), &mut none).unwrap().new);
 }
+
+/// A folder of keys of somebody else, or one with a file or folder of somebody else, is not one's own.
+#[cfg(unix)]
+#[test]
+fn keys_of_another_owner_are_refused() {
+    use std::os::unix::fs::chown;
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::open(folder.path()).unwrap();
+    let keys = store.keys(spec("net"), &mut none).unwrap().server_key;
+    if chown(&keys, Some(12345), None).is_err() {
+        // Only root gives files away; the rule itself has a test of its own.
+        return;
+    }
+    chown(&keys, Some(0), None).unwrap();
+    let files = ["server.key", "client.key", "net.cmls"].map(|name| keys.with_file_name(name));
+    for path in files.iter().map(std::path::PathBuf::as_path).chain(keys.parent()) {
+        chown(path, Some(12345), None).unwrap();
+        let refused = store.keys(spec("net"), &mut none).map(|_| ());
+        assert!(
+            matches!(refused, Err(RemoteError::Owner { owner: 12345, .. })),
+            "{}: {refused:?}",
+            path.display()
+        );
+        chown(path, Some(0), None).unwrap();
+        store.keys(spec("net"), &mut none).unwrap();
+    }
+    chown(folder.path(), Some(12345), None).unwrap();
+    let refused = KeyStore::open(folder.path()).map(|_| ());
+    assert!(
+        matches!(refused, Err(RemoteError::Owner { owner: 12345, .. })),
+        "{refused:?}"
+    );
+}
+
+/// Where a link leads can change after it was looked at.
+#[cfg(unix)]
+#[test]
+fn links_inside_a_folder_of_keys_are_refused() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, linked) = (folder.path().join("keys"), folder.path().join("linked"));
+    let store = KeyStore::open(&path).unwrap();
+    let keys = store.keys(spec("net"), &mut none).unwrap().server_key;
+    // The folder itself may be anywhere.
+    symlink(&path, &linked).unwrap();
+    let store = KeyStore::open(&linked).unwrap();
+    assert!(!store.keys(spec("net"), &mut none).unwrap().new);
+    let refused = |at: &std::path::Path| {
+        let moved = folder.path().join("moved");
+        std::fs::rename(at, &moved).unwrap();
+        symlink(&moved, at).unwrap();
+        for refused in [
+            store.keys(spec("net"), &mut none).map(|_| ()),
+            store.is_locked(spec("net").circuit()).map(|_| ()),
+        ] {
+            let is_about_links = matches!(refused, Err(RemoteError::Kind { .. }));
+            let is_asked = !at.ends_with("net.cmls") && !at.ends_with("server.key");
+            assert!(
+                is_about_links || (!is_asked && refused.is_ok()),
+                "{at:?}: {refused:?}"
+            );
+        }
+        std::fs::remove_file(at).unwrap();
+        std::fs::rename(&moved, at).unwrap();
+        store.keys(spec("net"), &mut none).unwrap();
+    };
+    for name in ["server.key", "client.key", "net.cmls"] {
+        refused(&keys.with_file_name(name));
+    }
+    refused(keys.parent().unwrap());
+}
+
+/// A file that others could change counts only if they get at it.
+#[cfg(unix)]
+#[test]
+fn files_that_others_can_change_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::open(folder.path()).unwrap();
+    let keys = store.keys(spec("net"), &mut none).unwrap().server_key;
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(&keys, 0o664);
+    store.keys(spec("net"), &mut none).unwrap();
+    set(keys.parent().unwrap(), 0o755);
+    let refused = store.keys(spec("net"), &mut none).map(|_| ());
+    assert!(
+        matches!(refused, Err(RemoteError::FileMode { mode: 0o664, .. })),
+        "{refused:?}"
+    );
+    set(&keys, 0o644);
+    store.keys(spec("net"), &mut none).unwrap();
+}

@@ -4,6 +4,7 @@ mod batches;
 mod checkerboard;
 mod dataset;
 mod named;
+mod open;
 mod read_csv;
 mod read_npy;
 mod scaling;

@@ -20,6 +20,7 @@ pub(crate) fn parameters(bits: u32) -> (Parameters, u32) {
         scale: 1,
         nu2: SQUARED_WEIGHTS,
         alike: 0,
+        pairs: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,

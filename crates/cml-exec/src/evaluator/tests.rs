@@ -1,5 +1,6 @@
 mod product;
 mod readings;
+mod unlucky;
 
 use tfhe::core_crypto::prelude::{
     PlaintextCount, PlaintextListOwned, decrypt_glwe_ciphertext, decrypt_lwe_ciphertext,
@@ -82,10 +83,15 @@ fn small_parameters() -> Parameters {
 #[test]
 fn keyswitch_variance_is_as_modelled() {
     let parameters = small_parameters();
-    let client = balanced_client(&parameters);
-    let evaluator = evaluator(&client);
-    let inputs = client.insecure_encrypt(&vec![(1, 1 << 60); 8000], 2);
-    let errors: Vec<Vec<u64>> = inputs
+    let errors = keyswitch_errors(&balanced_client(&parameters), 8000);
+    check("keyswitch", &errors, 0.0, noise::keyswitch_variance(&parameters));
+}
+
+/// Errors of so many keyswitches, each a group.
+fn keyswitch_errors(client: &ClientKey, count: usize) -> Vec<Vec<u64>> {
+    let evaluator = evaluator(client);
+    let inputs = client.insecure_encrypt(&vec![(1, 1 << 60); count], 2);
+    inputs
         .par_iter()
         .map_init(
             || evaluator.scratch(),
@@ -96,16 +102,21 @@ fn keyswitch_variance_is_as_modelled() {
                 vec![(u64::from(after) << 32).wrapping_sub(before)]
             },
         )
-        .collect();
-    check("keyswitch", &errors, 0.0, noise::keyswitch_variance(&parameters));
+        .collect()
 }
 
 #[test]
 fn modulus_switch_variance_is_as_modelled() {
     let parameters = small_parameters();
-    let client = balanced_client(&parameters);
     // Powers of two, and others.
     for extension in [1, 3, 8] {
+        check_modulus_switch(&balanced_client(&parameters), extension);
+    }
+}
+
+fn check_modulus_switch(client: &ClientKey, extension: u32) {
+    let parameters = client.parameters();
+    {
         let size = parameters.table_size(extension);
         let mut state = 0;
         let mut rotations = Rotations::default();
@@ -132,19 +143,26 @@ fn modulus_switch_variance_is_as_modelled() {
             &format!("modulus switch to {size}"),
             &errors,
             rounding,
-            noise::modulus_switch_variance(&parameters, extension),
+            noise::modulus_switch_variance(parameters, extension),
         );
     }
 }
 
 /// Errors at every eighth coefficient of rotations of a constant polynomial.
 fn check_blind_rotation(parameters: &Parameters, extension: usize, rotations: usize) {
-    let client = balanced_client(parameters);
-    let evaluator = evaluator(&client);
+    let errors = blind_rotation_errors(&balanced_client(parameters), extension, rotations);
+    let model = noise::lookup_variance(parameters);
+    let what = format!("blind rotation {parameters}, {extension} polynomials");
+    check(&what, &errors, 0.0, model);
+}
+
+fn blind_rotation_errors(client: &ClientKey, extension: usize, rotations: usize) -> Vec<Vec<u64>> {
+    let parameters = client.parameters();
+    let evaluator = evaluator(client);
     let constant = 0x1234_5678_9abc_def0;
     let table = vec![constant; extension * parameters.polynomial_size as usize];
     let inputs = client.insecure_encrypt(&vec![(1, 1 << 60); rotations], 3);
-    let errors: Vec<Vec<u64>> = inputs
+    inputs
         .par_iter()
         .map_init(
             || evaluator.scratch(),
@@ -166,10 +184,7 @@ fn check_blind_rotation(parameters: &Parameters, extension: usize, rotations: us
                 found
             },
         )
-        .collect();
-    let model = noise::lookup_variance(parameters);
-    let what = format!("blind rotation {parameters}, {extension} polynomials");
-    check(&what, &errors, 0.0, model);
+        .collect()
 }
 
 #[test]
@@ -210,6 +225,7 @@ fn check_end_to_end(values: u64) {
         scale: 1,
         nu2: 2,
         alike: 0,
+        pairs: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,
@@ -371,6 +387,7 @@ fn check_failures(values: u64, extension: u32, lookups: usize, at_least: f64) {
         scale: 1,
         nu2: 1,
         alike: 0,
+        pairs: 0,
         source: Source::Fresh,
         reader: Reader::Lookup,
         slack: 0,
@@ -378,8 +395,18 @@ fn check_failures(values: u64, extension: u32, lookups: usize, at_least: f64) {
     let p_fail = noise::expected_log2_p_fail(&parameters, extension, &requirement).exp2();
     let expected = lookups as f64 * p_fail;
     assert!(expected > 20.0, "too few failures to count: {expected}");
-    let client = balanced_client(&parameters);
-    let evaluator = evaluator(&client);
+    let wrong = failures(&balanced_client(&parameters), values, extension, lookups);
+    let slack = 4.0 * expected.sqrt();
+    let range = at_least * expected - slack..=expected + slack;
+    assert!(
+        range.contains(&wrong),
+        "{wrong} wrong, predicted {expected} +- {slack}"
+    );
+}
+
+/// How many of so many lookups of fresh values go wrong, in a half period of `values`.
+fn failures(client: &ClientKey, values: u64, extension: u32, lookups: usize) -> f64 {
+    let evaluator = evaluator(client);
     let step = 2 * ((1 << 62) / values);
     let inputs: Vec<i64> = (0..lookups).map(|i| (i as u64 % values) as i64).collect();
     let pairs: Vec<(i64, u64)> = inputs.iter().map(|&value| (value, step)).collect();
@@ -387,23 +414,17 @@ fn check_failures(values: u64, extension: u32, lookups: usize, at_least: f64) {
     // The outputs must be told apart reliably: neighbours differ by an eighth of the torus.
     let mark = |value: i64| value % 2;
     let marks: Vec<i64> = (0..values as i64).map(mark).collect();
-    let table = table_polynomial(&marks, values, parameters.table_size(extension), 1 << 60);
+    let table = table_polynomial(&marks, values, client.parameters().table_size(extension), 1 << 60);
     let jobs: Vec<_> = wires
         .iter()
         .map(|wire| job(wire, &table, extension as usize))
         .collect();
     let outputs = flat(evaluator.rotate_many(&jobs));
-    let wrong = outputs
+    outputs
         .iter()
         .zip(&inputs)
         .filter(|(output, input)| client.decrypt(output, 1 << 61) != Ok(mark(**input)))
-        .count() as f64;
-    let slack = 4.0 * expected.sqrt();
-    let range = at_least * expected - slack..=expected + slack;
-    assert!(
-        range.contains(&wrong),
-        "{wrong} wrong, predicted {expected} +- {slack}"
-    );
+        .count() as f64
 }
 
 #[test]

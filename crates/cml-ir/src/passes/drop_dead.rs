@@ -15,7 +15,7 @@ use crate::{Dot, Graph, GraphBuilder, IrError, Lut, NodeId, Op, OpKind, Tensor};
 /// Only if the graph cannot be rebuilt, which would be a bug.
 pub fn drop_dead(graph: &Graph) -> Result<Graph, IrError> {
     let keep = live_channels(graph);
-    let mut builder = GraphBuilder::new(graph.name());
+    let mut builder = GraphBuilder::like(graph);
     let mut new: Vec<Option<NodeId>> = Vec::with_capacity(graph.len());
     for (id, node) in graph.nodes() {
         let channels = &keep[id.index()];

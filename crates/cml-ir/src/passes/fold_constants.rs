@@ -11,7 +11,7 @@ use crate::{Dot, Graph, GraphBuilder, Interval, IrError, Lut, NodeId, Op, Steps,
 /// # Errors
 /// Only if the graph cannot be rebuilt, which would be a bug.
 pub fn fold_constants(graph: &Graph) -> Result<Graph, IrError> {
-    let mut builder = GraphBuilder::new(graph.name());
+    let mut builder = GraphBuilder::like(graph);
     let mut new: Vec<NodeId> = Vec::with_capacity(graph.len());
     for (id, node) in graph.nodes() {
         let operands: Vec<NodeId> = graph.operands(id).map(|o| new[o.index()]).collect();

@@ -10,7 +10,7 @@ use crate::{Graph, GraphBuilder, IrError, Lut, NodeId, Op, OpKind};
 /// # Errors
 /// Only if the graph cannot be rebuilt, which would be a bug.
 pub fn fuse_lookups(graph: &Graph) -> Result<Graph, IrError> {
-    let mut builder = GraphBuilder::new(graph.name());
+    let mut builder = GraphBuilder::like(graph);
     // For each old node: its new id, and if it is a lookup, what it reads now
     // and its composed table.
     let mut new: Vec<NodeId> = Vec::with_capacity(graph.len());

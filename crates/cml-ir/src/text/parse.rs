@@ -35,7 +35,7 @@ use std::str::FromStr;
 ///
 /// | operation | operands | fields |
 /// |---|---|---|
-/// | `input` | none | shape, `scale`, (`offset 0.0`), (`zero 0`), `range` |
+/// | `input` | none | shape, `scale`, (`offset 0.0`), (`zero 0`), `range`, (`columns []`) |
 /// | `dot` | 1 | `weights` shape and elements, (`bias` all 0) |
 /// | `conv2d` | 1 | `weights` shape and elements, (`bias` all 0), (`stride [1,1]`), (`pad [0,0,0,0]`: top, left, bottom, right), (`with 0`), (`groups 1`) |
 /// | `sumpool` | 1 | `kernel`, `stride` |
@@ -50,7 +50,7 @@ use std::str::FromStr;
 ///
 /// A list is `[1,2,3]`; scales and offsets that are one number may do without the brackets. A
 /// table `{first, position:value, ..}` has the value `first` below the first position, and each
-/// value from its position on. Names and labels are in quotes, with the escapes of Rust. White
+/// value from its position on. Names, labels and columns are in quotes, with the escapes of Rust. White
 /// space between words means nothing, but a node takes one line.
 ///
 /// # Errors
@@ -174,6 +174,9 @@ impl<'a> Line<'a> {
                     offset: self.offset()?,
                     zero_point: self.field_or("zero", 0, Self::number)?,
                     range: self.field("range", Self::interval)?,
+                    columns: self.field_or("columns", Vec::new(), |line| {
+                        line.list(|line| line.quoted("a column in quotes"))
+                    })?,
                 },
             },
             "dot" => {

@@ -5,7 +5,7 @@ use crate::{Conv2d, Graph, InputSpec, Lut, Op, OutputSpec, Steps, Tensor};
 use std::fmt::{Display, Write};
 
 /// The whole graph as text, which [`crate::graph_from_text`] reads back: the graph that is read is
-/// equal to this one, and has its hash. That function describes the lines.
+/// equal to this one, but for what it knows of its training, and has its hash. That function describes the lines.
 ///
 /// Weights and tables are written out. [`Graph`]'s `Display` is the short form.
 ///
@@ -67,8 +67,13 @@ fn fields(op: &Op) -> String {
 
 fn input(spec: &InputSpec) -> String {
     let (offset, zero) = (offset(&spec.offset), unless(0, "zero", spec.zero_point));
+    let columns = if spec.columns.is_empty() {
+        String::new()
+    } else {
+        format!(" columns {:?}", spec.columns)
+    };
     format!(
-        " scale {}{offset}{zero} range {}",
+        " scale {}{offset}{zero} range {}{columns}",
         floats(&spec.scale),
         spec.range
     )

@@ -46,6 +46,7 @@ impl TryFrom<WireInputSpec> for InputSpec {
             offset: wire.offset,
             zero_point: wire.zero_point,
             range: wire.range,
+            columns: Vec::new(),
         };
         // For the number of channels that the lists say; the tensor's own is checked with it.
         let channels = spec.scale.len().max(spec.offset.len()).max(1);
@@ -112,6 +113,7 @@ mod tests {
             offset: vec![-1.0],
             zero_point: 3,
             range: Interval::new(-8, 7),
+            columns: Vec::new(),
         };
         let check = |spoil: fn(&mut InputSpec), expected| refused(&good, spoil, expected);
         check(|s| s.scale[1] = 0.0, "scale is 0, must be finite and positive");

@@ -1,6 +1,7 @@
 //! Tests of the public interface.
 
 mod files;
+mod names;
 mod operands;
 mod passes;
 mod passes_as_text;

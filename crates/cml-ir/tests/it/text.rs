@@ -44,6 +44,7 @@ proptest! {
         network in any::<String>(),
         name in r"[^\s\p{Cc}]{1,50}",
         labels in prop::collection::vec(any::<String>(), 2),
+        column in r"\P{Cc}{1,50}",
         scale in prop::num::f32::POSITIVE | prop::num::f32::SUBNORMAL,
         offset in prop::num::f32::NORMAL | prop::num::f32::ZERO | prop::num::f32::SUBNORMAL,
         zero_point in -(1i64 << 40) + 1..1 << 40,
@@ -55,6 +56,7 @@ proptest! {
             offset: vec![1.0, offset],
             zero_point,
             range: Interval::point(zero_point),
+            columns: vec![format!("{column}'"), column],
         };
         let x = b.input("x", vec![2], input).unwrap();
         let output = OutputSpec {

@@ -63,7 +63,9 @@ struct Driver<'a> {
 impl<'a> Driver<'a> {
     fn new(float: &'a Calibration<'a>, config: &'a PtqConfig, method: PtqMethod) -> Result<Self, QuantError> {
         let source = float.network;
-        let network = Network::new(source.name(), source.layers()[0].shape.clone());
+        let mut network = Network::new(source.name(), source.layers()[0].shape.clone());
+        network.set_columns(source.columns().to_vec())?;
+        network.set_training(source.training().copied())?;
         Ok(Self {
             float,
             config,

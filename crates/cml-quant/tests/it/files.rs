@@ -244,6 +244,11 @@ fn hostile_descriptions_with_a_valid_checksum_are_refused() {
     check("/version", json!("1"), "malformed cml.network entry");
     check("/output", json!(99), "layer output reads layer number 99");
     check("/labels", json!(["a", "b"]), "labels: needs 0 or 1, has 2");
+    check(
+        "/labels",
+        json!(["\u{1b}[2J"]),
+        "the names of the classes are not valid: number 0 holds control",
+    );
     check("/input_shape", json!([3]), "layer fc: input: needs [2], has [3]");
     check("/input_shape", json!([-1]), "malformed cml.network entry");
     check("/layers/0/operands", json!([7]), "layer q reads layer number 7");

@@ -13,6 +13,7 @@ mod images;
 mod layers;
 mod misfits;
 mod moves;
+mod names;
 mod ptq;
 mod random;
 mod refusals;

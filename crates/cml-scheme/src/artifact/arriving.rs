@@ -1,6 +1,6 @@
 //! Server keys that arrive in pieces, and their heads.
 
-use super::{ArtifactError, Binding, PREFIX, SERVER_KEY, split_binding};
+use super::{ArtifactError, Binding, KeyId, PREFIX, SERVER_KEY, check_id, split_binding};
 use cml_file::{Arriving, HEADER};
 
 /// What the start of a server key's file says.
@@ -18,6 +18,10 @@ pub struct KeyHead {
 pub struct ArrivingKey {
     name: String,
     file: Arriving,
+    /// Bytes before the key itself that have not come.
+    before: usize,
+    /// Of the bytes of the key, once the circuit is known.
+    id: Option<KeyId>,
 }
 
 impl ArrivingKey {
@@ -26,6 +30,8 @@ impl ArrivingKey {
         Self {
             name: name.to_owned(),
             file: Arriving::new(SERVER_KEY, name, PREFIX),
+            before: HEADER + PREFIX,
+            id: None,
         }
     }
 
@@ -34,7 +40,17 @@ impl ArrivingKey {
     /// # Errors
     /// As soon as it is no server key, or has more bytes than declared.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), ArtifactError> {
-        Ok(self.file.update(bytes)?)
+        self.file.update(bytes)?;
+        let (before, key) = bytes.split_at(bytes.len().min(self.before));
+        self.before -= before.len();
+        if self.before == 0 && self.id.is_none() {
+            let head = self.head();
+            self.id = head.map(|head| KeyId::of_circuit(&head.binding.circuit));
+        }
+        if let Some(id) = &mut self.id {
+            id.update(key);
+        }
+        Ok(())
     }
 
     /// What the start says, once it has come. Nothing but damage is found by the end.
@@ -47,18 +63,22 @@ impl ArrivingKey {
         })
     }
 
-    /// The head of a file that has come as a whole and is undamaged.
+    /// The head of a file that has come as a whole and is undamaged, and whose id is that of the key.
     ///
     /// # Errors
-    /// If bytes are missing or differ.
+    /// If bytes are missing or differ, or the id is another one.
     pub fn finish(self) -> Result<KeyHead, ArtifactError> {
         let (head, name) = (self.head(), self.name);
         self.file.finish()?;
-        head.ok_or_else(|| ArtifactError::Malformed {
-            name,
-            what: SERVER_KEY.name,
-            why: format!("fewer than {PREFIX} bytes"),
-        })
+        let (Some(head), Some(id)) = (head, self.id) else {
+            return Err(ArtifactError::Malformed {
+                name,
+                what: SERVER_KEY.name,
+                why: format!("fewer than {PREFIX} bytes"),
+            });
+        };
+        check_id(&name, &head.binding, id)?;
+        Ok(head)
     }
 }
 
@@ -67,7 +87,7 @@ impl KeyHead {
     pub const BYTES: usize = HEADER + PREFIX;
 
     /// The head in the first bytes of a file that has `file_bytes` in all, as it must say; `name` says in errors
-    /// which. Damage behind the head is found when the file is read.
+    /// which. Damage behind the head, and an id that is not the key's, are found when the file is read.
     ///
     /// # Errors
     /// If it is no server key, or longer or shorter than it says.

@@ -1,6 +1,6 @@
 //! Files of the server's keys.
 
-use super::{ArtifactError, Bound, PREFIX, SERVER_KEY, key_error, prefix, split};
+use super::{ArtifactError, Bound, KeyId, PREFIX, SERVER_KEY, check_id, key_error, prefix, split};
 use crate::interface::Interface;
 use crate::server_keys::ServerKeys;
 use cml_file::{Artifact, HEADER, Kind};
@@ -27,6 +27,9 @@ impl Artifact for Bound<ServerKeys> {
     fn decode(name: &str, payload: &[u8], circuit: &dyn Interface) -> Result<Self, ArtifactError> {
         let (binding, rest) = split(name, SERVER_KEY, circuit, payload)?;
         let value = ServerKeys::from_bytes(rest, circuit.parameters()).map_err(|e| key_error(name, e))?;
+        let mut id = KeyId::of_circuit(&binding.circuit);
+        id.update(rest);
+        check_id(name, &binding, id)?;
         Ok(Self { binding, value })
     }
 }

@@ -1,6 +1,6 @@
 //! Files of client specifications.
 
-use super::{ArtifactError, SPEC, from_payload, to_payload};
+use super::{ArtifactError, SPEC, from_payload_with_columns, to_payload_with_columns};
 use crate::spec::{ClientSpec, SpecParts};
 use cml_file::{Artifact, Kind};
 
@@ -10,11 +10,12 @@ impl Artifact for ClientSpec {
     type Error = ArtifactError;
 
     fn encode(&self) -> Result<Vec<u8>, ArtifactError> {
-        to_payload(SPEC, self.name(), self.parts())
+        to_payload_with_columns(SPEC, self.name(), self.parts(), self.inputs())
     }
 
     fn decode(name: &str, payload: &[u8], (): ()) -> Result<Self, ArtifactError> {
-        let parts: SpecParts = from_payload(SPEC, name, payload)?;
+        let parts: SpecParts =
+            from_payload_with_columns(SPEC, name, payload, |parts: &mut SpecParts| &mut parts.inputs)?;
         ClientSpec::new(parts).map_err(|source| ArtifactError::Spec {
             name: name.to_owned(),
             source,

@@ -1,8 +1,8 @@
 //! Power cuts: `kill -9` in the middle of everything.
 
-use crate::http::{Call, connect};
+use crate::http::connect;
 use crate::process::Process;
-use crate::world::{clear, world};
+use crate::world::{ask_metrics, clear, world};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -84,7 +84,7 @@ fn a_request_that_waits_breaks_with_the_server_and_leaves_nothing() {
     waiting.write_all(&call.body).unwrap();
     // It has its place when its bytes count.
     while server
-        .send(&Call::get("/metrics"))
+        .send(&ask_metrics())
         .text()
         .contains("\ncml_jobs_bytes 0\n")
     {}

@@ -1,7 +1,7 @@
 //! Limits: reached, told, and given back.
 
 use crate::http::{Call, connect};
-use crate::world::{Running, clear, limits, world};
+use crate::world::{Running, clear, config, limits, world};
 use cml_scheme::artifact;
 use cml_serve::Limits;
 use std::io::Write;
@@ -261,29 +261,56 @@ fn the_key_that_was_not_used_for_longest_is_dropped() {
     });
 }
 
+/// A key under the id of another one, in a file without damage.
+fn squatting(key: &[u8], id: &[u8; 16]) -> Vec<u8> {
+    let mut payload = key[56..].to_vec();
+    payload[32..48].copy_from_slice(id);
+    cml_file::encode(artifact::SERVER_KEY, &payload)
+}
+
+/// Whoever stores a key under the id of another one makes noise of the other's results, and nobody notices.
 #[test]
-fn another_key_under_the_id_of_one_that_was_deleted() {
+fn nobody_takes_the_id_of_a_key_that_was_deleted() {
     let [a, b, _] = &world().parties;
     let server = Running::knowing(a, limits());
     assert_eq!(a.decrypt(&server.send(&a.infer(&[3]))), clear(&[3]));
     let delete = Call::new("DELETE", &a.put().path, Vec::new());
     assert_eq!(server.send(&delete).status, 204);
-    // Keys and inputs of the second, as if they were of the first.
-    let renamed = |kind, file: &[u8], id: &[u8; 16]| {
-        let mut payload = file[56..].to_vec();
-        payload[32..48].copy_from_slice(id);
-        cml_file::encode(kind, &payload)
-    };
-    let key = renamed(artifact::SERVER_KEY, &b.key, &a.binding.keys);
-    assert_eq!(server.send(&Call::put(&a.put().path, key)).status, 201);
-    let samples = [0, 1, 2, 3, 2, 1];
-    let mut call = b.infer(&samples);
-    call.body = renamed(artifact::INPUTS, &call.body, &a.binding.keys);
-    let mut reply = server.send(&call);
-    assert_eq!(reply.status, 200);
-    reply.body = renamed(artifact::OUTPUTS, &reply.body, &b.binding.keys);
-    assert_eq!(b.decrypt(&reply), clear(&samples));
-    assert_eq!(server.count("cml_key_loads_total"), 2.0);
+    let squat = Call::put(&a.put().path, squatting(&b.key, &a.binding.keys));
+    server
+        .send(&squat)
+        .refused(400, "malformed", "its id is not the hash of the key in it");
+    server.send(&a.infer(&[3])).refused(404, "unknown_key", "");
+    assert_eq!(server.count("cml_keys"), 0.0);
+    // Its owner can have it again, and then, too, nobody else can.
+    assert_eq!(server.send(&a.put()).status, 201);
+    server
+        .send(&squat)
+        .refused(400, "malformed", "its id is not the hash of the key in it");
+    assert_eq!(a.decrypt(&server.send(&a.infer(&[3]))), clear(&[3]));
+}
+
+/// A file may have come by another way than over HTTP: its id is compared when the key is used.
+#[test]
+fn a_key_under_another_id_is_not_used() {
+    let [a, b, _] = &world().parties;
+    let mut server = Running::knowing(a, limits());
+    server.shut_down();
+    server.join();
+    let data = std::mem::replace(&mut server.data, tempfile::tempdir().unwrap());
+    let keys = data.path().join("keys");
+    let file = std::fs::read_dir(keys).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, squatting(&b.key, &a.binding.keys)).unwrap();
+    let config = config(data.path(), limits());
+    let server = Running::on(data, config, None);
+    assert_eq!(server.count("cml_keys"), 1.0);
+    server.send(&a.put()).refused(409, "key_conflict", &a.id());
+    server
+        .send(&a.infer(&[3]))
+        .refused(404, "unknown_key", "no longer there");
+    assert!(!file.exists());
+    assert_eq!(server.send(&a.put()).status, 201);
+    assert_eq!(a.decrypt(&server.send(&a.infer(&[3]))), clear(&[3]));
 }
 
 /// Waits until something is so.

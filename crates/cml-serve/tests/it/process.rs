@@ -1,9 +1,8 @@
 //! A server in a process of its own: this program, started again as one.
 
 use crate::http::{Call, Reply};
-use crate::world::{limits, wait, world};
+use crate::world::{limits, metrics_tokens, wait, world};
 use cml_file::Artifact;
-use cml_scheme::artifact;
 use cml_serve::{Config, Model, Service, Tokens};
 use cml_tfhe::Circuit;
 use std::net::SocketAddr;
@@ -41,6 +40,7 @@ fn serve(folder: &Path) {
         } else {
             Tokens::none()
         },
+        metrics_tokens: metrics_tokens(),
         limits: limits(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -29,7 +29,6 @@ fn wrong_tokens() {
     for call in [
         Call::get("/v1/models"),
         Call::get(&format!("/v1/models/{}", hex(&party.binding.circuit))),
-        Call::get("/metrics"),
         party.put(),
         party.infer(&[1]),
         job,
@@ -69,14 +68,16 @@ fn keys_and_inputs_of_others() {
     server
         .send(&under_another)
         .refused(409, "foreign", &stranger.id());
-    // The file of another key under this id: valid, but not the same.
+    // The file of another key under this id, without damage.
     let (head, payload) = party.key.split_at(56);
     let mut payload = payload.to_vec();
     payload[1000] ^= 1;
     let other = cml_file::encode(artifact::SERVER_KEY, &payload);
     assert_ne!(head, &other[..56]);
     let other = Call::put(&format!("/v1/keys/{id}"), other);
-    server.send(&other).refused(409, "key_conflict", &id);
+    server
+        .send(&other)
+        .refused(400, "malformed", "its id is not the hash of the key in it");
 
     let mut call = stranger.infer(&[1]);
     server.send(&call).refused(404, "unknown_model", "");
@@ -292,6 +293,55 @@ fn who_can_be_refused_by_the_head_need_not_send_the_body() {
     assert_eq!(call.reply(&mut stream).unwrap().status, 201);
 }
 
+/// Counters tell about all callers: they are for none of them.
+#[test]
+fn counters_need_a_token_of_their_own() {
+    let (asked, bearer) = (Call::get("/metrics"), |token: &str| {
+        Call::get("/metrics").with("authorization", &format!("Bearer {token}"))
+    });
+    let refused = |server: &Running, call: &Call| {
+        let reply = server.send(call);
+        reply.refused(401, "unauthorized", "the counters need a token of their own");
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+    };
+    let with = |tokens: Tokens, metrics_tokens: Tokens| {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config {
+            tokens,
+            metrics_tokens,
+            ..config(data.path(), limits())
+        };
+        Running::on(data, config, None)
+    };
+    let (of_caller, of_operator) = ("the-token-of-one-caller", "the-token-of-the-operator");
+    let server = with(
+        Tokens::parse(of_caller).unwrap(),
+        Tokens::parse(of_operator).unwrap(),
+    );
+    for call in [&asked, &bearer(of_caller), &bearer("the-token-of-nobody")] {
+        refused(&server, call);
+    }
+    let counters = server.send(&bearer(of_operator));
+    assert_eq!(counters.status, 200);
+    assert!(
+        counters.text().contains("cml_requests_total"),
+        "{}",
+        counters.text()
+    );
+    // The operator's token opens nothing else.
+    let models = Call::get("/v1/models").with("authorization", &format!("Bearer {of_operator}"));
+    server.send(&models).refused(401, "unauthorized", "not known");
+    // Without tokens for them nobody sees counters, wherever he is.
+    for server in [
+        with(Tokens::none(), Tokens::none()),
+        with(Tokens::parse(of_caller).unwrap(), Tokens::none()),
+    ] {
+        for call in [&asked, &bearer(of_caller)] {
+            refused(&server, call);
+        }
+    }
+}
+
 #[test]
 fn configurations() {
     let data = tempfile::tempdir().unwrap();
@@ -320,6 +370,16 @@ fn configurations() {
     };
     let message = open(config(data.path(), small));
     assert!(message.ends_with("limit for one caller 250"), "{message}");
+    let both = "the-token-of-one-caller";
+    let message = open(Config {
+        tokens: Tokens::parse(both).unwrap(),
+        metrics_tokens: Tokens::parse(both).unwrap(),
+        ..fine()
+    });
+    assert!(
+        message.starts_with("a token of the callers is also one for the counters"),
+        "{message}"
+    );
     let service = cml_serve::Service::open(fine()).unwrap();
     assert!(open(fine()).ends_with("is used by another server"));
     drop(service);

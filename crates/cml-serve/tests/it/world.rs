@@ -6,8 +6,8 @@ use cml_file::Artifact;
 pub(crate) use cml_file::to_hex as hex;
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor};
 use cml_keys::Client;
+use cml_scheme::Binding;
 use cml_scheme::artifact::EncryptedOutputs;
-use cml_scheme::{Binding, ClientSpec, artifact};
 use cml_serve::{Config, Limits, Model, Service, Tls, Tokens};
 use cml_tfhe::{Circuit, Options, client_spec, lower};
 use std::net::SocketAddr;
@@ -150,11 +150,23 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
+const METRICS_TOKEN: &str = "the-token-for-counters";
+
+pub(crate) fn metrics_tokens() -> Tokens {
+    Tokens::parse(METRICS_TOKEN).unwrap()
+}
+
+/// Asks for the counters.
+pub(crate) fn ask_metrics() -> Call {
+    Call::get("/metrics").with("authorization", &format!("Bearer {METRICS_TOKEN}"))
+}
+
 pub(crate) fn config(data: &Path, limits: Limits) -> Config {
     Config {
         models: vec![Model::with_estimate(world().circuit.clone(), 0.01).unwrap()],
         data: data.to_owned(),
         tokens: Tokens::none(),
+        metrics_tokens: metrics_tokens(),
         limits,
     }
 }
@@ -209,7 +221,7 @@ impl Running {
 
     /// A counter of `/metrics`, labels included in the name.
     pub(crate) fn count(&self, name: &str) -> f64 {
-        let text = self.send(&Call::get("/metrics")).text();
+        let text = self.send(&ask_metrics()).text();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

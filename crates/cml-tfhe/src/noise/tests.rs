@@ -8,6 +8,7 @@ fn requirement(plaintexts: u64, max_noise_level: u64) -> Requirement {
         scale: 1,
         nu2: max_noise_level * max_noise_level,
         alike: 0,
+        pairs: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,
@@ -80,9 +81,13 @@ const PUBLISHED_32_BITS: Published = Published {
 
 /// What the published sets do not have: keys are not rounded there, and the decomposition is not centred.
 fn of_our_own(parameters: &Parameters, requirement: &Requirement) -> f64 {
-    let spared = f64::from(parameters.big_dimension()) / 4.0;
-    let centred = Decomposition::of_mask(parameters).rounding_variance(parameters, spared);
-    requirement.nu2 as f64 * (rounded_key_variance(parameters) - centred)
+    requirement.nu2 as f64 * variances::beyond_published(parameters)
+}
+
+/// On average over keys, with a keyswitch to that modulus.
+fn variance_through(parameters: &Parameters, requirement: &Requirement, modulus_log: u32) -> f64 {
+    let variance = Variances::expected(parameters).variance(&Variances::expected(parameters), 1, requirement);
+    variance + variances::beyond_32_bits(parameters, modulus_log)
 }
 
 /// Compares the model with the published failure probability of a 64-bit keyswitch set.
@@ -112,8 +117,7 @@ fn check_published(set: &Published) {
     let requirement = requirement(set.message_modulus.pow(2), set.max_noise_level);
     let found = log2_tails(
         margin(parameters.table_size(1), &requirement),
-        variance_through(&parameters, &parameters, 1, &requirement, 64, 1.0)
-            - of_our_own(&parameters, &requirement),
+        variance_through(&parameters, &requirement, 64) - of_our_own(&parameters, &requirement),
     );
     let published = set.log2_p_fail;
     assert!(
@@ -136,8 +140,7 @@ fn published_32_bit_keyswitch_set_is_reproduced() {
     let requirement = requirement(set.message_modulus.pow(2), set.max_noise_level);
     let found = log2_tails(
         margin(parameters.table_size(1), &requirement),
-        variance_through(&parameters, &parameters, 1, &requirement, 32, 1.0)
-            - of_our_own(&parameters, &requirement),
+        variance_through(&parameters, &requirement, 32) - of_our_own(&parameters, &requirement),
     );
     assert!(
         (found - set.log2_p_fail).abs() < 0.05,

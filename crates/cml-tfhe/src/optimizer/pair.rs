@@ -61,7 +61,7 @@ pub(crate) fn search_pair(
     }
     let near = found.iter().filter(|f| f.0 <= limit * NEARLY_EQUAL);
     let &(total_ns, _, a, b) = near.min_by(|x, y| x.1.cmp(&y.1).then(x.0.total_cmp(&y.0)))?;
-    let of_first = |(requirement, _): &(Requirement, u64)| a.extension(a, requirement, deviations);
+    let of_first = |(requirement, _): &(Requirement, u64)| a.extension(&a.variances, requirement, deviations);
     let of_later = |wish: &Later| extension(a, b, wish, deviations);
     Some(Pair {
         sets: [a.parameters, b.parameters],
@@ -86,8 +86,9 @@ fn quiet_first<'a>(
     fast.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut least = f64::INFINITY;
     fast.retain(|(_, c)| {
-        let quieter = c.lookup < least;
-        least = least.min(c.lookup);
+        let puts_out = c.variances.lookup();
+        let quieter = puts_out < least;
+        least = least.min(puts_out);
         quieter
     });
     fast
@@ -122,11 +123,10 @@ fn later_ns(
 
 /// Fewest polynomials with which the second set reads a wish, whichever set its wires come from.
 fn extension(a: &Candidate, b: &Candidate, wish: &Later, deviations: f64) -> Option<u32> {
-    let (from_first, from_second) = wish.from;
-    let of = |wires: &Candidate| b.extension(wires, &wish.requirement, deviations);
-    match (from_first, from_second) {
-        (true, true) => Some(of(a)?.max(of(b)?)),
-        (true, false) => of(a),
-        _ => of(b),
-    }
+    let wires = match wish.from {
+        (true, true) => a.variances.worse(&b.variances),
+        (true, false) => a.variances,
+        _ => b.variances,
+    };
+    b.extension(&wires, &wish.requirement, deviations)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::noise::Source;
 
 fn requirement(half_period: u64, nu2: u64) -> Requirement {
     Requirement {
@@ -6,6 +7,7 @@ fn requirement(half_period: u64, nu2: u64) -> Requirement {
         scale: 1,
         nu2,
         alike: 0,
+        pairs: 0,
         source: Source::Lookup,
         reader: Reader::Lookup,
         slack: 0,

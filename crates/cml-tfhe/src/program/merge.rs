@@ -5,11 +5,11 @@ use super::{Affine, Multiple, Program, ProgramLookup};
 use cml_ir::Interval;
 use std::collections::BTreeMap;
 
-type Terms = Vec<(u32, i64)>;
+pub(super) type Terms = Vec<(u32, i64)>;
 
 /// The terms of a row up to sign, and whether the sign was turned: the first
 /// weight is positive.
-fn direction(row: &Affine) -> (Terms, bool) {
+pub(super) fn direction(row: &Affine) -> (Terms, bool) {
     let turned = row.terms.values().next().is_some_and(|&w| w < 0);
     let sign = if turned { -1 } else { 1 };
     let terms = row.terms.iter().map(|(&wire, &w)| (wire, sign * w)).collect();
@@ -35,14 +35,14 @@ fn align(lookup: &mut ProgramLookup, row: &Affine, turn: bool) {
 }
 
 /// A table up to sign and offset: from 0, and its first change is upwards.
-struct Shape {
-    steps: Vec<i64>,
+pub(super) struct Shape {
+    pub(super) steps: Vec<i64>,
     sign: i64,
     offset: i64,
 }
 
 impl Shape {
-    fn of(values: &[i64]) -> Self {
+    pub(super) fn of(values: &[i64]) -> Self {
         let offset = values.first().copied().unwrap_or(0);
         let falls = values.iter().find(|&&v| v != offset).is_some_and(|&v| v < offset);
         let sign = if falls { -1 } else { 1 };

@@ -245,7 +245,7 @@ impl Reach {
     }
 }
 
-fn hull(values: &[i64]) -> Interval {
+pub(super) fn hull(values: &[i64]) -> Interval {
     let points = values.iter().map(|&v| Interval::point(v));
     Interval::hull_of(points).unwrap_or(Interval::point(0))
 }

@@ -1,6 +1,7 @@
 //! Passes keep what a program computes, and their counts are right.
 
-use super::passes::{PASSES, Settings, optimize};
+use super::passes::{Counts, PASSES, Pass, Settings, optimize, run};
+use super::verify;
 use super::{Affine, Program, ProgramLookup, ProgramOutput, Reach, row_range};
 use cml_ir::{Graph, GraphBuilder, InputSpec, Interval, Lut, NodeId, OutputSpec, Steps, Tensor, interpret};
 use proptest::prelude::*;
@@ -179,7 +180,7 @@ proptest! {
     #[test]
     fn all_passes_are_exact_and_their_ranges_can_be_proved_again(before in programs()) {
         for settings in [settings(), eager()] {
-            let (after, reports) = optimize(before.clone(), &settings);
+            let (after, reports) = optimize(before.clone(), &settings).expect("sound passes");
             prop_assert_eq!(reports.len(), PASSES.len());
             for sample in before.samples() {
                 prop_assert_eq!(after.eval(&sample).1, before.eval(&sample).1);
@@ -249,7 +250,7 @@ fn a_checkerboard_becomes_one_lookup() {
     let graph = checkerboard(12);
     let widths = cml_bitwidth::analyze(&graph);
     let before = Program::of(&graph, &widths).unwrap();
-    let (after, reports) = optimize(before.clone(), &settings());
+    let (after, reports) = optimize(before.clone(), &settings()).expect("sound passes");
     for sample in before.samples() {
         let input = Tensor::new(vec![2], sample.clone()).unwrap();
         let expected = interpret(&graph, &[input]).unwrap();
@@ -268,7 +269,7 @@ fn fusing_can_be_switched_off() {
         ..settings()
     };
     let levels = |p: &Program| p.lookups.iter().map(|l| l.level).max();
-    assert_eq!(levels(&optimize(before, &off).0), Some(2));
+    assert_eq!(levels(&optimize(before, &off).expect("sound passes").0), Some(2));
 }
 
 /// Weights and constant of a row, and a table on it.
@@ -378,11 +379,115 @@ fn too_many_combinations_leave_intervals() {
 fn fused_lookups_of_the_same_inputs_share_a_row() {
     let before = checkerboard(6);
     let before = Program::of(&before, &cml_bitwidth::analyze(&before)).unwrap();
-    let (after, _) = optimize(before, &eager());
+    let (after, _) = optimize(before, &eager()).expect("sound passes");
     let rows: BTreeMap<Vec<(u32, i64)>, usize> = after
         .lookups
         .iter()
         .map(|l| (l.row.terms.clone().into_iter().collect(), 1))
         .collect();
     assert_eq!(rows.into_keys().collect::<Vec<_>>(), [vec![(0, 1), (1, 7)]]);
+}
+
+/// What the driver says of a pass that leaves a checkerboard broken.
+fn said_of(broken: fn(Program, &Settings<'_>) -> (Program, Counts)) -> String {
+    let graph = checkerboard(6);
+    let before = Program::of(&graph, &cml_bitwidth::analyze(&graph)).unwrap();
+    let pass = |name, run, ensures| Pass {
+        name,
+        run,
+        ensures,
+        why_here: "",
+    };
+    let (reach, merge) = (&PASSES[0], &PASSES[1]);
+    let passes = [
+        pass("reach", reach.run, reach.ensures),
+        pass("merge", merge.run, merge.ensures),
+        pass("breaks", broken, verify::merged),
+        pass("after", reach.run, reach.ensures),
+    ];
+    let error = run(before, &settings(), &passes).expect_err("broken");
+    error.to_string()
+}
+
+/// One fault each; all passes after it would take it further, or panic.
+#[test]
+fn a_broken_pass_is_named() {
+    let faults: [(fn(Program, &Settings<'_>) -> (Program, Counts), &str); 9] = [
+        (
+            |mut p, _| {
+                p.lookups[0].row.terms.insert(40, 1);
+                (p, vec![])
+            },
+            "lookup 0 reads wire 40, 2 are defined before it",
+        ),
+        (
+            |mut p, _| {
+                p.lookups[0].row.terms.insert(1, 0);
+                (p, vec![])
+            },
+            "lookup 0 reads wire 1 with weight 0",
+        ),
+        (
+            |mut p, _| {
+                p.outputs[0].rows[0].0.terms.insert(99, 1);
+                (p, vec![])
+            },
+            "output 0 reads wire 99, ",
+        ),
+        (
+            |mut p, _| {
+                p.lookups[1].values.pop();
+                (p, vec![])
+            },
+            "lookup 1 has ",
+        ),
+        (
+            |mut p, _| {
+                p.lookups[1].range.hi -= 1;
+                p.lookups[1].values.pop();
+                (p, vec![])
+            },
+            "lookup 1 reaches ",
+        ),
+        (
+            |mut p, _| {
+                p.outputs[0].rows[0].1.lo += 1;
+                (p, vec![])
+            },
+            "output 0 reaches ",
+        ),
+        (
+            |mut p, _| {
+                p.lookups[0].layer = 7;
+                (p, vec![])
+            },
+            "lookup 0 is of layer 7, there are 2",
+        ),
+        (
+            |mut p, _| {
+                // A copy of the first lookup that an output reads.
+                let wire = (p.input_count() + p.lookups.len()) as u32;
+                p.lookups.push(p.lookups[0].clone());
+                let values = p.lookups[0].values.clone();
+                let hull = Interval::hull_of(values.iter().map(|&v| Interval::point(v))).unwrap();
+                let (row, range) = &mut p.outputs[0].rows[0];
+                row.terms.insert(wire, 1);
+                *range = Interval::new(range.lo + hull.lo, range.hi + hull.hi);
+                (p, vec![])
+            },
+            "are equal up to sign and offset",
+        ),
+        (
+            |mut p, _| {
+                p.outputs[0].rows.pop();
+                (p, vec![])
+            },
+            "inputs or results are others than before",
+        ),
+    ];
+    for (fault, expected) in faults {
+        let said = said_of(fault);
+        assert!(said.starts_with("pass breaks: "), "{said}");
+        assert!(said.contains(expected), "{said} for {expected}");
+    }
 }
