@@ -82,8 +82,20 @@ impl Graph {
     pub(crate) fn set_columns(&mut self, columns: Vec<Vec<String>>) {
         let mut columns = columns.into_iter();
         for node in self.inner.node_weights_mut() {
-            if let Op::Input { spec, .. } = &mut node.op {
-                spec.columns = columns.next().unwrap_or_default();
+            match &mut node.op {
+                Op::Input { spec, .. } => spec.columns = columns.next().unwrap_or_default(),
+                Op::Dot(_)
+                | Op::Conv2d(_)
+                | Op::SumPool(_)
+                | Op::Add
+                | Op::Sub
+                | Op::Lut(_)
+                | Op::Reshape { .. }
+                | Op::Transpose { .. }
+                | Op::Concat { .. }
+                | Op::Slice { .. }
+                | Op::Pad(_)
+                | Op::Output { .. } => {}
             }
         }
     }
