@@ -311,7 +311,7 @@ fn trailing_bytes_are_refused() {
     let error = Circuit::from_bytes("lie.cmlc", &cml_file::encode(CIRCUIT, &longer), ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "lie.cmlc: malformed circuit: 2 bytes left over"
+        "lie.cmlc: malformed circuit: 2 bytes left over: not names of columns"
     );
 }
 

@@ -120,6 +120,13 @@ fn findings(root: &Path, metadata: &Value) -> Vec<Finding> {
                 let message = format!("`{name}` depends on `{to}`; of its siblings it may use {allowed}");
                 findings.push(manifest.at(to, message));
             }
+            let features = dependency["features"].as_array().into_iter().flatten();
+            let mut features = features.filter_map(Value::as_str);
+            if features.any(|feature| feature == "insecure") && dependency["kind"] != "dev" {
+                let message =
+                    format!("`{name}` takes `{to}` with keys that anybody can draw: for tests only");
+                findings.push(manifest.at(to, message));
+            }
             if to == "cml-nn" && dependency["optional"] == false {
                 let message = format!("`{name}` needs `cml-nn` without the feature `train`");
                 findings.push(manifest.at(to, message));
@@ -226,6 +233,21 @@ mod tests {
             &[ir],
             &[],
             &["`cml-ir` is not under MIT OR Apache-2.0: write `license.workspace = true`"],
+        );
+    }
+
+    #[test]
+    fn insecure_keys_are_for_tests() {
+        let with = |kind: &str| {
+            let keys =
+                json!({ "name": "cml-keys", "optional": false, "features": ["insecure"], "kind": kind });
+            json!({ "name": "cml-cli", "manifest_path": "none/Cargo.toml", "dependencies": [keys] })
+        };
+        check(&[with("dev")], &[], &[]);
+        check(
+            &[with("normal")],
+            &[],
+            &["`cml-cli` takes `cml-keys` with keys that anybody can draw: for tests only"],
         );
     }
 

@@ -1,7 +1,8 @@
 //! Exit codes: whose fault it was.
 
 use cml_file::{FileError, FrameError};
-use cml_ir::GRAPH;
+use cml_ir::{GRAPH, IrError};
+use cml_scheme::ArtifactError;
 use cml_tfhe::artifact::CIRCUIT;
 use std::fmt;
 
@@ -54,7 +55,7 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 
 /// The command that makes what is needed of what was given.
 fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    if let Some(FileError::Frame { name, source }) = cause.downcast_ref()
+    if let Some(FileError::Frame { name, source }) = file_error(cause)
         && matches!(source, FrameError::Magic)
         && name.ends_with(".safetensors")
     {
@@ -65,6 +66,19 @@ fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     };
     let compile = (*found, *expected) == (GRAPH.tag, CIRCUIT.tag);
     compile.then_some("; `cml compile` makes a circuit of a graph")
+}
+
+/// The error of a file that a crate passes on as its own.
+fn file_error<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e FileError> {
+    let of_graph = || match cause.downcast_ref() {
+        Some(IrError::File(error)) => Some(error),
+        _ => None,
+    };
+    let of_artifact = || match cause.downcast_ref() {
+        Some(ArtifactError::File(error)) => Some(error),
+        _ => None,
+    };
+    cause.downcast_ref().or_else(of_graph).or_else(of_artifact)
 }
 
 /// Marks the errors of steps that only fail when the machine does.

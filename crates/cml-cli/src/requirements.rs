@@ -1,7 +1,7 @@
 //! What a client insists on, as options; what a circuit promises, as text and JSON.
 
 use cml_client::{MaxFailure, RemoteError, Requirements};
-use cml_scheme::{ClientSpec, one_in};
+use cml_scheme::{ClientSpec, KEY_SHARE_LOG2, one_in};
 use serde_json::{Value, json};
 
 /// What a circuit has to promise before keys are drawn for it or inputs are encrypted.
@@ -34,7 +34,7 @@ impl RequirementArgs {
 /// What a circuit promises, for people.
 pub(crate) fn promise(spec: &ClientSpec) -> String {
     format!(
-        "budget 2^{:.0} a lookup; an inference fails less than once in {}; results {}",
+        "budget 2^{:.0} a lookup; an inference fails less than once in {}, with all but 2^{KEY_SHARE_LOG2} of keys; results {}",
         spec.budget_log2(),
         one_in(spec.inference_log2_p_fail()),
         exactness(spec),
@@ -52,6 +52,7 @@ pub(crate) fn promise_json(spec: &ClientSpec) -> Value {
         "budget_log2": spec.budget_log2(),
         "inference_log2": spec.inference_log2_p_fail(),
         "inference_fails_once_in": one_in(spec.inference_log2_p_fail()),
+        "keys_log2_beyond": KEY_SHARE_LOG2,
         "exact": spec.is_exact(),
     })
 }

@@ -58,6 +58,14 @@ pub enum ExecError {
         /// Coefficients of the polynomial.
         needs: usize,
     },
+    /// A backend that did not give each task its results.
+    #[error("the backend gave {has} results in all, the work asks for {needs}, each task for its own")]
+    Results {
+        /// Results given.
+        has: usize,
+        /// Results asked for.
+        needs: usize,
+    },
     /// Work under a parameter set that the keys do not have.
     #[error("work is for parameter set {set}, the keys have {sets}")]
     NoSuchSet {

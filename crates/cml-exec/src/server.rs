@@ -308,9 +308,10 @@ impl<B: Backend> Server<B> {
                 tasks: &tasks,
             };
             let results = backend.run_level(&self.keys, &work, done)?;
-            let per_sample = level.rotations.len().max(1);
-            for (wires, results) in wires.iter_mut().zip(results.chunks(per_sample)) {
-                wires.extend(results.iter().flatten().cloned());
+            check_results(&tasks, &results)?;
+            let mut results = results.into_iter();
+            for wires in &mut wires {
+                wires.extend(results.by_ref().take(level.rotations.len()).flatten());
             }
         }
         let word_bytes = circuit.output_word_bytes();
@@ -321,6 +322,19 @@ impl<B: Backend> Server<B> {
         };
         wires.iter().map(outputs).collect()
     }
+}
+
+/// A backend may be anybody's: one result too many, and every later row would read wrong wires.
+fn check_results(tasks: &[Task<'_>], results: &[Vec<Ciphertext>]) -> Result<(), ExecError> {
+    let needs = tasks.iter().map(|task| task.readings.len());
+    let has = results.iter().map(Vec::len);
+    if needs.clone().eq(has) {
+        return Ok(());
+    }
+    Err(ExecError::Results {
+        has: results.iter().map(Vec::len).sum(),
+        needs: needs.sum(),
+    })
 }
 
 fn samples_together(circuit: &Circuit) -> usize {

@@ -4,6 +4,7 @@ use crate::frame::{self, Access, FileError, FrameError, HEADER, Kind, bad, check
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Kind tag of a cml file, if it is one; for programs that take any artifact.
 ///
@@ -69,7 +70,7 @@ pub fn read_file(kind: Kind, path: &Path) -> Result<Vec<u8>, FileError> {
     if !file.metadata().map_err(fail)?.is_file() {
         return Err(fail(std::io::Error::other("not a regular file")));
     }
-    let mut blob = Vec::new();
+    let mut blob = Zeroizing::new(Vec::new());
     (&mut file)
         .take(HEADER as u64)
         .read_to_end(&mut blob)
@@ -84,7 +85,7 @@ pub fn read_file(kind: Kind, path: &Path) -> Result<Vec<u8>, FileError> {
     file.take(length + 1).read_to_end(&mut blob).map_err(fail)?;
     check(kind, &blob).map_err(|source| bad(&name, source))?;
     blob.drain(..HEADER);
-    Ok(blob)
+    Ok(std::mem::take(&mut *blob))
 }
 
 /// The first bytes of a regular file, as many as asked for or as there are, and the length of the whole.

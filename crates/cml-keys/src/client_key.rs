@@ -154,7 +154,7 @@ impl ClientKey {
     /// # Errors
     ///
     /// [`KeyError::Dimension`] for a ciphertext of other parameters.
-    pub fn phase(&self, ciphertext: &Ciphertext) -> Result<u64, KeyError> {
+    pub(crate) fn phase(&self, ciphertext: &Ciphertext) -> Result<u64, KeyError> {
         let small = self.small_in_u64();
         let key = match ciphertext.key() {
             LweKey::Big => self.big_lwe(),

@@ -81,6 +81,15 @@ impl ClientKey {
         key.expect("a seed never ends")
     }
 
+    /// Message plus noise of a ciphertext, on the torus modulo 2^64.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Dimension`] for a ciphertext of other parameters.
+    pub fn insecure_phase(&self, ciphertext: &Ciphertext) -> Result<u64, KeyError> {
+        self.phase(ciphertext)
+    }
+
     /// The bits of the big key.
     pub fn insecure_big(&self) -> LweSecretKey<&[u64]> {
         self.big_lwe()

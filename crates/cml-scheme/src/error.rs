@@ -39,7 +39,7 @@ pub enum KeyError {
         needs: usize,
     },
     /// The system has no randomness.
-    #[error("no randomness from the operating system: {0}")]
+    #[error("no randomness: {0}")]
     Randomness(String),
     /// A value cannot be read at a step of zero.
     #[error("step of an encoding is 0, at least 1 is needed")]

@@ -39,4 +39,4 @@ pub use params::{
 };
 pub use server_key::{Progress, ServerKey, Stage};
 pub use server_keys::ServerKeys;
-pub use spec::{ClientOutput, ClientSpec, LEAST_LOG2, SpecError, SpecParts, one_in};
+pub use spec::{ClientOutput, ClientSpec, KEY_SHARE_LOG2, LEAST_LOG2, SpecError, SpecParts, one_in};

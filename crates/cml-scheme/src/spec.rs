@@ -12,6 +12,10 @@ use std::fmt;
 /// log2 of the least failure probability that is stated.
 pub const LEAST_LOG2: f64 = -1000.0;
 
+/// log2 of the share of keys with which a kind of row may fail more often than promised: a circuit's compiler takes
+/// variances five standard deviations above their mean over keys, and that of a Gaussian beyond them is 2^-21.7.
+pub const KEY_SHARE_LOG2: i32 = -20;
+
 /// The client's part of a circuit: inputs with how to quantize and encode
 /// them, outputs with how to read and dequantize them, and the parameters.
 ///
@@ -315,7 +319,7 @@ impl fmt::Display for ClientSpec {
         }
         writeln!(
             f,
-            "failure    budget 2^{:.0} a lookup; an inference fails less than once in {}; results {}",
+            "failure    budget 2^{:.0} a lookup; an inference fails less than once in {}, with all but 2^{KEY_SHARE_LOG2} of keys; results {}",
             self.parts.budget_log2,
             one_in(self.parts.inference_log2),
             if self.parts.exact { "exact" } else { "approximate" }

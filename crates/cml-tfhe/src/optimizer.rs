@@ -162,7 +162,7 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     let mut too_large = u64::MAX;
     let mut found: Vec<(f64, u64, Parameters)> = Vec::new();
     let mut limit = f64::INFINITY;
-    for candidate in CANDIDATES.get_or_init(candidates) {
+    for candidate in Candidate::all(&goal.capabilities) {
         let key_bytes = candidate.parameters.server_key_bytes();
         let enough = match goal.objective {
             Objective::Time => limit * NEARLY_EQUAL,
@@ -215,8 +215,9 @@ pub fn search(goal: &Goal, wishes: &[(Requirement, u64)]) -> Result<Choice, Sear
     })
 }
 
-/// All candidates, with their variances: they do not depend on what is searched.
-static CANDIDATES: OnceLock<Vec<Candidate>> = OnceLock::new();
+/// All candidates, with their variances: they do not depend on what is searched. First those for executors that
+/// decompose bodies like masks, then those for executors that do not need to.
+static CANDIDATES: [OnceLock<Vec<Candidate>>; 2] = [OnceLock::new(), OnceLock::new()];
 
 /// What every choice must keep to.
 #[derive(Clone, Copy)]
@@ -243,6 +244,12 @@ struct Candidate {
 }
 
 impl Candidate {
+    /// Every set that is considered for an executor; those that it cannot run are left out later.
+    fn all(can_run: &Capabilities) -> &'static [Self] {
+        let own_body = can_run.own_body_decomposition;
+        CANDIDATES[usize::from(own_body)].get_or_init(|| candidates(own_body))
+    }
+
     fn of(parameters: Parameters) -> Self {
         Self {
             parameters,
@@ -318,8 +325,8 @@ impl Candidate {
     }
 }
 
-/// Every set that the search considers, in a fixed order.
-fn candidates() -> Vec<Candidate> {
+/// Every set that the search considers, in a fixed order: with the best decomposition of bodies, or with that of masks.
+fn candidates(own_body: bool) -> Vec<Candidate> {
     let mut found = Vec::new();
     let dimensions = lwe_dimensions();
     for (k, size) in rings() {
@@ -332,12 +339,16 @@ fn candidates() -> Vec<Candidate> {
                 continue;
             };
             // What is rounded off the body meets no key: it never needs more levels than the mask.
-            for body_level in 1..=pbs_level {
-                let Some(body) = best_base(body_level, security::GLWE_MODULUS_LOG, |base_log| {
-                    let set =
-                        Parameters::new(SMALLEST_LWE_DIMENSION, (k, size), (pbs, pbs_level), (1, 1)).ok()?;
-                    let set = set.with_body((base_log, body_level)).ok()?;
-                    Some(noise::lookup_variance(&set))
+            for body_level in if own_body { 1 } else { pbs_level }..=pbs_level {
+                let body = (!own_body).then_some(pbs);
+                let Some(body) = body.or_else(|| {
+                    best_base(body_level, security::GLWE_MODULUS_LOG, |base_log| {
+                        let set =
+                            Parameters::new(SMALLEST_LWE_DIMENSION, (k, size), (pbs, pbs_level), (1, 1))
+                                .ok()?;
+                        let set = set.with_body((base_log, body_level)).ok()?;
+                        Some(noise::lookup_variance(&set))
+                    })
                 }) else {
                     continue;
                 };
@@ -402,7 +413,7 @@ fn best_base(level: u32, bits: u32, variance: impl Fn(u32) -> Option<f64>) -> Op
 
 /// Names the requirement that no set meets, and the largest number of values in its place.
 fn explain(requirements: &[Requirement], limits: &Limits, budget_log2: f64) -> SearchError {
-    let candidates = CANDIDATES.get_or_init(candidates);
+    let candidates = Candidate::all(&limits.can_run);
     requirements
         .iter()
         .rev()

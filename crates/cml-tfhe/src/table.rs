@@ -43,13 +43,14 @@ pub struct Reading {
     pub constant: u64,
 }
 
-/// The values `t > 0` at which a table changes, with `f(t) - f(t - 1)`.
+/// The values `t > 0` at which a table changes, with `f(t) - f(t - 1)`, which saturates: values from files are looked
+/// at before they are known to be small.
 pub fn changes(table: &[i64]) -> impl Iterator<Item = (u64, i64)> + '_ {
     table
         .windows(2)
         .enumerate()
         .filter(|(_, pair)| pair[0] != pair[1])
-        .map(|(i, pair)| (i as u64 + 1, pair[1] - pair[0]))
+        .map(|(i, pair)| (i as u64 + 1, pair[1].saturating_sub(pair[0])))
 }
 
 /// First and last change; none in a constant table.

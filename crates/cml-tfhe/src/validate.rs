@@ -199,7 +199,8 @@ impl Circuit {
         for (index, demand) in self.demands().into_iter().enumerate() {
             // As far as it is counted, and perhaps beyond.
             let asked = &demand.requirement;
-            if [asked.nu2, asked.pairs].contains(&u64::MAX) || asked.alike == i64::MAX {
+            let together = asked.nu2.saturating_add_signed(asked.alike);
+            if [asked.nu2, asked.pairs, together].contains(&u64::MAX) || asked.alike == i64::MAX {
                 return Err(CircuitError::Malformed {
                     what: "kind of row",
                     index,

@@ -3,8 +3,8 @@
 use crate::show::{Report, bytes, table};
 use cml_exec::plan;
 use cml_file::Artifact;
+use cml_scheme::KEY_SHARE_LOG2;
 use cml_scheme::one_in;
-use cml_tfhe::noise::KEY_SHARE_LOG2;
 use cml_tfhe::{Circuit, LayerPlan};
 use serde_json::json;
 use std::path::PathBuf;

@@ -86,7 +86,7 @@ fn rows_of_the_training_are_not_scored() {
     );
     world.refused(
         "train --data noise.csv --label depth -o no.safetensors",
-        &["noise.csv", "depth"],
+        &["noise.csv", "column \"Class\"", "apple"],
     );
 }
 

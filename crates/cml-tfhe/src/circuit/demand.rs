@@ -261,6 +261,13 @@ struct Growth {
     pairs: u64,
 }
 
+/// Share that pairs of changes whose noises cancel are counted with.
+///
+/// Those whose noises add up count in full. At a distance of exactly `N / 4` a correlation of 0.59 to 0.69 of the model's
+/// was measured (`N` 2048, three keys), and no more than the model's at any other distance that was looked at: what
+/// cancels is not to be relied on in full.
+const CREDIT: f64 = 0.5;
+
 /// Changes of one rotation that a row reads, ascending: the value at which each is, and its weight.
 type Changes = Vec<(u64, i64)>;
 
@@ -301,7 +308,11 @@ impl Growth {
         let together = match tables {
             Tables::Any => squares as f64 + pairs_at_most(changes, spacing),
             Tables::Of { polynomial_size } => by_polynomial(changes, rotation, polynomial_size)
-                .map(|changes| together(&changes, spacing))
+                .map(|changes| {
+                    let squares: f64 = changes.iter().map(|c| (c.1 as f64).powi(2)).sum();
+                    let at_most = squares + pairs_at_most(&changes, spacing);
+                    at_most - CREDIT * (at_most - together(&changes, spacing)).max(0.0)
+                })
                 .sum(),
         };
         self.nu2 = self.nu2.saturating_add(squares);

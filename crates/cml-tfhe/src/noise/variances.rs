@@ -11,6 +11,7 @@ use tfhe::core_crypto::prelude::{
 };
 
 use super::{Reader, Requirement, Source, log2_tails, margin, modulus};
+pub use cml_scheme::KEY_SHARE_LOG2;
 use cml_scheme::Parameters;
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 
@@ -20,9 +21,10 @@ const FFT_MANTISSA_BITS: f64 = 53.0;
 /// Standard deviations over keys by which a promise exceeds the mean.
 pub const KEY_DEVIATIONS: f64 = 5.0;
 
-/// log2 of the share of keys with which a lookup may fail more often than promised: that of a Gaussian beyond
-/// [`KEY_DEVIATIONS`] is 2^-21.7.
-pub const KEY_SHARE_LOG2: i32 = -20;
+/// The same of what is quadratic in the big key: a sum of squares, whose tail is the heaviest for its deviation if it is a
+/// single pair of conjugate peaks of the spectrum. That is an exponential, of which 2^-20 lies beyond
+/// `20 ln 2 - 1 = 12.9` deviations.
+pub(super) const QUADRATIC_DEVIATIONS: f64 = 13.0;
 
 /// Factor on what Fourier transforms add wherever a failure probability is promised.
 ///
@@ -72,12 +74,16 @@ struct Spread {
 impl Variances {
     /// On average over keys and over plans of the transform: what is expected of measurements.
     pub fn expected(parameters: &Parameters) -> Self {
-        Self::of(parameters, 1.0, 0.0)
+        Self::of(parameters, 1.0, (0.0, 0.0))
     }
 
     /// What may be promised: [`KEY_DEVIATIONS`] above the mean over keys, and with [`FOURIER_ALLOWANCE`].
     pub fn promised(parameters: &Parameters) -> Self {
-        Self::of(parameters, FOURIER_ALLOWANCE, KEY_DEVIATIONS)
+        Self::of(
+            parameters,
+            FOURIER_ALLOWANCE,
+            (KEY_DEVIATIONS, QUADRATIC_DEVIATIONS),
+        )
     }
 
     /// With a key of which so many bits are set, big and small: what is expected of measurements with it. On average over
@@ -100,7 +106,8 @@ impl Variances {
         }
     }
 
-    fn of(parameters: &Parameters, allowance: f64, deviations: f64) -> Self {
+    /// So many deviations above the mean over keys; the second number is for what is quadratic in the big key.
+    fn of(parameters: &Parameters, allowance: f64, (deviations, quadratic): (f64, f64)) -> Self {
         let rotation = BlindRotation::of(parameters);
         let alike = allowance * rotation.alike();
         let small = f64::from(parameters.lwe_dimension);
@@ -123,7 +130,10 @@ impl Variances {
             spread: Spread {
                 small_key: deviations * (rotation.mask_rounding + rotation.body_rounding) / small.sqrt(),
                 linear: deviations * 2.0 * alike / big.sqrt(),
-                quadratic: deviations * (rotation.mask_rounding + alike) * (2.0 / big).sqrt(),
+                quadratic: unlucky
+                    * QUADRATIC_DEVIATIONS
+                    * (rotation.mask_rounding + alike)
+                    * (2.0 / big).sqrt(),
                 keyswitch: deviations * rounded / big.sqrt(),
                 keyswitch_noise: deviations
                     * (keyswitch - rounded).max(0.0)

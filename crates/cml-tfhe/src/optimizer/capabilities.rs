@@ -1,8 +1,11 @@
 //! What an executor can run.
 
-use super::{LARGEST_TABLE, MOST_EXTENSION, MOST_LEVELS};
+use super::{LARGEST_TABLE, MOST_EXTENSION};
 use crate::circuit::Circuit;
 use cml_scheme::{MOST_SETS, Parameters};
+
+/// Most levels of a decomposition that [`Parameters::validate`] takes; the search looks at fewer.
+const VALID_LEVELS: u32 = 16;
 
 /// What an executor can run. The optimizer chooses nothing else, and an executor refuses other circuits.
 ///
@@ -28,7 +31,7 @@ impl Default for Capabilities {
         Self {
             extension: MOST_EXTENSION,
             table: LARGEST_TABLE,
-            bootstrap_levels: MOST_LEVELS.0,
+            bootstrap_levels: VALID_LEVELS,
             own_body_decomposition: true,
             sets: MOST_SETS,
             shared_rotations: true,

@@ -3,8 +3,8 @@
 //! Values encrypted by the client have next to no noise, and lookups of them can do with a small key that is too noisy
 //! for later levels; and what the first levels put out may need less noise than what the last ones do.
 
-use super::{CANDIDATES, Candidate, Goal, Limits, NEARLY_EQUAL, Objective, candidates};
-use crate::noise::{self, Requirement};
+use super::{Candidate, Goal, Limits, NEARLY_EQUAL, Objective};
+use crate::noise::Requirement;
 use cml_scheme::Parameters;
 
 /// Something that the second set looks up, or the client reads.
@@ -41,10 +41,7 @@ pub(crate) fn search_pair(
     let mut limit = limit_ns;
     let mut found: Vec<(f64, u64, &Candidate, &Candidate)> = Vec::new();
     let ring = |c: &Candidate| (c.parameters.glwe_dimension, c.parameters.polynomial_size);
-    for of_ring in CANDIDATES
-        .get_or_init(candidates)
-        .chunk_by(|a, b| ring(a) == ring(b))
-    {
+    for of_ring in Candidate::all(&goal.capabilities).chunk_by(|a, b| ring(a) == ring(b)) {
         for (first_ns, a) in quiet_first(goal, of_ring, first, &limits, limit) {
             for b in of_ring {
                 let key_bytes = a.parameters.server_key_bytes() + b.parameters.server_key_bytes();

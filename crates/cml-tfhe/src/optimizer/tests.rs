@@ -47,7 +47,7 @@ fn no_candidate_that_meets_the_budget_is_cheaper() {
     let wanted = [(requirement(37, 200), 3), (requirement(21, 5000), 4)];
     let goal = goal(-64.0);
     let choice = search(&goal, &wanted).expect("servable");
-    for candidate in candidates() {
+    for candidate in candidates(true) {
         let extension = |requirement: &Requirement| {
             (1..=MOST_EXTENSION).find(|&e| noise::log2_p_fail(&candidate.parameters, e, requirement) <= -64.0)
         };

@@ -101,18 +101,18 @@ pub(super) fn run(
 ) -> Result<(Program, Vec<PassReport>), LowerError> {
     let broken = |pass: &'static str| move |why: String| LowerError::Pass { pass, why };
     let mut program = program.without_unread();
-    if cfg!(debug_assertions) {
+    if cfg!(any(test, debug_assertions)) {
         verify::structure(&program).map_err(broken("of rows"))?;
     }
     let interface = verify::interface(&program);
     let mut reports = Vec::with_capacity(passes.len());
     for pass in passes {
         let (after, counts) = (pass.run)(program, settings);
-        if cfg!(debug_assertions) {
+        if cfg!(any(test, debug_assertions)) {
             verify::order(&after).map_err(broken(pass.name))?;
         }
         program = after.without_unread();
-        if cfg!(debug_assertions) {
+        if cfg!(any(test, debug_assertions)) {
             verify::structure(&program).map_err(broken(pass.name))?;
             verify::values(&program).map_err(broken(pass.name))?;
             (pass.ensures)(&program).map_err(broken(pass.name))?;

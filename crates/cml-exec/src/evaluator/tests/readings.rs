@@ -31,7 +31,7 @@ fn check_reading(terms: &[(usize, i64)]) {
         })
         .collect();
     let error = |c: &Ciphertext| {
-        let phase = client.phase(c).expect("own ciphertext");
+        let phase = client.insecure_phase(c).expect("own ciphertext");
         let nearest = cml_scheme::nearest_value(phase, constant) as u64;
         phase.wrapping_sub(nearest.wrapping_mul(constant))
     };

@@ -81,7 +81,7 @@ fn check_keys(reading: &[(usize, i64)], tight: bool) {
         slack: 0,
     };
     let model = |deviations| {
-        let variances = Variances::of(&parameters, 1.0, deviations);
+        let variances = Variances::of(&parameters, 1.0, (deviations, deviations));
         variances.variance(&variances, 1, &requirement)
     };
     let drawn: Vec<f64> = (0..KEYS)
