@@ -130,10 +130,7 @@ impl Variances {
             spread: Spread {
                 small_key: deviations * (rotation.mask_rounding + rotation.body_rounding) / small.sqrt(),
                 linear: deviations * 2.0 * alike / big.sqrt(),
-                quadratic: unlucky
-                    * QUADRATIC_DEVIATIONS
-                    * (rotation.mask_rounding + alike)
-                    * (2.0 / big).sqrt(),
+                quadratic: quadratic * (rotation.mask_rounding + alike) * (2.0 / big).sqrt(),
                 keyswitch: deviations * rounded / big.sqrt(),
                 keyswitch_noise: deviations
                     * (keyswitch - rounded).max(0.0)
