@@ -150,8 +150,11 @@ pub(crate) fn nothing_more(_: &Program) -> Result<(), String> {
     Ok(())
 }
 
+/// Inputs with their numbers of elements, the ranges of those, and outputs with their numbers of elements.
+pub(crate) type ProgramInterface = (Vec<(NodeId, usize)>, Vec<Interval>, Vec<(NodeId, usize)>);
+
 /// What a client sees of a program.
-pub(crate) fn interface(program: &Program) -> (Vec<(NodeId, usize)>, Vec<Interval>, Vec<(NodeId, usize)>) {
+pub(crate) fn interface(program: &Program) -> ProgramInterface {
     let outputs = program.outputs.iter().map(|o| (o.node, o.rows.len()));
     (
         program.inputs.clone(),
