@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
 /// Seed of the keys: everybody can draw them.
-const SEED: u128 = 0x5eed_0f_601d;
+const SEED: u128 = 0x005e_ed0f_601d;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
