@@ -412,7 +412,8 @@ fn said_of(broken: fn(Program, &Settings<'_>) -> (Program, Counts)) -> String {
 /// One fault each; all passes after it would take it further, or panic.
 #[test]
 fn a_broken_pass_is_named() {
-    let faults: [(fn(Program, &Settings<'_>) -> (Program, Counts), &str); 9] = [
+    type BrokenPass = fn(Program, &Settings<'_>) -> (Program, Counts);
+    let faults: [(BrokenPass, &str); 9] = [
         (
             |mut p, _| {
                 p.lookups[0].row.terms.insert(40, 1);
