@@ -56,7 +56,7 @@ mod tests {
         let parameters = Parameters::new(918, (1, 2048), (23, 1), (4, 4)).expect("published set");
         let parameters = ParameterSets::from(parameters);
         let bytes: Vec<u8> = (0..parameters.server_key_bytes())
-            .map(|i| (i * i >> 7) as u8)
+            .map(|i| ((i * i) >> 7) as u8)
             .collect();
         let value = ServerKeys::from_bytes(&bytes, &parameters).unwrap();
         let binding = Binding::of([9; 32], &value);
