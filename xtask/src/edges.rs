@@ -241,7 +241,7 @@ mod tests {
         let with = |kind: &str| {
             let keys =
                 json!({ "name": "cml-keys", "optional": false, "features": ["insecure"], "kind": kind });
-            json!({ "name": "cml-cli", "manifest_path": "none/Cargo.toml", "dependencies": [keys] })
+            json!({ "name": "cml-cli", "manifest_path": "none/Cargo.toml", "license": LICENSE, "dependencies": [keys] })
         };
         check(&[with("dev")], &[], &[]);
         check(
