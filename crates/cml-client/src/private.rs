@@ -1,4 +1,4 @@
-//! Who can get at keys: owners and modes of the folders and files of a [`KeyStore`](crate::KeyStore).
+//! Access to keys: owners and modes of the folders and files of a [`KeyStore`](crate::KeyStore).
 //!
 //! - Folders and files belong to the user of the process or to root. Root can read and replace everything anyway, so a
 //!   folder that root has set up is as good as one's own. For a process of root only root's own will do: whoever else

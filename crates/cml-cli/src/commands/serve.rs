@@ -169,7 +169,7 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Report> {
         let shutdown = ending()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{address}");
-        // Whoever started it waits for this line; it is the whole report.
+        // The caller waits for this line. It is the whole report.
         let line = match json {
             true => json!({"url": url, "models": names}).to_string(),
             false => url,

@@ -287,7 +287,7 @@ fn a_server_that_is_killed_loses_nothing() {
     let line = format!("client predict many.csv --server {url} --keys mine");
     let predicted = std::thread::scope(|scope| {
         let client = scope.spawn(|| world.json(&line));
-        // Who asks for a job knows its id.
+        // A client that asks for a job knows its id.
         while !counters(address).contains(r#"route="/v1/jobs/{id}""#) {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
