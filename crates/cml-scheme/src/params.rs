@@ -1,5 +1,7 @@
 //! TFHE parameters of a circuit: one small LWE key, one GLWE key, two decompositions.
 
+mod amortized;
+mod ring;
 mod sets;
 
 use std::fmt;
@@ -8,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::security;
 
-pub use sets::{MOST_SETS, ParameterSets};
+pub use amortized::{ACCUMULATOR_BITS, Amortized, GapDigit};
+pub use ring::Ring;
+pub use sets::{MOST_SETS, ParameterSets, Set};
 
 /// Bytes of a mask seed in a shipped key or ciphertext list.
 pub const SEED_BYTES: u64 = 16;
@@ -107,8 +111,25 @@ pub enum ParameterError {
         /// The most.
         limit: usize,
     },
+    /// A sparse key whose security is not known, or too low.
+    #[error(
+        "a sparse key of weight {weight} in {slots} coefficients, with gaps below 2^{gap_bits} and noise 2^{noise_bound}/2^32, is none of those known to have 132-bit security"
+    )]
+    Sparse {
+        /// Coefficients of its ring.
+        slots: u32,
+        /// Exponents.
+        weight: u32,
+        /// Gaps are below two to this.
+        gap_bits: u32,
+        /// log2 of the bound of the noise.
+        noise_bound: u32,
+    },
+    /// No set at all.
+    #[error("there is no parameter set")]
+    NoSet,
     /// Sets that share no big key.
-    #[error("parameter set {set} has another ring than the first")]
+    #[error("parameter set {set} has another ring")]
     OtherRing {
         /// Which set, from 0.
         set: usize,
@@ -260,6 +281,15 @@ impl Parameters {
             return Err(ParameterError::KeyTooLarge { bytes, limit });
         }
         Ok(())
+    }
+
+    /// The ring of the big key.
+    pub fn ring(&self) -> Ring {
+        Ring {
+            glwe_dimension: self.glwe_dimension,
+            polynomial_size: self.polynomial_size,
+            noise_bound: self.glwe_noise_bound,
+        }
     }
 
     /// `k * N`: bits of the big LWE key, mask elements of a ciphertext.
