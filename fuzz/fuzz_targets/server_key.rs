@@ -5,7 +5,7 @@
 
 mod tiny;
 
-use cml_scheme::{Interface, ServerKeys};
+use cml_scheme::ServerKeys;
 use cml_scheme::artifact::{ArrivingKey, SERVER_KEY};
 use libfuzzer_sys::fuzz_target;
 

@@ -27,10 +27,11 @@ const LONGEST_TIMEOUT: u64 = 365 * 24 * 3600;
 /// Keys are drawn at first use of a model, and kept for the next time. Nothing that could
 /// decrypt leaves this machine.
 ///
-/// Keep results to yourself: a server that answers with ciphertexts of its own making, and learns anything
-/// about what they decrypt to, recovers the secret key. No circuit prevents that, not one of
-/// `cml compile --strict` either. After such an incident draw new keys. Results of approximate circuits must
-/// never be shared, with an honest server neither.
+/// Keep results to yourself: a server that answers with ciphertexts of its own making, and learns
+/// anything about what they decrypt to, recovers the secret key. No circuit prevents that, not one of
+/// `cml compile --strict` either. After such an incident draw new keys. Results of approximate
+/// circuits must never be shared, with an honest server neither.
+/// Example: cml client models --server https://fhe.example.org
 /// Example: cml client predict data.csv --server https://fhe.example.org
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]

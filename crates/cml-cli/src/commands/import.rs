@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Make a network of an ONNX file: QONNX or QCDQ from Brevitas, or plain float ONNX from PyTorch.
 ///
 /// A file that cannot be imported gets one report with every obstacle, and what to write instead. A
-/// float network is quantized afterwards, with `cml quantize --calibrate`.
+/// float network is quantized afterwards, with `cml quantize --bits BITS --calibrate DATA`.
 /// Example: cml import net.onnx -o net.safetensors
 /// Example: cml import net.onnx --check
 #[derive(clap::Args)]

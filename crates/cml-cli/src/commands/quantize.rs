@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Network from `cml train`.
+    /// Network from `cml train` or `cml import`.
     network: PathBuf,
     /// Graph to write.
     #[arg(short, long, default_value = "net.cmlg")]

@@ -18,8 +18,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// Serve circuits over HTTP: clients upload keys and get encrypted results. Needs no secret key and sees no data.
 ///
-/// Once it listens, standard output has its address, with --json one object; the log goes to standard error. SIGTERM and
-/// ctrl-c end it: accepted work is finished. A second one ends it at once.
+/// Once it listens, standard output has its address, with --json one object; the log goes to
+/// standard error. SIGTERM and ctrl-c end it: accepted work is finished. A second one ends it at
+/// once.
 /// Example: cml serve --model net.cmlc --listen 127.0.0.1:8080 --data keys
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]

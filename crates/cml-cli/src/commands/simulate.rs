@@ -25,7 +25,8 @@ use std::time::Duration;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Network from `cml train` (*.safetensors), graph from `cml quantize` or circuit from `cml compile`.
+    /// Network from `cml train` or `cml import` (*.safetensors), graph from `cml quantize`, or circuit from
+    /// `cml compile`.
     program: PathBuf,
     #[command(flatten)]
     data: DataArgs,

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Without options: the 2-100-100-2 network of the demo, 3-bit weights and activations, 30
 /// non-zero inputs for each neuron, accumulators bounded.
-/// Columns and classes keep their names in the network, which also knows which rows were held out: `cml
-/// simulate` on the same data takes those.
+/// Columns and classes keep their names in the network, which also knows which rows were held out:
+/// `cml simulate` on the same data takes those.
 /// Example: cml train --data checkerboard --seed 1 -o net.safetensors
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
