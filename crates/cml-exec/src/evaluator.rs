@@ -19,7 +19,8 @@ use tfhe::core_crypto::prelude::{
 };
 
 use crate::key::EvaluationKey;
-pub(crate) use batch::most_lanes;
+pub(crate) use batch::{most_lanes, read};
+pub(crate) use product::centre;
 use cml_scheme::raw::{Dimensions, modulus32, modulus64};
 use cml_scheme::{Ciphertext, LweKey, Parameters};
 use cml_tfhe::table::Reading;
@@ -117,6 +118,21 @@ fn check(ciphertext: &Ciphertext, key: LweKey, needs: usize) -> Result<(), ExecE
     }
 }
 
+/// Whether a job is of these parameters: its input under a key of that dimension, its table of polynomials of `size`
+/// coefficients.
+pub(crate) fn check_job(job: &Job<'_>, key: LweKey, dimension: usize, size: usize) -> Result<(), ExecError> {
+    check(job.input, key, dimension)?;
+    let (has, needs) = (job.polynomial.len(), size * job.extension);
+    if has != needs || needs == 0 {
+        return Err(ExecError::TableSize { has, needs });
+    }
+    let mut degrees = job.readings.iter().flat_map(|r| &r.terms).map(|t| t.0);
+    match degrees.find(|&degree| degree >= needs) {
+        Some(degree) => Err(ExecError::Coefficient { degree, size: needs }),
+        None => Ok(()),
+    }
+}
+
 /// Runs linear combinations and lookups on ciphertexts.
 pub struct Evaluator {
     key: EvaluationKey,
@@ -188,7 +204,7 @@ impl Evaluator {
         self.keyswitch(job.input, &mut scratch);
         self.blind_rotate(job.polynomial, job.extension, &mut scratch);
         let mut sample = LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64());
-        let read = |reading| self.read(reading, &scratch.lanes, &mut sample);
+        let read = |reading| read(reading, &scratch.lanes, &mut sample, self.dimensions.big.0);
         Ok(job.readings.iter().map(read).collect())
     }
 
@@ -225,16 +241,8 @@ impl Evaluator {
     }
 
     fn check_job(&self, job: &Job<'_>) -> Result<(), ExecError> {
-        self.check(job.input, job.input.key())?;
-        let (has, needs) = (job.polynomial.len(), self.dimensions.polynomial.0 * job.extension);
-        if has != needs || needs == 0 {
-            return Err(ExecError::TableSize { has, needs });
-        }
-        let mut degrees = job.readings.iter().flat_map(|r| &r.terms).map(|t| t.0);
-        match degrees.find(|&degree| degree >= needs) {
-            Some(degree) => Err(ExecError::Coefficient { degree, size: needs }),
-            None => Ok(()),
-        }
+        let key = job.input.key();
+        check_job(job, key, self.dimension(key), self.dimensions.polynomial.0)
     }
 
     /// Mask elements under a key.
@@ -243,10 +251,6 @@ impl Evaluator {
             LweKey::Big => self.dimensions.big.0,
             LweKey::Small => self.dimensions.lwe.0,
         }
-    }
-
-    fn check(&self, ciphertext: &Ciphertext, key: LweKey) -> Result<(), ExecError> {
-        check(ciphertext, key, self.dimension(key))
     }
 
     fn scratch(&self) -> Scratch {

@@ -1,5 +1,6 @@
 //! The backend of this machine: all of its threads, and the instructions that it has.
 
+use crate::amortized::AmortizedEvaluator;
 use crate::backend::{Backend, LevelWork};
 use crate::evaluator::{Evaluator, ExecError, Job};
 use crate::key::EvaluationKey;
@@ -12,13 +13,22 @@ use rayon::prelude::*;
 /// Rotations of a thread between two reports: few enough for frequent ones, enough for full batches.
 pub(crate) const PER_THREAD: usize = 16;
 
+/// Expanded keys.
+pub struct Evaluators {
+    single: Vec<Evaluator>,
+    amortized: Option<AmortizedEvaluator>,
+}
+
+/// Runs jobs of one set.
+type Rotate<'a> = dyn FnMut(&[Job<'_>]) -> Result<Vec<Vec<Ciphertext>>, ExecError> + 'a;
+
 /// Runs lookups on the processor, on the threads of rayon's pool.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Processor;
 
 impl Backend for Processor {
-    /// One for each parameter set.
-    type Keys = Vec<Evaluator>;
+    /// Those of each parameter set.
+    type Keys = Evaluators;
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()
@@ -28,23 +38,40 @@ impl Backend for Processor {
         &self,
         keys: &ServerKeys,
         report: &mut dyn FnMut(Progress),
-    ) -> Result<Vec<Evaluator>, ExecError> {
+    ) -> Result<Evaluators, ExecError> {
         let expand = |key| Evaluator::new(EvaluationKey::expand(key, report));
-        Ok(keys.sets().iter().map(expand).collect())
+        let single = keys.single().iter().map(expand).collect();
+        let amortized = keys.amortized().map(|key| AmortizedEvaluator::expand(key, report));
+        Ok(Evaluators { single, amortized })
     }
 
     fn run_level(
         &self,
-        keys: &Vec<Evaluator>,
+        keys: &Evaluators,
         work: &LevelWork<'_>,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Ciphertext>>, ExecError> {
-        let evaluator = keys.get(work.set).ok_or(ExecError::NoSuchSet {
-            set: work.set,
-            sets: keys.len(),
-        })?;
+        let rotate: &mut Rotate<'_> = match (keys.single.get(work.set), &keys.amortized) {
+            (Some(evaluator), _) => &mut |jobs| {
+                let results = evaluator.rotate_many(jobs)?;
+                done(jobs.len());
+                Ok(results)
+            },
+            (None, Some(evaluator)) if work.set == keys.single.len() => {
+                &mut |jobs| evaluator.rotate_many(jobs, done)
+            }
+            _ => {
+                let sets = keys.single.len() + usize::from(keys.amortized.is_some());
+                return Err(ExecError::NoSuchSet { set: work.set, sets });
+            }
+        };
+        let together = match keys.single.get(work.set) {
+            Some(_) => PER_THREAD * rayon::current_num_threads(),
+            // Packs are filled from all tasks.
+            None => usize::MAX,
+        };
         let mut results = Vec::with_capacity(work.tasks.len());
-        for tasks in work.tasks.chunks(PER_THREAD * rayon::current_num_threads()) {
+        for tasks in work.tasks.chunks(together) {
             let rows = tasks.par_iter().map(|task| task.row.add_up(task.wires));
             let rows = rows.collect::<Result<Vec<Ciphertext>, ExecError>>()?;
             let jobs = rows.iter().zip(tasks).map(|(input, task)| Job {
@@ -54,8 +81,7 @@ impl Backend for Processor {
                 readings: task.readings,
             });
             let jobs: Vec<Job<'_>> = jobs.collect();
-            results.extend(evaluator.rotate_many(&jobs)?);
-            done(tasks.len());
+            results.extend(rotate(&jobs)?);
         }
         Ok(results)
     }

@@ -18,15 +18,11 @@ pub struct ScaledRow {
 
 impl ScaledRow {
     pub(crate) fn of(circuit: &Circuit, row: &Row, scale: u64) -> Self {
-        let parameters = circuit.parameters().first();
-        let (key, dimension) = match circuit.reads_small(row) {
-            true => (LweKey::Small, parameters.lwe_dimension),
-            false => (LweKey::Big, parameters.big_dimension()),
-        };
+        let key = if circuit.reads_small(row) { LweKey::Small } else { LweKey::Big };
         let scaled = |&(wire, weight): &(u32, i64)| (wire, weight.wrapping_mul(scale as i64));
         Self {
             key,
-            dimension: dimension as usize,
+            dimension: circuit.parameters().dimension(key),
             terms: row.terms.iter().map(scaled).collect(),
             constant: (row.constant as u64)
                 .wrapping_mul(scale)

@@ -276,8 +276,9 @@ impl<B: Backend> Server<B> {
             rotations,
             outputs,
         } = self.served.inner.as_ref();
-        let parameters = circuit.parameters().first();
-        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(|s| s.expand(parameters)).collect();
+        let parameters = circuit.parameters();
+        let expand = |s: &SeededCiphertexts| s.expand(parameters.dimension(s.key()));
+        let mut wires: Vec<Vec<Ciphertext>> = samples.iter().map(expand).collect();
         let mut first = 0;
         for level in circuit.levels() {
             let places = first..first + level.rotations.len();

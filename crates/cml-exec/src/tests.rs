@@ -30,7 +30,7 @@ pub(crate) fn fix_transforms() {
 #[test]
 fn keys_of_all_sets_work_on_each_others_results() {
     let set = |n, pbs| Parameters::new(n, (1, 2048), pbs, (4, 4)).expect("valid set");
-    let sets = ParameterSets::new(set(879, (22, 1)), vec![set(800, (15, 2))]);
+    let sets = ParameterSets::new(vec![set(879, (22, 1)), set(800, (15, 2))], None);
     let client = ClientKeys::generate(&sets, &mut System::new()).expect("valid sets");
     let server = client
         .server_keys(&mut System::new(), &mut |_| {})
@@ -39,7 +39,7 @@ fn keys_of_all_sets_work_on_each_others_results() {
     assert_eq!(bytes.len() as u64, sets.server_key_bytes());
     let server = ServerKeys::from_bytes(&bytes, &sets).expect("own bytes");
     assert_eq!(server.to_bytes(), bytes);
-    let error = ServerKeys::from_bytes(&bytes, &(*sets.first()).into());
+    let error = ServerKeys::from_bytes(&bytes, &sets.single()[0].into());
     let error = error.expect_err("refused").to_string();
     assert!(error.starts_with("server key has "), "{error}");
 
@@ -51,8 +51,8 @@ fn keys_of_all_sets_work_on_each_others_results() {
         .first()
         .encrypt(LweKey::Big, &values, &mut System::new())
         .expect("randomness")
-        .expand(sets.first());
-    for key in server.sets() {
+        .expand(sets.dimension(LweKey::Big));
+    for key in server.single() {
         let evaluator = Evaluator::new(EvaluationKey::expand(key, &mut |_| {}));
         let look_up = |input| Job {
             input,

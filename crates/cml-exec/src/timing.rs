@@ -1,7 +1,8 @@
 //! Times of this machine: for plans, and for the cost model of the compiler.
 
 use crate::evaluator::{Load, Schedule, measure, measure_split, most_lanes};
-use cml_scheme::{ParameterError, ParameterSets, Parameters};
+use crate::amortized::measure_amortized;
+use cml_scheme::{Amortized, ParameterError, ParameterSets, Parameters, Set};
 use cml_tfhe::cost::{CostModel, LookupCost, SIZES};
 use cml_tfhe::timing::{LevelTime, RotationShape, Timing};
 use cml_tfhe::{Circuit, Plan};
@@ -16,6 +17,7 @@ pub fn plan(circuit: &Circuit) -> Plan {
     Plan::seconds(circuit, &mut times);
     for _ in 1..ROUNDS {
         times.clocks.iter_mut().for_each(|clock| clock.again());
+        times.amortized.iter_mut().for_each(|clock| clock.again());
     }
     Plan::of(circuit, &mut times)
 }
@@ -63,12 +65,14 @@ pub fn measure_costs() -> Result<CostModel, ParameterError> {
 /// The times of a circuit's parameter sets, by the schedule of the executor.
 pub(crate) struct Times {
     clocks: Vec<Clock>,
+    amortized: Option<AmortizedClock>,
 }
 
 impl Times {
     pub(crate) fn of(parameters: &ParameterSets) -> Self {
         Self {
-            clocks: parameters.iter().map(Clock::of).collect(),
+            clocks: parameters.single().iter().map(Clock::of).collect(),
+            amortized: None,
         }
     }
 
@@ -87,7 +91,11 @@ impl Timing for Times {
         rayon::current_num_threads()
     }
 
-    fn level(&mut self, parameters: &Parameters, rotations: &[RotationShape]) -> LevelTime {
+    fn level(&mut self, set: Set<'_>, samples: u32, rotations: &[RotationShape]) -> LevelTime {
+        let parameters = match set {
+            Set::Single(parameters) => parameters,
+            Set::Amortized(parameters) => return self.amortized_level(parameters, samples, rotations),
+        };
         let threads = self.threads();
         let clock = self.clock(parameters);
         let lanes: usize = rotations.iter().map(|r| r.extension as usize * r.count).sum();
@@ -111,6 +119,74 @@ impl Timing for Times {
             |i| (times[i].keyswitch_ns + clock.split(extensions[i] as u32)) / 1e9,
         );
         LevelTime { seconds, each }
+    }
+}
+
+impl Times {
+    /// Packs of all samples, one after the other, of which each sample takes its share.
+    fn amortized_level(
+        &mut self,
+        parameters: &Amortized,
+        samples: u32,
+        rotations: &[RotationShape],
+    ) -> LevelTime {
+        let threads = self.threads() as f64;
+        let clock = self.amortized.get_or_insert_with(|| AmortizedClock {
+            parameters: *parameters,
+            known: Vec::new(),
+        });
+        let slots = parameters.slots as usize;
+        let mut extensions: Vec<u32> = rotations.iter().map(|r| r.extension).collect();
+        extensions.sort_unstable();
+        extensions.dedup();
+        let mut seconds = 0.0;
+        let mut by_extension: Vec<(u32, LookupCost)> = Vec::new();
+        for extension in extensions {
+            let own = rotations.iter().filter(|r| r.extension == extension);
+            let count = own.map(|r| r.count).sum::<usize>() * samples as usize;
+            let full = clock.lookup(extension);
+            let packed = (count.div_ceil(slots) * slots) as f64;
+            seconds += packed * full.total_ns() / 1e9 / threads / f64::from(samples);
+            // Empty slots are paid for by the others.
+            let share = packed / count.max(1) as f64;
+            by_extension.push((
+                extension,
+                LookupCost {
+                    keyswitch_ns: full.keyswitch_ns * share,
+                    blind_rotation_ns: full.blind_rotation_ns * share,
+                },
+            ));
+        }
+        let of = |r: &RotationShape| by_extension.iter().find(|(e, _)| *e == r.extension).map(|e| e.1);
+        let each = rotations.iter().filter_map(of).collect();
+        LevelTime { seconds, each }
+    }
+}
+
+/// Times amortized rotations, each extension when it is first asked for.
+struct AmortizedClock {
+    parameters: Amortized,
+    known: Vec<(u32, LookupCost)>,
+}
+
+impl AmortizedClock {
+    /// One of a full pack: nanoseconds of one thread while all are at work.
+    fn lookup(&mut self, extension: u32) -> LookupCost {
+        if let Some(known) = self.known.iter().find(|k| k.0 == extension) {
+            return known.1;
+        }
+        let cost = measure_amortized(&self.parameters, extension);
+        self.known.push((extension, cost));
+        cost
+    }
+
+    /// Times all again: the least counts.
+    fn again(&mut self) {
+        for (extension, cost) in &mut self.known {
+            let again = measure_amortized(&self.parameters, *extension);
+            cost.keyswitch_ns = cost.keyswitch_ns.min(again.keyswitch_ns);
+            cost.blind_rotation_ns = cost.blind_rotation_ns.min(again.blind_rotation_ns);
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use cml_scheme::raw::{Dimensions, compression_seed, modulus32, modulus64};
-use cml_scheme::{Ciphertext, KeyError, LweKey, Parameters, SeededCiphertexts, nearest_value};
+use cml_scheme::raw::{compression_seed, modulus32, modulus64};
+use cml_scheme::{Ciphertext, KeyError, LweKey, Parameters, Ring, SeededCiphertexts, nearest_value};
 use tfhe::core_crypto::commons::math::random::TUniform;
 use tfhe::core_crypto::prelude::{
-    GlweSecretKey, LweSecretKey, PlaintextList, SeededLweCiphertextList, decrypt_lwe_ciphertext,
+    GlweSecretKey, LweDimension, LweSecretKey, PlaintextList, PolynomialSize, SeededLweCiphertextList, decrypt_lwe_ciphertext,
     par_encrypt_seeded_lwe_ciphertext_list,
 };
 use zeroize::Zeroizing;
@@ -14,11 +14,13 @@ use zeroize::Zeroizing;
 use crate::bits;
 use crate::random::{Randomness, Seeds};
 
-/// The client's secret: the big (GLWE) key and the small (LWE) key, both binary.
+/// The client's secret: the big (GLWE) key and, for single rotations, the small (LWE) key, both binary.
 ///
 /// Zeroed when dropped. Neither printable nor comparable.
 pub struct ClientKey {
-    parameters: Parameters,
+    ring: Ring,
+    /// Those of the small key, if there is one.
+    parameters: Option<Parameters>,
     big: Zeroizing<Vec<u64>>,
     small: Zeroizing<Vec<u32>>,
 }
@@ -38,12 +40,32 @@ impl ClientKey {
         Ok(key)
     }
 
+    /// Draws a big key, without a small one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Parameters`] for a ring that [`Ring::validate`] refuses, [`KeyError::Randomness`] if there is none.
+    pub fn of_ring(ring: &Ring, random: &mut dyn Randomness) -> Result<Self, KeyError> {
+        ring.validate()?;
+        let mut key = Self::zero_of_ring(ring);
+        draw_bits(&mut key.big, random)?;
+        Ok(key)
+    }
+
     pub(crate) fn zero(parameters: &Parameters) -> Self {
-        let dimensions = Dimensions::of(parameters);
         Self {
-            parameters: *parameters,
-            big: Zeroizing::new(vec![0; dimensions.big.0]),
-            small: Zeroizing::new(vec![0; dimensions.lwe.0]),
+            parameters: Some(*parameters),
+            small: Zeroizing::new(vec![0; parameters.lwe_dimension as usize]),
+            ..Self::zero_of_ring(&parameters.ring())
+        }
+    }
+
+    pub(crate) fn zero_of_ring(ring: &Ring) -> Self {
+        Self {
+            ring: *ring,
+            parameters: None,
+            big: Zeroizing::new(vec![0; ring.big_dimension() as usize]),
+            small: Zeroizing::default(),
         }
     }
 
@@ -58,9 +80,14 @@ impl ClientKey {
         Ok(key)
     }
 
-    /// Parameters of the key.
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+    /// The ring of the big key.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Parameters of the small key, if there is one.
+    pub fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_ref()
     }
 
     /// Encrypts `(value, step)` pairs under one of the keys: each value at its step of the torus modulo 2^64, under the
@@ -86,7 +113,7 @@ impl ClientKey {
         let bodies = match key {
             _ if values.is_empty() => Vec::new(),
             LweKey::Big => self.encrypt_big(&messages, seed, &mut seeds),
-            LweKey::Small => self.encrypt_small(&messages, seed, &mut seeds),
+            LweKey::Small => self.encrypt_small(&messages, seed, &mut seeds)?,
         };
         seeds.finish()?;
         Ok(SeededCiphertexts::from_parts(key, seed, bodies))
@@ -98,12 +125,12 @@ impl ClientKey {
             &self.big_lwe(),
             &mut SeededLweCiphertextList::from_container(
                 bodies.as_mut_slice(),
-                Dimensions::of(&self.parameters).big.to_lwe_size(),
+                LweDimension(self.big.len()).to_lwe_size(),
                 compression_seed(seed),
                 modulus64(),
             ),
             &PlaintextList::from_container(messages),
-            TUniform::<u64>::new(self.parameters.glwe_noise_bound),
+            TUniform::<u64>::new(self.ring.noise_bound),
             seeds,
         );
         bodies
@@ -111,7 +138,8 @@ impl ClientKey {
 
     /// The small key's masks and noise have 32 bits: messages are rounded to as many, since whatever lay below would
     /// be in clear.
-    fn encrypt_small(&self, messages: &[u64], seed: u128, seeds: &mut Seeds<'_>) -> Vec<u64> {
+    fn encrypt_small(&self, messages: &[u64], seed: u128, seeds: &mut Seeds<'_>) -> Result<Vec<u64>, KeyError> {
+        let parameters = self.parameters.ok_or(KeyError::Sets)?;
         let mut bodies = vec![0_u32; messages.len()];
         let rounded = messages
             .iter()
@@ -121,15 +149,15 @@ impl ClientKey {
             &self.small_lwe(),
             &mut SeededLweCiphertextList::from_container(
                 bodies.as_mut_slice(),
-                Dimensions::of(&self.parameters).lwe.to_lwe_size(),
+                LweDimension(self.small.len()).to_lwe_size(),
                 compression_seed(seed),
                 modulus32(),
             ),
             &PlaintextList::from_container(rounded.as_slice()),
-            TUniform::<u32>::new(self.parameters.lwe_noise_bound),
+            TUniform::<u32>::new(parameters.lwe_noise_bound),
             seeds,
         );
-        bodies.into_iter().map(|body| u64::from(body) << 32).collect()
+        Ok(bodies.into_iter().map(|body| u64::from(body) << 32).collect())
     }
 
     /// Decrypts to the nearest multiple of `step`, as a signed number of steps.
@@ -172,7 +200,7 @@ impl ClientKey {
     }
 
     pub(crate) fn glwe(&self) -> GlweSecretKey<&[u64]> {
-        let size = Dimensions::of(&self.parameters).polynomial;
+        let size = PolynomialSize(self.ring.polynomial_size as usize);
         GlweSecretKey::from_container(self.big.as_slice(), size)
     }
 
@@ -200,17 +228,20 @@ impl ClientKey {
         bits::put_bits(out, self.small.iter().map(|&bit| bit == 1));
     }
 
-    /// Reads a key of valid parameters, of bytes of the right lengths.
-    pub(crate) fn from_parts(big: &[u8], small: &[u8], parameters: &Parameters) -> Result<Self, KeyError> {
-        let big = bits::get_bits("big key", big, parameters.big_dimension())?;
+    /// Reads a big key of a valid ring, of bytes of the right length.
+    pub(crate) fn from_big(big: &[u8], ring: &Ring) -> Result<Self, KeyError> {
+        let mut key = Self::zero_of_ring(ring);
+        let big = bits::get_bits("big key", big, ring.big_dimension())?;
+        key.big.iter_mut().zip(big).for_each(|(to, bit)| *to = u64::from(bit));
+        Ok(key)
+    }
+
+    /// The same big key with a small one of valid parameters of its ring, of bytes of the right length.
+    pub(crate) fn with_small(&self, small: &[u8], parameters: &Parameters) -> Result<Self, KeyError> {
+        let mut key = Self::zero(parameters);
+        key.big.clone_from(&self.big);
         let small = bits::get_bits("small key", small, parameters.lwe_dimension)?;
-        let mut key = Self {
-            parameters: *parameters,
-            big: Zeroizing::new(Vec::with_capacity(parameters.big_dimension() as usize)),
-            small: Zeroizing::new(Vec::with_capacity(parameters.lwe_dimension as usize)),
-        };
-        key.big.extend(big.map(u64::from));
-        key.small.extend(small.map(u32::from));
+        key.small.iter_mut().zip(small).for_each(|(to, bit)| *to = u32::from(bit));
         Ok(key)
     }
 }
@@ -229,6 +260,7 @@ fn draw_bits<T: From<u8>>(bits: &mut [T], random: &mut dyn Randomness) -> Result
 impl fmt::Debug for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientKey")
+            .field("ring", &self.ring)
             .field("parameters", &self.parameters)
             .finish_non_exhaustive()
     }

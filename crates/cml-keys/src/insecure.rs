@@ -72,7 +72,11 @@ impl ClientKey {
     /// Ciphertexts that anyone can draw again from the seed.
     pub fn insecure_encrypt_under(&self, key: LweKey, values: &[(i64, u64)], seed: u128) -> Vec<Ciphertext> {
         let sent = self.encrypt(key, values, &mut Deterministic::new(seed));
-        sent.expect("a seed never ends").expand(self.parameters())
+        let dimension = match key {
+            LweKey::Big => self.big_lwe().lwe_dimension(),
+            LweKey::Small => self.small_lwe().lwe_dimension(),
+        };
+        sent.expect("a seed never ends").expand(dimension.0)
     }
 
     /// The server key of this key, with masks and noise that anyone can draw again.

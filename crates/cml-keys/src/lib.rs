@@ -25,11 +25,12 @@
 //! let key = ClientKey::generate(&parameters, &mut random)?;
 //! let step = 1 << 60;
 //! let sent = key.encrypt(LweKey::Big, &[(3, step), (-2, step)], &mut random)?;
-//! let received = sent.expand(&parameters);
+//! let received = sent.expand(parameters.big_dimension() as usize);
 //! assert_eq!(key.decrypt(&received[1], step)?, -2);
 //! # Ok::<(), cml_scheme::KeyError>(())
 //! ```
 
+mod amortized_key;
 pub mod artifact;
 mod bits;
 mod client;
@@ -39,11 +40,13 @@ mod client_keys;
 pub mod insecure;
 pub mod random;
 mod server_key;
+mod sparse_key;
 
 pub use client::{Client, ClientError};
 pub use client_key::ClientKey;
 pub use client_keys::{BoundClientKeys, ClientKeys};
 pub use random::Randomness;
+pub use sparse_key::SparseKey;
 
 #[cfg(test)]
 mod tests;

@@ -27,9 +27,9 @@ impl ClientKey {
         report: &mut dyn FnMut(Progress),
     ) -> Result<ServerKey, KeyError> {
         let client = self;
+        let parameters = *client.parameters().ok_or(KeyError::Sets)?;
         let mut seeds = Seeds::of(random);
         let seeder = &mut seeds;
-        let parameters = *client.parameters();
         let dimensions = Dimensions::of(&parameters);
 
         let (stage, total) = (Stage::Keyswitch, dimensions.big.0);
@@ -62,7 +62,8 @@ impl ClientKey {
         });
 
         let bootstrap_seed = seeder.draw();
-        let bootstrap_bodies = bootstrap_bodies(client, bootstrap_seed, seeder, report);
+        let bits = client.small_in_u64();
+        let bootstrap_bodies = element_bodies(client, &dimensions, &bits, bootstrap_seed, seeder, report);
         seeds.finish()?;
         ServerKey::from_parts(
             &parameters,
@@ -72,18 +73,18 @@ impl ClientKey {
     }
 }
 
-/// Encrypts each bit of the small key under the big one, in the rows that [`Dimensions::rows`] describes.
-fn bootstrap_bodies(
+/// Encrypts each bit under the big key, in the rows that [`Dimensions::rows`] describes.
+pub(crate) fn element_bodies(
     client: &ClientKey,
+    dimensions: &Dimensions,
+    bits: &[u64],
     seed: u128,
     seeder: &mut Seeds<'_>,
     report: &mut dyn FnMut(Progress),
 ) -> Vec<u64> {
-    let parameters = client.parameters();
-    let dimensions = Dimensions::of(parameters);
     let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
-    let noise = TUniform::<u64>::new(parameters.glwe_noise_bound);
-    let (key, bits) = (client.glwe(), client.small_in_u64());
+    let noise = TUniform::<u64>::new(client.ring().noise_bound);
+    let key = client.glwe();
     let (stage, total) = (Stage::Bootstrap, bits.len());
     report(Progress {
         stage,
@@ -107,9 +108,9 @@ fn bootstrap_bodies(
             .collect();
 
     let element = dimensions.rows() * polynomial.0;
-    let dropped = parameters.dropped_bits();
+    let dropped = client.ring().dropped_bits();
     let encrypt = |bodies: &mut [u64], bit: u64, mut generator| {
-        let rows = rows(bit, key.as_ref(), &dimensions);
+        let rows = rows(bit, key.as_ref(), dimensions);
         let plain = PlaintextList::from_container(rows.as_slice());
         let mut list = SeededGlweCiphertextList::from_container(
             &mut *bodies,
@@ -168,7 +169,7 @@ fn rows(bit: u64, key: &[u64], dimensions: &Dimensions) -> Zeroizing<Vec<u64>> {
 }
 
 /// The nearest multiple of `2^bits`, on the torus.
-fn round_off(word: u64, bits: u32) -> u64 {
+pub(crate) fn round_off(word: u64, bits: u32) -> u64 {
     if bits == 0 {
         return word;
     }

@@ -1,12 +1,12 @@
 //! Ciphertexts: seeded as the client sends them, plain everywhere else.
 
-use tfhe::core_crypto::prelude::{LweCiphertextOwned, SeededLweCiphertextList};
+use tfhe::core_crypto::prelude::{LweCiphertextOwned, LweDimension, SeededLweCiphertextList};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::KeyError;
-use crate::params::{Parameters, SEED_BYTES};
-use crate::raw::{self, Dimensions, compression_seed, modulus32, modulus64};
+use crate::params::{Ring, SEED_BYTES};
+use crate::raw::{self, compression_seed, modulus32, modulus64};
 use std::fmt;
 
 /// Which of the two secret keys a ciphertext is under.
@@ -195,20 +195,21 @@ impl SeededCiphertexts {
         Ok(Self { key, seed, bodies })
     }
 
-    /// Computes the masks: `8 (k N + 1)` bytes for each value, `8 (n + 1)` under the small key.
+    /// Computes the masks, of `dimension` elements: those of its key, see [`crate::ParameterSets::dimension`].
+    /// Takes `8 (dimension + 1)` bytes for each value.
     ///
     /// Any seed and bodies are ciphertexts under some key of any parameters, so
     /// nothing can be wrong here; a wrong one decrypts to noise.
-    pub fn expand(&self, parameters: &Parameters) -> Vec<Ciphertext> {
+    pub fn expand(&self, dimension: usize) -> Vec<Ciphertext> {
         match self.key {
             _ if self.is_empty() => Vec::new(),
-            LweKey::Big => self.expand_big(parameters),
-            LweKey::Small => self.expand_small(parameters),
+            LweKey::Big => self.expand_big(dimension),
+            LweKey::Small => self.expand_small(dimension),
         }
     }
 
-    fn expand_big(&self, parameters: &Parameters) -> Vec<Ciphertext> {
-        let size = Dimensions::of(parameters).big.to_lwe_size();
+    fn expand_big(&self, dimension: usize) -> Vec<Ciphertext> {
+        let size = LweDimension(dimension).to_lwe_size();
         let list = SeededLweCiphertextList::from_container(
             self.bodies.as_slice(),
             size,
@@ -222,8 +223,8 @@ impl SeededCiphertexts {
             .collect()
     }
 
-    fn expand_small(&self, parameters: &Parameters) -> Vec<Ciphertext> {
-        let size = Dimensions::of(parameters).lwe.to_lwe_size();
+    fn expand_small(&self, dimension: usize) -> Vec<Ciphertext> {
+        let size = LweDimension(dimension).to_lwe_size();
         let bodies: Vec<u32> = self.bodies.iter().map(|body| (body >> 32) as u32).collect();
         let list = SeededLweCiphertextList::from_container(
             bodies.as_slice(),
@@ -253,7 +254,7 @@ pub fn ciphertexts_to_bytes(ciphertexts: &[Ciphertext]) -> Vec<u8> {
     out
 }
 
-/// Reads exactly `count` ciphertexts of these parameters, with so many bytes a word, 1 to 8.
+/// Reads exactly `count` ciphertexts under a key of that ring, with so many bytes a word, 1 to 8.
 ///
 /// # Errors
 ///
@@ -261,13 +262,13 @@ pub fn ciphertexts_to_bytes(ciphertexts: &[Ciphertext]) -> Vec<u8> {
 /// if the bytes do not hold `count` ciphertexts of them.
 pub fn ciphertexts_from_bytes(
     bytes: &[u8],
-    parameters: &Parameters,
+    ring: &Ring,
     word_bytes: u32,
     count: usize,
 ) -> Result<Vec<Ciphertext>, KeyError> {
-    parameters.validate()?;
+    ring.validate()?;
     let word_bytes = word_bytes.clamp(1, 8);
-    let each = parameters.rounded_ciphertext_bytes(word_bytes);
+    let each = ring.rounded_ciphertext_bytes(word_bytes);
     raw::check_length("encrypted output", bytes, each.saturating_mul(count as u64))?;
     let read = |words| {
         let words = raw::get_high_bytes(words, word_bytes as usize);

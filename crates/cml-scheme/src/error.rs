@@ -22,6 +22,9 @@ pub enum KeyError {
     /// Keys whose parameter sets are not those of the circuit, in its order.
     #[error("the keys are not of the circuit's parameter sets")]
     Sets,
+    /// A sparse key that the parameters do not have.
+    #[error("the sparse key is none of the parameters: exponents must descend, with gaps as small as they say")]
+    Sparse,
     /// A padding bit of a packed secret key is set.
     #[error("{what} has bits beyond its {bits}")]
     Padding {

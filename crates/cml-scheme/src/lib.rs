@@ -17,6 +17,7 @@
 //! # Ok::<(), cml_scheme::ParameterError>(())
 //! ```
 
+mod amortized_key;
 pub mod artifact;
 mod ciphertext;
 mod encoding;
@@ -29,13 +30,15 @@ mod server_key;
 mod server_keys;
 mod spec;
 
+pub use amortized_key::AmortizedKey;
 pub use artifact::{ArtifactError, Binding, Bound};
 pub use ciphertext::{Ciphertext, LweKey, SeededCiphertexts, ciphertexts_from_bytes, ciphertexts_to_bytes};
 pub use encoding::{Encoding, LARGEST_HALF_PERIOD, bad_encoding, nearest_value};
 pub use error::KeyError;
 pub use interface::{CircuitInput, Interface, check_text, input_codes, plain_text};
 pub use params::{
-    MAX_EVALUATION_KEY_BYTES, MOST_SETS, ParameterError, ParameterSets, Parameters, SEED_BYTES,
+    ACCUMULATOR_BITS, Amortized, GapDigit, MAX_EVALUATION_KEY_BYTES, MOST_SETS, ParameterError, ParameterSets,
+    Parameters, Ring, SEED_BYTES, Set,
 };
 pub use server_key::{Progress, ServerKey, Stage};
 pub use server_keys::ServerKeys;

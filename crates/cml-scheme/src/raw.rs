@@ -7,8 +7,9 @@
 //!
 //! | type | bytes |
 //! |---|---|
-//! | client keys | big key, one bit each, padded to a byte; the small key of each set likewise |
-//! | [`ServerKeys`](crate::ServerKeys) | the [`ServerKey`](crate::ServerKey) of each set |
+//! | client keys | big key, one bit each, padded to a byte; the small key of each set likewise; the exponents of the sparse key (u16 each, descending) |
+//! | [`ServerKeys`](crate::ServerKeys) | the [`ServerKey`](crate::ServerKey) of each set, then the [`AmortizedKey`](crate::AmortizedKey) |
+//! | [`AmortizedKey`](crate::AmortizedKey) | seed (16), bodies of selectors, seed (16), bodies of automorphisms (highest bytes of u64 each), seed (16), bodies of the key to the sparse key (u32 each) |
 //! | [`ServerKey`](crate::ServerKey) | seed (16), bootstrap bodies (highest bytes of u64 each), seed (16), keyswitch bodies (u32 each) |
 //! | [`SeededCiphertexts`](crate::SeededCiphertexts) | seed (16), bodies (u64 each, u32 under the small key) |
 //! | list of [`Ciphertext`](crate::Ciphertext) | for each: mask and body (highest bytes of u64 each, as many as it was rounded to) |
@@ -20,7 +21,7 @@ use tfhe::core_crypto::prelude::{
 };
 
 use crate::error::KeyError;
-use crate::params::Parameters;
+use crate::params::{Amortized, Parameters};
 
 /// Parts of the bootstrapping key between two reports of progress.
 pub const PARTS: usize = 32;
@@ -64,6 +65,26 @@ impl Dimensions {
                 DecompositionBaseLog(parameters.ks_base_log as usize),
                 DecompositionLevelCount(parameters.ks_level as usize),
             ),
+        }
+    }
+
+    /// Those of valid parameters of amortized rotations, whose selectors are elements like those of a bootstrapping key: there
+    /// are `lwe` of them, and no keyswitch.
+    pub fn of_amortized(parameters: &Amortized) -> Self {
+        Self {
+            lwe: LweDimension(parameters.selectors() as usize),
+            glwe: GlweDimension(1),
+            polynomial: PolynomialSize(parameters.ring.polynomial_size as usize),
+            big: LweDimension(parameters.ring.polynomial_size as usize),
+            pbs: (
+                DecompositionBaseLog(parameters.pbs_base_log as usize),
+                DecompositionLevelCount(parameters.pbs_level as usize),
+            ),
+            pbs_body: (
+                DecompositionBaseLog(parameters.pbs_body_base_log as usize),
+                DecompositionLevelCount(parameters.pbs_body_level as usize),
+            ),
+            ks: (DecompositionBaseLog(0), DecompositionLevelCount(0)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The evaluation keys of all parameter sets of a circuit.
 
+use crate::amortized_key::AmortizedKey;
 use crate::error::KeyError;
 use crate::params::ParameterSets;
 use crate::raw;
@@ -9,7 +10,8 @@ use crate::server_key::ServerKey;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerKeys {
     parameters: ParameterSets,
-    sets: Vec<ServerKey>,
+    single: Vec<ServerKey>,
+    amortized: Option<AmortizedKey>,
 }
 
 impl ServerKeys {
@@ -18,15 +20,21 @@ impl ServerKeys {
     /// # Errors
     ///
     /// [`KeyError::Parameters`] for sets that do not go together, [`KeyError::Sets`] if the keys are of others.
-    pub fn from_sets(parameters: &ParameterSets, sets: Vec<ServerKey>) -> Result<Self, KeyError> {
+    pub fn from_sets(
+        parameters: &ParameterSets,
+        single: Vec<ServerKey>,
+        amortized: Option<AmortizedKey>,
+    ) -> Result<Self, KeyError> {
         parameters.validate()?;
-        let own = sets.iter().map(ServerKey::parameters);
-        if !own.eq(parameters.iter()) {
+        let own = single.iter().map(ServerKey::parameters);
+        let amortized_own = amortized.as_ref().map(AmortizedKey::parameters);
+        if !own.eq(parameters.single()) || amortized_own != parameters.amortized() {
             return Err(KeyError::Sets);
         }
         Ok(Self {
             parameters: parameters.clone(),
-            sets,
+            single,
+            amortized,
         })
     }
 
@@ -35,15 +43,27 @@ impl ServerKeys {
         &self.parameters
     }
 
-    /// The key of each set, in order.
-    pub fn sets(&self) -> &[ServerKey] {
-        &self.sets
+    /// The key of each set for single rotations, in order.
+    pub fn single(&self) -> &[ServerKey] {
+        &self.single
     }
 
-    /// Writes the key of each set: see [`ServerKey::to_bytes`].
+    /// The key of amortized rotations.
+    pub fn amortized(&self) -> Option<&AmortizedKey> {
+        self.amortized.as_ref()
+    }
+
+    /// The bytes of each key, in order: see [`ServerKey::to_bytes`] and [`AmortizedKey::to_bytes`].
+    pub fn parts(&self) -> impl Iterator<Item = Vec<u8>> {
+        let single = self.single.iter().map(ServerKey::to_bytes);
+        single.chain(self.amortized.iter().map(AmortizedKey::to_bytes))
+    }
+
+    /// Writes the key of each set.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.parameters.server_key_bytes() as usize);
-        self.sets.iter().for_each(|key| key.put(&mut out));
+        self.single.iter().for_each(|key| key.put(&mut out));
+        out.extend(self.amortized.iter().flat_map(AmortizedKey::to_bytes));
         out
     }
 
@@ -57,15 +77,18 @@ impl ServerKeys {
         parameters.validate()?;
         raw::check_length("server key", bytes, parameters.server_key_bytes())?;
         let mut rest = bytes;
-        let mut sets = Vec::with_capacity(parameters.count());
-        for set in parameters.iter() {
+        let mut single = Vec::with_capacity(parameters.single().len());
+        for set in parameters.single() {
             let (key, after) = rest.split_at(set.server_key_bytes() as usize);
-            sets.push(ServerKey::from_bytes(key, set)?);
+            single.push(ServerKey::from_bytes(key, set)?);
             rest = after;
         }
+        let amortized = parameters.amortized();
+        let amortized = amortized.map(|set| AmortizedKey::from_bytes(rest, set)).transpose()?;
         Ok(Self {
             parameters: parameters.clone(),
-            sets,
+            single,
+            amortized,
         })
     }
 }

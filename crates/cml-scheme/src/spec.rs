@@ -314,8 +314,8 @@ impl fmt::Display for ClientSpec {
             self.parts.name,
             short_hex(&self.parts.circuit)
         )?;
-        for parameters in self.parts.parameters.iter() {
-            writeln!(f, "parameters {parameters}")?;
+        for set in self.parts.parameters.iter() {
+            writeln!(f, "parameters {set}")?;
         }
         writeln!(
             f,

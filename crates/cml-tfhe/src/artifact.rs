@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
-    version: 5,
+    version: 6,
     max_payload: 1 << 29,
 };
 
@@ -22,6 +22,7 @@ struct WireCircuit {
     graph_hash: [u8; 32],
     parameters: ParameterSets,
     budget_log2: f64,
+    samples_at_once: u32,
     body: Body,
 }
 
@@ -53,6 +54,7 @@ impl Artifact for Circuit {
             graph_hash: wire.graph_hash,
             parameters: wire.parameters,
             budget_log2: wire.budget_log2,
+            samples_at_once: wire.samples_at_once,
             body: wire.body,
             hash: Sha256::digest(payload).into(),
         };

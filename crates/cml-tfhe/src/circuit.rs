@@ -8,7 +8,7 @@ mod demand;
 
 use crate::table::{self, Reading, Spacing};
 use cml_ir::OutputSpec;
-use cml_scheme::{CircuitInput, Encoding, Interface, LweKey, ParameterSets, Parameters};
+use cml_scheme::{CircuitInput, Encoding, Interface, LweKey, ParameterSets, Set};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,6 +127,7 @@ pub struct Circuit {
     pub(crate) graph_hash: [u8; 32],
     pub(crate) parameters: ParameterSets,
     pub(crate) budget_log2: f64,
+    pub(crate) samples_at_once: u32,
     pub(crate) body: Body,
     /// Of all of the above.
     #[serde(skip)]
@@ -178,9 +179,19 @@ impl Circuit {
         &self.parameters
     }
 
-    /// A parameter set, see [`ParameterSets::get_or_first`].
-    pub(crate) fn set(&self, number: u32) -> &Parameters {
-        self.parameters.get_or_first(number)
+    /// A parameter set; there is one of each number that a level of a valid circuit names.
+    pub(crate) fn set(&self, number: u32) -> Option<Set<'_>> {
+        self.parameters.get(number)
+    }
+
+    /// Samples of one client that run together, for which parameters were chosen.
+    pub fn samples_at_once(&self) -> u32 {
+        self.samples_at_once
+    }
+
+    /// Whether a level's rotations are amortized.
+    pub fn is_amortized(&self, level: &Level) -> bool {
+        matches!(self.set(level.set), Some(Set::Amortized(_)))
     }
 
     /// log2 of the failure probability that each lookup stays below.
@@ -304,7 +315,7 @@ impl Circuit {
         let mut known: BTreeSet<PolynomialKey> = BTreeSet::new();
         let mut bytes = 0_u64;
         for rotation in self.rotations() {
-            let size = self.parameters.first().table_size(rotation.extension);
+            let size = self.parameters.ring().table_size(rotation.extension);
             let spacing = rotation.spacing(&self.body.encodings);
             if known.insert(rotation.polynomial(spacing, size)) {
                 bytes = bytes.saturating_add(8 * size);
@@ -324,7 +335,7 @@ impl Circuit {
         let mut known: BTreeMap<PolynomialKey, usize> = BTreeMap::new();
         let mut rotations = Vec::with_capacity(self.rotation_count());
         for rotation in self.rotations() {
-            let size = self.parameters.first().table_size(rotation.extension);
+            let size = self.parameters.ring().table_size(rotation.extension);
             let spacing = rotation.spacing(&self.body.encodings);
             let half_step = |lookup: &Lookup| self.body.encodings[lookup.encoding as usize].half_step();
             let table = |lookup: &Lookup| self.body.tables[lookup.table as usize].as_slice();

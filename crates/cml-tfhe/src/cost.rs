@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::noise::{Requirement, Source};
-use cml_scheme::Parameters;
+use cml_scheme::{Amortized, Parameters, Set};
 
 /// log2 of the polynomial sizes of the model: `2^8` to `2^17`.
 pub const SIZES: std::ops::RangeInclusive<u32> = 8..=17;
@@ -29,6 +29,10 @@ pub struct CostModel {
     pub multiply_ns: [f64; 10],
     /// One word of a keyswitch: multiply, subtract, read the key.
     pub keyswitch_ns: f64,
+    /// One transform of a polynomial of an amortized rotation, for each coefficient; entry `i` for `N = 2^(8 + i)`.
+    pub amortized_transform_ns: [f64; 10],
+    /// One multiplication by a polynomial of a selector, for each coefficient; entry `i` for `N = 2^(8 + i)`.
+    pub amortized_multiply_ns: [f64; 10],
 }
 
 /// Predicted time of the parts of one lookup, in nanoseconds of one thread.
@@ -53,6 +57,8 @@ impl Default for CostModel {
             transform_ns: [1.25, 1.25, 1.25, 1.25, 1.30, 1.35, 1.60, 1.75, 1.85, 1.95],
             multiply_ns: [0.16, 0.17, 0.20, 0.28, 0.35, 0.42, 0.52, 0.55, 0.60, 0.60],
             keyswitch_ns: 0.065,
+            amortized_transform_ns: [0.8; 10],
+            amortized_multiply_ns: [0.07; 10],
         }
     }
 }
@@ -74,9 +80,34 @@ impl CostModel {
         }
     }
 
+    /// Predicted time of one amortized lookup, of as many as there are slots: packing, and its steps.
+    pub fn amortized(&self, parameters: &Amortized, extension: u32) -> LookupCost {
+        let size = f64::from(parameters.ring.polynomial_size);
+        let log = parameters.ring.polynomial_size.max(1).ilog2();
+        let at = (log.clamp(*SIZES.start(), *SIZES.end()) - SIZES.start()) as usize;
+        let (transform, multiply) = (self.amortized_transform_ns[at], self.amortized_multiply_ns[at]);
+        let rows = f64::from(parameters.selector_rows());
+        let gaps = f64::from(parameters.weight + 1);
+        let steps = f64::from(parameters.steps()) * (rows + 2.0) * transform;
+        let products = gaps * f64::from(parameters.selectors_of_gap()) * rows * 2.0 * multiply;
+        let levels = f64::from(parameters.automorphism_level);
+        LookupCost {
+            keyswitch_ns: size * ((levels + 2.0) * transform + 2.0 * levels * multiply),
+            blind_rotation_ns: f64::from(extension) * size * (steps + products),
+        }
+    }
+
     /// Predicted time of one rotation that is asked for: of inputs under the small key without a keyswitch.
-    pub fn rotation(&self, parameters: &Parameters, extension: u32, requirement: &Requirement) -> LookupCost {
-        let mut cost = self.lookup(parameters, extension);
+    pub fn rotation<'a>(
+        &self,
+        set: impl Into<Set<'a>>,
+        extension: u32,
+        requirement: &Requirement,
+    ) -> LookupCost {
+        let mut cost = match set.into() {
+            Set::Single(parameters) => self.lookup(parameters, extension),
+            Set::Amortized(parameters) => self.amortized(parameters, extension),
+        };
         if requirement.source == Source::FreshSmall {
             cost.keyswitch_ns = 0.0;
         }

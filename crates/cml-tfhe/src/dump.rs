@@ -20,8 +20,8 @@ impl fmt::Display for Circuit {
             self.name(),
             short_hex(self.graph_hash())
         )?;
-        for parameters in self.parameters().iter() {
-            writeln!(f, "parameters {parameters}")?;
+        for set in self.parameters().iter() {
+            writeln!(f, "parameters {set}")?;
         }
         writeln!(
             f,
@@ -104,7 +104,7 @@ impl Circuit {
             span(sizes),
             self.domains(encodings),
             span(extensions),
-            self.parameters().first().polynomial_size,
+            self.parameters().ring().polynomial_size,
             tables.len(),
             exactness(&span(slacks)),
             short_hex(&hash.finalize())

@@ -161,6 +161,7 @@ pub fn lower_reported(
         graph_hash: cml_ir::graph_hash(graph)?,
         parameters,
         budget_log2: options.goal.budget_log2,
+        samples_at_once: options.goal.samples_at_once,
         body,
         hash: [0; 32],
     };
@@ -288,7 +289,7 @@ fn split_levels(body: &Body, choice: &Choice, goal: &Goal) -> Option<(Body, Para
             }
         }
         let [first, second] = pair.sets;
-        let sets = ParameterSets::new(first, vec![second]);
+        let sets = ParameterSets::new(vec![first, second], None);
         // Outputs may be read off another set than before.
         body.output_word_bytes = fewest_bytes(&demands, &sets, goal);
         best = Some((pair.total_ns, body, sets));

@@ -62,11 +62,13 @@
 //! for (T)FHE", J. Cryptology 2023, section 2 (the same for binary keys, modulus switch, Fourier transforms); Carpov, Izabachène,
 //! Mollimard, CT-RSA 2019, section 4 (several tables of one rotation).
 
+mod amortized;
 mod variances;
 
 use serde::{Deserialize, Serialize};
 
 use cml_scheme::Parameters;
+pub use amortized::AmortizedParts;
 pub use variances::{
     FOURIER_ALLOWANCE, KEY_DEVIATIONS, KEY_SHARE_LOG2, Variances, alike_share, fresh_small_variance,
     fresh_variance, keyswitch_variance, lookup_variance, modulus_switch_variance, rounding_variance,

@@ -96,6 +96,8 @@ pub struct Goal {
     pub second_set_below: f64,
     /// Times on which the choice rests.
     pub cost: CostModel,
+    /// Samples of one client that run together: amortized rotations of a level are of all of them.
+    pub samples_at_once: u32,
     /// What the executor can run: nothing else is chosen.
     pub capabilities: Capabilities,
 }
@@ -108,6 +110,7 @@ impl Default for Goal {
             max_key_bytes: u64::MAX,
             second_set_below: SECOND_SET_BELOW,
             cost: CostModel::default(),
+            samples_at_once: 1,
             capabilities: Capabilities::default(),
         }
     }

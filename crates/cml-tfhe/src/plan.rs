@@ -5,7 +5,7 @@ use crate::cost::CostModel;
 use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Capabilities, Goal, Objective, search};
 use crate::timing::{RotationShape, Timing};
-use cml_scheme::{Interface, Parameters};
+use cml_scheme::Interface;
 use serde::Serialize;
 
 /// Cost of one inference on this host, by layer and in all.
@@ -121,7 +121,10 @@ impl Sum {
                 count: demand.rotations.len(),
             };
             let shapes: Vec<RotationShape> = demands.iter().filter(of_level).map(shape).collect();
-            let time = timing.level(circuit.set(level.set), &shapes);
+            let Some(set) = circuit.set(level.set) else {
+                continue;
+            };
+            let time = timing.level(set, circuit.samples_at_once(), &shapes);
             let level_work = |shape: &RotationShape, ns: f64| shape.count as f64 * ns / 1e9;
             let costs = || shapes.iter().zip(&time.each);
             let all: f64 = costs()
@@ -151,10 +154,7 @@ fn peak_bytes(circuit: &Circuit) -> u64 {
     let parameters = circuit.parameters();
     let wires = circuit.input_count() + circuit.lookup_count() + circuit.output_count();
     let running = parameters.ciphertext_bytes() * wires as u64;
-    let expanding = parameters
-        .iter()
-        .map(Parameters::server_key_words_bytes)
-        .sum::<u64>();
+    let expanding = parameters.server_key_words_bytes();
     PROGRAM_BYTES + parameters.evaluation_key_bytes() + expanding.max(running)
 }
 
@@ -206,6 +206,7 @@ fn one_bit_less(circuit: &Circuit, demands: &[Demand], layer: &LayerPlan) -> f64
         max_key_bytes: u64::MAX,
         second_set_below: 0.0,
         cost: CostModel::default(),
+        samples_at_once: 1,
         capabilities: Capabilities::default(),
     };
     let of_layer = |demand: &Demand| {

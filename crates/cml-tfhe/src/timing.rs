@@ -1,7 +1,7 @@
 //! What an executor tells of its times: the seam between plans and whatever runs circuits.
 
 use crate::cost::LookupCost;
-use cml_scheme::Parameters;
+use cml_scheme::Set;
 
 /// Blind rotations of one level that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub trait Timing {
     /// Threads that share the work.
     fn threads(&self) -> usize;
 
-    /// Time of a level of these rotations, of one sample, under one parameter set.
-    fn level(&mut self, parameters: &Parameters, rotations: &[RotationShape]) -> LevelTime;
+    /// Time of a level of these rotations, of one sample, under one parameter set. Amortized rotations of `samples` samples
+    /// are packed together, and each sample takes its share of the time.
+    fn level(&mut self, set: Set<'_>, samples: u32, rotations: &[RotationShape]) -> LevelTime;
 }

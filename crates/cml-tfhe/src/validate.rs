@@ -229,7 +229,7 @@ impl Circuit {
     ) -> Result<u32, String> {
         let found = self.row_range(&rotation.row, wires, reach)?;
         let range = found.range;
-        let size = self.parameters.first().table_size(rotation.extension);
+        let size = self.parameters.ring().table_size(rotation.extension);
         if !(1..=MOST_EXTENSION).contains(&rotation.extension) || size > LARGEST_TABLE.into() {
             return Err(format!(
                 "a table of {} polynomials is not supported",

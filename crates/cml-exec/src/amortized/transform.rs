@@ -11,6 +11,7 @@
 //! no conversions between the order of a transform and that of products.
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
+use super::aligned::{self, Aligned};
 use std::f64::consts::PI;
 
 /// Vectors that the last levels take together.
@@ -25,7 +26,7 @@ pub(crate) struct Transform {
     re: Vec<f64>,
     im: Vec<f64>,
     /// Factors of the last levels, by group: lane by lane.
-    lanes: Vec<f64>,
+    lanes: Aligned<f64>,
 }
 
 impl Transform {
@@ -46,6 +47,7 @@ impl Transform {
             re: &re,
             im: &im,
         });
+        let lanes = aligned::of(&lanes);
         Self { size, re, im, lanes }
     }
 
@@ -121,6 +123,7 @@ impl WithSimd for LaneFactors<'_> {
             }
             // Which number each lane of each vector holds, once they are taken apart.
             let numbers_of: Vec<f64> = (first..first + GROUP * lanes).map(|i| i as f64).collect();
+            let numbers_of = aligned::of(&numbers_of);
             let vectors = S::as_simd_f64s(&numbers_of).0;
             let apart = simd.deinterleave_shfl_f64s([vectors[0], vectors[1], vectors[2], vectors[3]]);
             let mut places = vec![0.0; GROUP * lanes];
@@ -446,7 +449,7 @@ mod tests {
     fn number_by_number_is_the_same_transform() {
         let n = 256;
         let plan = Transform {
-            lanes: Vec::new(),
+            lanes: aligned::zeros(0),
             ..Transform::new(n)
         };
         let a: Vec<f64> = (0..n).map(|i| ((i * i * 7) % 101) as f64).collect();

@@ -85,7 +85,7 @@ impl Evaluator {
         let mut first = 0;
         for job in jobs {
             let lanes = &scratch.lanes[first..first + job.extension];
-            let read = |reading| self.read(reading, lanes, &mut scratch.sample);
+            let read = |reading| read(reading, lanes, &mut scratch.sample, self.dimensions.big.0);
             results.push(job.readings.iter().map(read).collect());
             first += job.extension;
         }
@@ -187,22 +187,22 @@ impl Evaluator {
             }
         }
     }
+}
 
-    /// Adds up the coefficients that a table is read from.
-    pub(super) fn read<C: Container<Element = u64>>(
-        &self,
-        reading: &Reading,
-        lanes: &[GlweCiphertext<C>],
-        sample: &mut LweCiphertextOwned<u64>,
-    ) -> Ciphertext {
-        let mut sum = Ciphertext::trivial(LweKey::Big, self.dimensions.big.0, reading.constant);
-        for &(degree, weight) in &reading.terms {
-            let (lane, degree) = (degree % lanes.len(), degree / lanes.len());
-            extract_lwe_sample_from_glwe_ciphertext(&lanes[lane], sample, MonomialDegree(degree));
-            sum.add_multiple(sample.as_ref(), weight);
-        }
-        sum
+/// Adds up the coefficients that a table is read from; a sample has `dimension` mask elements.
+pub(crate) fn read<C: Container<Element = u64>>(
+    reading: &Reading,
+    lanes: &[GlweCiphertext<C>],
+    sample: &mut LweCiphertextOwned<u64>,
+    dimension: usize,
+) -> Ciphertext {
+    let mut sum = Ciphertext::trivial(LweKey::Big, dimension, reading.constant);
+    for &(degree, weight) in &reading.terms {
+        let (lane, degree) = (degree % lanes.len(), degree / lanes.len());
+        extract_lwe_sample_from_glwe_ciphertext(&lanes[lane], sample, MonomialDegree(degree));
+        sum.add_multiple(sample.as_ref(), weight);
     }
+    sum
 }
 
 /// For one rotation on several threads, whose lanes are the first ones.
@@ -224,7 +224,7 @@ impl Scratch {
     /// What a job reads off them, on all threads.
     pub(super) fn read_first(&self, evaluator: &Evaluator, job: &Job<'_>) -> Vec<Ciphertext> {
         let (lanes, sample) = (&self.lanes[..job.extension], &self.sample);
-        let read = |sample: &mut _, reading| evaluator.read(reading, lanes, sample);
+        let read = |sample: &mut _, reading| read(reading, lanes, sample, evaluator.dimensions.big.0);
         let readings = job.readings.par_iter();
         readings.map_init(|| sample.clone(), read).collect()
     }

@@ -55,8 +55,8 @@ impl Artifact for EncryptedOutputs {
         let (binding, rest) = split(name, OUTPUTS, circuit, payload)?;
         let count = circuit.output_count();
         let each = circuit.output_bytes() as usize;
-        let (parameters, word_bytes) = (circuit.parameters().first(), circuit.output_word_bytes());
-        let read = |sample| ciphertexts_from_bytes(sample, parameters, word_bytes, count);
+        let (ring, word_bytes) = (circuit.parameters().ring(), circuit.output_word_bytes());
+        let read = |sample| ciphertexts_from_bytes(sample, &ring, word_bytes, count);
         let samples = samples(name, OUTPUTS, rest, each)?.map(read);
         let value = samples.collect::<Result<_, _>>();
         Ok(Bound {

@@ -36,7 +36,7 @@ impl Binding {
     /// What the keys of a circuit are bound to: its hash, and the id of the server key.
     pub fn of(circuit: [u8; 32], key: &ServerKeys) -> Self {
         let mut id = KeyId::of_circuit(&circuit);
-        key.sets().iter().for_each(|key| id.update(&key.to_bytes()));
+        key.parts().for_each(|part| id.update(&part));
         Self {
             circuit,
             keys: id.finish(),

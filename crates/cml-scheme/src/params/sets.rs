@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ciphertext::LweKey;
+
 use super::{Amortized, MAX_EVALUATION_KEY_BYTES, ParameterError, Parameters, Ring};
 
 /// Most sets of a circuit, the amortized one apart.
@@ -36,6 +38,27 @@ impl Set<'_> {
         match self {
             Self::Single(set) => set.ring(),
             Self::Amortized(set) => set.ring,
+        }
+    }
+}
+
+impl<'a> From<&'a Parameters> for Set<'a> {
+    fn from(set: &'a Parameters) -> Self {
+        Self::Single(set)
+    }
+}
+
+impl<'a> From<&'a Amortized> for Set<'a> {
+    fn from(set: &'a Amortized) -> Self {
+        Self::Amortized(set)
+    }
+}
+
+impl fmt::Display for Set<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(set) => set.fmt(f),
+            Self::Amortized(set) => set.fmt(f),
         }
     }
 }
@@ -121,9 +144,13 @@ impl ParameterSets {
         Ok(())
     }
 
-    /// Bits of the small key that inputs may be under: 0 if there is none.
-    pub fn small_dimension(&self) -> u32 {
-        self.single.first().map_or(0, |set| set.lwe_dimension)
+    /// Mask elements of a ciphertext under a key; under the small key that inputs may be under, 0 if there is none.
+    pub fn dimension(&self, key: LweKey) -> usize {
+        let dimension = match key {
+            LweKey::Big => self.ring().big_dimension(),
+            LweKey::Small => self.single.first().map_or(0, |set| set.lwe_dimension),
+        };
+        dimension as usize
     }
 
     /// Bytes of the secret keys as stored: the big key once, the small key of each set, and the sparse key.
@@ -168,10 +195,7 @@ impl fmt::Display for ParameterSets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, set) in self.iter().enumerate() {
             f.write_str(if number == 0 { "" } else { "; " })?;
-            match set {
-                Set::Single(set) => write!(f, "{set}")?,
-                Set::Amortized(set) => write!(f, "{set}")?,
-            }
+            write!(f, "{set}")?;
         }
         Ok(())
     }

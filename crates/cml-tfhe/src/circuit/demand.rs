@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Body, Circuit, Level, Row};
-use crate::cost::{CostModel, LookupCost};
+use crate::cost::CostModel;
 use crate::noise::{Reader, Requirement, Source, Variances};
 use crate::table::{self, Spacing};
-use cml_scheme::{LweKey, ParameterSets, Parameters};
+use cml_scheme::{LweKey, ParameterSets, Set};
 
 /// What the rows of one kind ask of the parameters, and where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +26,17 @@ pub struct Demand {
 impl Demand {
     /// log2 of the probability that one reading goes wrong, with these sets: what may be promised.
     pub(crate) fn log2_p_fail(&self, sets: &ParameterSets) -> f64 {
-        self.log2_p_fail_by(sets, Variances::promised)
+        self.log2_p_fail_by(sets, |set| Variances::promised(set))
     }
 
-    fn log2_p_fail_by(&self, sets: &ParameterSets, variances: fn(&Parameters) -> Variances) -> f64 {
-        let of = |set| variances(sets.get_or_first(set));
-        let reader = of(self.set);
+    fn log2_p_fail_by(&self, sets: &ParameterSets, variances: fn(Set<'_>) -> Variances) -> f64 {
+        // Of a set that is not there nothing can be said.
+        let of = |set| sets.get(set).or(sets.get(0)).map(variances);
+        let Some(reader) = of(self.set) else {
+            return 0.0;
+        };
         // Of several sources the worse of each part.
-        let wires = self.from.iter().map(|&set| of(set));
+        let wires = self.from.iter().filter_map(|&set| of(set));
         let wires = wires.reduce(|a, b| a.worse(&b)).unwrap_or(reader);
         reader.log2_p_fail(&wires, self.extension, &self.requirement)
     }
@@ -56,7 +59,7 @@ impl Circuit {
     /// encoding, scale, source and slack, then outputs.
     pub fn demands(&self) -> Vec<Demand> {
         self.body.demands(Tables::Of {
-            polynomial_size: u64::from(self.parameters.first().polynomial_size),
+            polynomial_size: u64::from(self.parameters.ring().polynomial_size),
         })
     }
 
@@ -69,16 +72,16 @@ impl Circuit {
     /// [`Circuit::log2_p_fail`] on average over keys and without allowance: what the simulator samples. Of a row that reads
     /// lookups of several parameter sets the worse of each part.
     pub fn expected_log2_p_fail(&self, demand: &Demand) -> f64 {
-        demand.log2_p_fail_by(&self.parameters, Variances::expected)
+        demand.log2_p_fail_by(&self.parameters, |set| Variances::expected(set))
     }
 
     /// Predicted work of one inference, in nanoseconds of one thread.
     pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
         let work = |d: &Demand| {
-            let one: LookupCost = cost.rotation(self.set(d.set), d.extension, &d.requirement);
-            d.rotations.len() as f64 * one.total_ns()
+            let one = cost.rotation(self.set(d.set)?, d.extension, &d.requirement);
+            Some(d.rotations.len() as f64 * one.total_ns())
         };
-        self.demands().iter().map(work).sum()
+        self.demands().iter().filter_map(work).sum()
     }
 
     /// log2 of the failure probability of the worst lookup.

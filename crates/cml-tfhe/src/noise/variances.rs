@@ -12,7 +12,7 @@ use tfhe::core_crypto::prelude::{
 
 use super::{Reader, Requirement, Source, log2_tails, margin, modulus};
 pub use cml_scheme::KEY_SHARE_LOG2;
-use cml_scheme::Parameters;
+use cml_scheme::{Parameters, Ring, Set};
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 
 /// Significant bits of the floating point numbers in the Fourier transform.
@@ -36,54 +36,58 @@ pub const FOURIER_ALLOWANCE: f64 = 1.1;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variances {
     /// `N`.
-    polynomial_size: u32,
+    pub(super) polynomial_size: u32,
     /// Of a fresh encryption under the big key.
-    fresh: f64,
+    pub(super) fresh: f64,
     /// Of a fresh encryption under the small key.
-    fresh_small: f64,
+    pub(super) fresh_small: f64,
     /// Of a coefficient of a blind rotation: the part in which it is independent of the others.
-    independent: f64,
+    pub(super) independent: f64,
     /// Of a coefficient of a blind rotation: the part in which coefficients are alike.
-    alike: f64,
+    pub(super) alike: f64,
     /// Of the keyswitch.
-    keyswitch: f64,
+    pub(super) keyswitch: f64,
     /// Of the modulus switch: what rounding modulo 2^32 adds.
-    switch_words: f64,
+    pub(super) switch_words: f64,
     /// Of the modulus switch to a table of one polynomial, else.
-    switch_table: f64,
+    pub(super) switch_table: f64,
     /// Of rounding a result to a multiple of the whole torus: that to `w` bytes a word has `2^-16w` of it.
-    result: f64,
-    spread: Spread,
+    pub(super) result: f64,
+    pub(super) spread: Spread,
 }
 
 /// How far the variance of a row may lie above its mean over keys: so many standard deviations, by what is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Spread {
+pub(super) struct Spread {
     /// Weight of the small key of the wires, for each unit of `nu2`.
-    small_key: f64,
+    pub(super) small_key: f64,
     /// What is linear in the big key, for each unit of `sqrt((nu2 + pairs)(nu2 + alike))`.
-    linear: f64,
+    pub(super) linear: f64,
     /// What is quadratic in the big key, for each unit of `sqrt(nu2 pairs)`.
-    quadratic: f64,
+    pub(super) quadratic: f64,
     /// Weight of the big key in the keyswitch.
-    keyswitch: f64,
+    pub(super) keyswitch: f64,
     /// Noise of the keyswitching key.
-    keyswitch_noise: f64,
+    pub(super) keyswitch_noise: f64,
 }
 
 impl Variances {
     /// On average over keys and over plans of the transform: what is expected of measurements.
-    pub fn expected(parameters: &Parameters) -> Self {
-        Self::of(parameters, 1.0, (0.0, 0.0))
+    pub fn expected<'a>(set: impl Into<Set<'a>>) -> Self {
+        Self::of_set(set.into(), 1.0, (0.0, 0.0))
     }
 
     /// What may be promised: [`KEY_DEVIATIONS`] above the mean over keys, and with [`FOURIER_ALLOWANCE`].
-    pub fn promised(parameters: &Parameters) -> Self {
-        Self::of(
-            parameters,
-            FOURIER_ALLOWANCE,
-            (KEY_DEVIATIONS, QUADRATIC_DEVIATIONS),
-        )
+    pub fn promised<'a>(set: impl Into<Set<'a>>) -> Self {
+        let deviations = (KEY_DEVIATIONS, QUADRATIC_DEVIATIONS);
+        Self::of_set(set.into(), FOURIER_ALLOWANCE, deviations)
+    }
+
+    fn of_set(set: Set<'_>, allowance: f64, deviations: (f64, f64)) -> Self {
+        match set {
+            Set::Single(parameters) => Self::of(parameters, allowance, deviations),
+            Set::Amortized(parameters) => Self::of_amortized(parameters, allowance, deviations),
+        }
     }
 
     /// With a key of which so many bits are set, big and small: what is expected of measurements with it. On average over
@@ -271,19 +275,19 @@ impl Variances {
 }
 
 /// Parts of the variance of a coefficient of a blind rotation, on average.
-struct BlindRotation {
+pub(super) struct BlindRotation {
     /// Noise of the key, with what is dropped of it, times digits.
-    key_noise: f64,
+    pub(super) key_noise: f64,
     /// What the decomposition of masks rounds off.
-    mask_rounding: f64,
+    pub(super) mask_rounding: f64,
     /// What the decomposition of bodies rounds off.
-    body_rounding: f64,
+    pub(super) body_rounding: f64,
     /// Errors of the transforms.
-    transforms: f64,
+    pub(super) transforms: f64,
 }
 
 impl BlindRotation {
-    fn of(parameters: &Parameters) -> Self {
+    pub(super) fn of(parameters: &Parameters) -> Self {
         let (mask, body) = (
             Decomposition::of_mask(parameters),
             Decomposition::of_body(parameters),
@@ -391,7 +395,17 @@ pub fn alike_share(parameters: &Parameters) -> f64 {
 
 /// Variance of a fresh encryption under the big key.
 pub fn fresh_variance(parameters: &Parameters) -> f64 {
-    TUniform::<u64>::new(parameters.glwe_noise_bound)
+    fresh_of_ring(parameters.ring())
+}
+
+/// Variance of the digits of a coefficient, over all levels.
+pub(super) fn keyswitch_digits_variance(base_log: u32, level: u32) -> f64 {
+    Decomposition { base_log, level }.digits_variance()
+}
+
+/// Variance of a fresh encryption under a big key of that ring.
+pub(super) fn fresh_of_ring(ring: Ring) -> f64 {
+    TUniform::<u64>::new(ring.noise_bound)
         .variance(modulus(GLWE_MODULUS_LOG))
         .0
 }

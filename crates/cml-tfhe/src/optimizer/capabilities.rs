@@ -22,6 +22,8 @@ pub struct Capabilities {
     pub own_body_decomposition: bool,
     /// Most parameter sets of a circuit.
     pub sets: usize,
+    /// Whether it has amortized rotations.
+    pub amortized: bool,
     /// Whether several lookups may be read off one blind rotation.
     pub shared_rotations: bool,
 }
@@ -34,6 +36,7 @@ impl Default for Capabilities {
             bootstrap_levels: VALID_LEVELS,
             own_body_decomposition: true,
             sets: MOST_SETS,
+            amortized: true,
             shared_rotations: true,
         }
     }
@@ -71,18 +74,20 @@ impl Capabilities {
     /// # Errors
     /// The first thing that there is too much of.
     pub fn check(&self, circuit: &Circuit) -> Result<(), Unsupported> {
-        let sets = || circuit.parameters().iter();
-        let levels = sets().map(|p| p.pbs_level.max(p.pbs_body_level)).max();
+        let sets = || circuit.parameters().single().iter();
+        let amortized = || circuit.parameters().amortized().into_iter();
+        let levels = sets().map(|p| p.pbs_level.max(p.pbs_body_level));
+        let levels = levels.chain(amortized().map(|p| p.pbs_level.max(p.pbs_body_level))).max();
         let own_body =
             |p: &Parameters| (p.pbs_base_log, p.pbs_level) != (p.pbs_body_base_log, p.pbs_body_level);
-        let size = circuit.parameters().first().polynomial_size;
+        let size = circuit.parameters().ring().polynomial_size;
         let extension = circuit.rotations().map(|r| r.extension).max().unwrap_or(1);
         let shared = circuit.rotations().map(|r| r.lookups.len()).max().unwrap_or(1);
         let most = |allowed: bool, all: usize| if allowed { u64::MAX } else { all as u64 };
         let checks = [
             (
                 "parameter sets",
-                circuit.parameters().count() as u64,
+                circuit.parameters().single().len() as u64,
                 self.sets as u64,
             ),
             (
@@ -94,6 +99,11 @@ impl Capabilities {
                 "decompositions of bodies",
                 sets().filter(|p| own_body(p)).count() as u64,
                 most(self.own_body_decomposition, 0),
+            ),
+            (
+                "sets for amortized rotations",
+                amortized().count() as u64,
+                most(self.amortized, 0),
             ),
             ("polynomials of a table", extension.into(), self.extension.into()),
             (

@@ -73,7 +73,7 @@ fn noise_of_a_reading_is_as_modelled() {
 /// Errors of all coefficients of rotations of a constant polynomial, relative to 1: rotation by rotation, polynomial by
 /// polynomial of its table.
 fn all_errors(client: &ClientKey, extension: usize, rotations: usize) -> Vec<Vec<Vec<f64>>> {
-    let n = client.parameters().polynomial_size as usize;
+    let n = client.ring().polynomial_size as usize;
     let evaluator = evaluator(client);
     let constant = 0x1234_5678_9abc_def0_u64;
     let table = vec![constant; extension * n];
