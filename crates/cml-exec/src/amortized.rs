@@ -31,20 +31,20 @@ use pool::Pool;
 use rotate::{Accumulators, Steps};
 
 /// Runs lookups in full packs.
-pub struct AmortizedEvaluator {
+pub(crate) struct AmortizedEvaluator {
     key: ExpandedKey,
 }
 
 impl AmortizedEvaluator {
     /// Expands a key on all threads; calls `report` as it goes.
-    pub fn expand(key: &AmortizedKey, report: &mut dyn FnMut(Progress)) -> Self {
+    pub(crate) fn expand(key: &AmortizedKey, report: &mut dyn FnMut(Progress)) -> Self {
         Self {
             key: ExpandedKey::expand(key, report),
         }
     }
 
     /// Parameters of the key.
-    pub fn parameters(&self) -> &Amortized {
+    pub(crate) fn parameters(&self) -> &Amortized {
         &self.key.parameters
     }
 
@@ -54,7 +54,7 @@ impl AmortizedEvaluator {
     /// # Errors
     ///
     /// [`ExecError::Dimension`], [`ExecError::TableSize`] or [`ExecError::Coefficient`] for operands of other parameters.
-    pub fn rotate_many(
+    pub(crate) fn rotate_many(
         &self,
         jobs: &[Job<'_>],
         done: &mut dyn FnMut(usize),

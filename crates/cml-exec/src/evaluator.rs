@@ -20,7 +20,6 @@ use tfhe::core_crypto::prelude::{
 
 use crate::key::EvaluationKey;
 pub(crate) use batch::{most_lanes, read};
-pub(crate) use product::centre;
 use cml_scheme::raw::{Dimensions, modulus32, modulus64};
 use cml_scheme::{Ciphertext, LweKey, Parameters};
 use cml_tfhe::table::Reading;

@@ -2,7 +2,7 @@
 
 use crate::evaluator::{Load, Schedule, measure, measure_split, most_lanes};
 use crate::amortized::measure_amortized;
-use cml_scheme::{Amortized, ParameterError, ParameterSets, Parameters, Set};
+use cml_scheme::{Amortized, ParameterError, ParameterSets, Parameters, Ring, Set, security};
 use cml_tfhe::cost::{CostModel, LookupCost, SIZES};
 use cml_tfhe::timing::{LevelTime, RotationShape, Timing};
 use cml_tfhe::{Circuit, Plan};
@@ -59,7 +59,42 @@ pub fn measure_costs() -> Result<CostModel, ParameterError> {
     let set = Parameters::new(800, (1, 2048), (22, 1), (4, 4))?;
     let words = set.keyswitch_key_bodies() as f64 * 801.0;
     model.keyswitch_ns = measure(&set, &Load::full(1)).keyswitch_ns / words;
+    let (transform, multiply) = measure_steps()?;
+    let known = (model.amortized_transform_ns[3], model.amortized_multiply_ns[3]);
+    model.amortized_transform_ns.iter_mut().for_each(|ns| *ns *= transform / known.0);
+    model.amortized_multiply_ns.iter_mut().for_each(|ns| *ns *= multiply / known.1);
     Ok(model)
+}
+
+/// A transform and a multiplication of amortized rotations with `N` of 2048, for each coefficient.
+fn measure_steps() -> Result<(f64, f64), ParameterError> {
+    let known = security::SPARSE_SETS.first().ok_or(ParameterError::NoSet)?;
+    let gap = |gap_digits| -> Result<f64, ParameterError> {
+        let set = Amortized {
+            ring: Ring::new(1, 2048)?,
+            slots: known.slots,
+            weight: known.used_weight(),
+            gap_bits: known.gap_bits,
+            sparse_noise_bound: known.noise_bound(),
+            gap_digits,
+            pbs_base_log: 23,
+            pbs_level: 1,
+            pbs_body_base_log: 23,
+            pbs_body_level: 1,
+            automorphism_base_log: 11,
+            automorphism_level: 3,
+            sparse_base_log: 2,
+            sparse_level: 8,
+        };
+        set.validate()?;
+        let ns = measure_amortized(&set, 1).blind_rotation_ns;
+        Ok(ns / f64::from(set.weight + 1) / f64::from(set.ring.polynomial_size))
+    };
+    // Four digits of 2 bits take 4 steps of 4 transforms and 16 selectors of 4 products, two of 4 bits 2 steps and 32 selectors.
+    let (four, two) = (gap(4)?, gap(2)?);
+    let transform = (2.0 * four - two) / (2.0 * 16.0 - 8.0);
+    let multiply = (four - 16.0 * transform) / 64.0;
+    Ok((transform.max(0.05), multiply.max(0.005)))
 }
 
 /// The times of a circuit's parameter sets, by the schedule of the executor.

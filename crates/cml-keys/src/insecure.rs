@@ -110,6 +110,13 @@ impl ClientKey {
     }
 }
 
+impl crate::SparseKey {
+    /// The gaps between the exponents.
+    pub fn insecure_gaps(&self) -> Vec<u32> {
+        self.gaps().to_vec()
+    }
+}
+
 /// Turns as many bits as it takes, evenly spread.
 fn set_weight<T: Copy + PartialEq + From<u8>>(bits: &mut [T], weight: usize) {
     let (zero, one) = (T::from(0), T::from(1));

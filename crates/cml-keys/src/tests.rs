@@ -29,21 +29,21 @@ fn values_come_back() {
             .expect("randomness")
             .to_bytes();
         let sent = SeededCiphertexts::from_bytes(&sent, key, values.len()).expect("own bytes");
-        sent.expand(&parameters())
+        sent.expand(parameters().big_dimension() as usize)
     };
     let read = |ciphertexts: &[Ciphertext]| -> Vec<i64> {
         let value = |c| client.decrypt(c, step).expect("own ciphertext");
         ciphertexts.iter().map(value).collect()
     };
     let bytes = ciphertexts_to_bytes(&sent(LweKey::Big));
-    let received = ciphertexts_from_bytes(&bytes, &parameters(), 8, values.len()).expect("own bytes");
+    let received = ciphertexts_from_bytes(&bytes, &parameters().ring(), 8, values.len()).expect("own bytes");
     assert_eq!(read(&received), values);
     assert_eq!(read(&sent(LweKey::Small)), values);
     assert!(
         client
             .encrypt(LweKey::Big, &[], &mut System::new())
             .expect("randomness")
-            .expand(&parameters())
+            .expand(parameters().big_dimension() as usize)
             .is_empty()
     );
 }
@@ -65,7 +65,7 @@ fn every_bit_that_is_sent_is_masked() {
             .expect("randomness");
         assert_eq!(8 * key.word_bytes(), mask_bits);
         assert_eq!(sent.to_bytes().len() as u64, key.seeded_bytes(pairs.len() as u64));
-        for ciphertext in sent.expand(&parameters()) {
+        for ciphertext in sent.expand(parameters().big_dimension() as usize) {
             let bits = ciphertext.words().iter().fold(0, |bits, word| bits | word);
             assert_eq!(
                 bits.trailing_zeros(),
@@ -129,7 +129,7 @@ fn rounded_results_have_the_noise_of_the_model() {
         let bytes = ciphertexts_to_bytes(&rounded);
         let each = parameters().rounded_ciphertext_bytes(word_bytes);
         assert_eq!(bytes.len() as u64, samples as u64 * each);
-        let read = ciphertexts_from_bytes(&bytes, &parameters(), word_bytes, samples);
+        let read = ciphertexts_from_bytes(&bytes, &parameters().ring(), word_bytes, samples);
         assert_eq!(read.as_ref(), Ok(&rounded));
         let error = |c: &Ciphertext| {
             let phase = client.phase(c).expect("own ciphertext").wrapping_sub(1 << 60);
@@ -160,7 +160,7 @@ fn every_encryption_has_its_own_masks() {
 #[test]
 fn client_keys_round_trip_and_bad_bytes_are_refused() {
     let second = Parameters::new(700, (1, 1024), (15, 2), (4, 4)).expect("valid set");
-    let sets = ParameterSets::new(parameters(), vec![second]);
+    let sets = ParameterSets::new(vec![parameters(), second], None);
     let client = ClientKeys::generate(&sets, &mut System::new()).expect("valid sets");
     let bytes = client.to_bytes();
     assert_eq!(bytes.len() as u64, sets.client_key_bytes());
@@ -250,21 +250,21 @@ fn bad_ciphertexts_are_refused() {
         error,
         "encrypted input has 32 bytes, the parameters ask for 18446744073709551615"
     );
-    let plain = ciphertexts_to_bytes(&sent.expand(&parameters()));
-    let error = message(ciphertexts_from_bytes(&plain[8..], &parameters(), 8, 2));
+    let plain = ciphertexts_to_bytes(&sent.expand(parameters().big_dimension() as usize));
+    let error = message(ciphertexts_from_bytes(&plain[8..], &parameters().ring(), 8, 2));
     assert_eq!(
         error,
         "encrypted output has 16392 bytes, the parameters ask for 16400"
     );
-    assert!(ciphertexts_from_bytes(&plain, &parameters(), 8, usize::MAX).is_err());
+    assert!(ciphertexts_from_bytes(&plain, &parameters().ring(), 8, usize::MAX).is_err());
 
     let other = Parameters::new(639, (1, 2048), (23, 1), (4, 3)).expect("valid set");
-    let foreign = &sent.expand(&other)[0];
+    let foreign = &sent.expand(other.big_dimension() as usize)[0];
     assert_eq!(
         message(client.decrypt(foreign, 1)),
         "ciphertext has dimension 2048, the key has 1024"
     );
-    let own = &sent.expand(&parameters())[0];
+    let own = &sent.expand(parameters().big_dimension() as usize)[0];
     assert_eq!(
         message(client.decrypt(own, 0)),
         "step of an encoding is 0, at least 1 is needed"

@@ -31,6 +31,9 @@ impl fmt::Display for Circuit {
             self.worst_log2_p_fail(),
             one_in(self.inference_log2_p_fail())
         )?;
+        if self.samples_at_once() > 1 {
+            writeln!(f, "samples    {} at once", self.samples_at_once())?;
+        }
         for input in self.inputs() {
             let encodings: BTreeSet<u32> = input.encodings.iter().copied().collect();
             writeln!(
@@ -55,6 +58,9 @@ impl fmt::Display for Circuit {
                 )?;
                 if self.parameters().count() > 1 {
                     write!(f, ", parameters {}", level.set + 1)?;
+                }
+                if self.is_amortized(level) {
+                    write!(f, ", amortized")?;
                 }
                 writeln!(f)?;
             }

@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod amortize;
 pub mod artifact;
 pub mod circuit;
 mod client_spec;

@@ -1,5 +1,6 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
+use crate::amortize::amortize;
 use crate::circuit::{Body, Circuit, Demand, Lookup, Tables};
 use crate::encode::{Layout, encode};
 use crate::noise::{Reader, Requirement};
@@ -149,12 +150,19 @@ pub fn lower_reported(
             });
         }
     }
-    let (body, choice) = encode_best(&program, graph, options)?;
-    let split = || split_levels(&body, &choice, &options.goal);
-    let several = options.goal.capabilities.sets > 1;
-    let (body, parameters) = match several.then(split).flatten() {
-        Some(split) => split,
-        None => (body, choice.parameters.into()),
+    let bodies = bodies(&program, graph, options);
+    let (body, parameters) = match choose_best(&bodies, options) {
+        Ok((body, choice)) => {
+            let several = options.goal.capabilities.sets > 1;
+            let pair = several.then(|| split_levels(&body, &choice, &options.goal)).flatten();
+            let best_ns = pair.as_ref().map_or(choice.total_ns, |pair| pair.0);
+            match amortize(&bodies, &options.goal, best_ns) {
+                Some(mix) => mix,
+                None => pair.map_or((body, choice.parameters.into()), |(_, body, sets)| (body, sets)),
+            }
+        }
+        // Amortized rotations alone may do what no single ones can.
+        Err(error) => amortize(&bodies, &options.goal, f64::INFINITY).ok_or(error)?,
     };
     let mut circuit = Circuit {
         name: graph.name().to_owned(),
@@ -171,6 +179,11 @@ pub fn lower_reported(
 
 /// The layout that serves the goal best, with its parameters.
 fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(Body, Choice), LowerError> {
+    choose_best(&bodies(program, graph, options), options)
+}
+
+/// The program in every layout that is tried.
+fn bodies(program: &Program, graph: &Graph, options: &Options) -> Vec<Body> {
     let slack: Vec<u64> = program
         .outputs
         .iter()
@@ -200,9 +213,15 @@ fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(B
             bodies.push(body);
         }
     }
+    bodies
+}
+
+/// The body that serves the goal best, with its parameters.
+fn choose_best(bodies: &[Body], options: &Options) -> Result<(Body, Choice), LowerError> {
     let mut best: Option<(Body, Choice)> = None;
     let mut failed: Option<LowerError> = None;
-    for mut body in bodies {
+    for body in bodies {
+        let mut body = body.clone();
         match choose(&mut body, &options.goal) {
             Ok(choice) if best.as_ref().is_none_or(|b| options.goal.prefers(&choice, &b.1)) => {
                 best = Some((body, choice));
@@ -252,7 +271,7 @@ fn choose(body: &mut Body, goal: &Goal) -> Result<Choice, SearchError> {
 }
 
 /// The levels from some one on with a parameter set of their own, if that is worth a second key.
-fn split_levels(body: &Body, choice: &Choice, goal: &Goal) -> Option<(Body, ParameterSets)> {
+fn split_levels(body: &Body, choice: &Choice, goal: &Goal) -> Option<(f64, Body, ParameterSets)> {
     let mut best: Option<(f64, Body, ParameterSets)> = None;
     for split in 1..body.levels.len() {
         let mut body = body.clone();
@@ -294,11 +313,11 @@ fn split_levels(body: &Body, choice: &Choice, goal: &Goal) -> Option<(Body, Para
         body.output_word_bytes = fewest_bytes(&demands, &sets, goal);
         best = Some((pair.total_ns, body, sets));
     }
-    best.map(|(_, body, sets)| (body, sets))
+    best
 }
 
 /// Bytes a word to which results can be rounded within the budget.
-fn fewest_bytes(demands: &[Demand], sets: &ParameterSets, goal: &Goal) -> u32 {
+pub(crate) fn fewest_bytes(demands: &[Demand], sets: &ParameterSets, goal: &Goal) -> u32 {
     let enough = |&word_bytes: &u32| {
         let outputs = demands.iter().filter(|d| d.rotations.is_empty());
         let reader = Reader::Client { word_bytes };

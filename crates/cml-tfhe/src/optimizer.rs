@@ -1,5 +1,6 @@
 //! Parameter search: the cheapest set on which every combination is read correctly often enough.
 
+mod amortized;
 mod capabilities;
 mod pair;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
 pub use capabilities::{Capabilities, Unsupported};
+pub(crate) use amortized::{Mix, Wish, packed_ns, search_mix};
 pub(crate) use pair::{Later, search_pair};
 
 /// Failure probability of one lookup that is accepted by default, log2.
@@ -283,27 +285,10 @@ impl Candidate {
 
     /// Fewest polynomials that leave enough margin; what is combined was looked up with these variances.
     fn extension(&self, wires: &Variances, requirement: &Requirement, limits: &Limits) -> Option<u32> {
-        let Limits { deviations, can_run } = *limits;
-        if !can_run.allow(&self.parameters) {
+        if !limits.can_run.allow(&self.parameters) {
             return None;
         }
-        let reads = |extension: &u32| self.variances.reads(wires, *extension, requirement, deviations);
-        if matches!(requirement.reader, Reader::Client { .. }) {
-            return reads(&1).then_some(1);
-        }
-        // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).
-        let half_step = 0.25 * requirement.scale as f64 / requirement.half_period as f64;
-        let margin = (2 * requirement.slack + 1) as f64 * half_step;
-        let left = (margin / deviations).powi(2) - self.variances.before_switch(wires, requirement);
-        if left.is_nan() || left <= 0.0 {
-            return None;
-        }
-        let least = self.variances.least_extension(left);
-        let most = can_run.most_extension(self.parameters.polynomial_size);
-        if least > f64::from(most) {
-            return None;
-        }
-        (least as u32..=most).find(reads)
+        limits.extension(&self.variances, wires, self.parameters.polynomial_size, requirement)
     }
 
     /// Largest half period that can be read with these weights.
@@ -325,6 +310,36 @@ impl Candidate {
             }
         }
         low
+    }
+}
+
+impl Limits {
+    /// Fewest polynomials of `size` coefficients that leave enough margin to a reader of these variances.
+    fn extension(
+        &self,
+        reader: &Variances,
+        wires: &Variances,
+        size: u32,
+        requirement: &Requirement,
+    ) -> Option<u32> {
+        let Limits { deviations, can_run } = *self;
+        let reads = |extension: &u32| reader.reads(wires, *extension, requirement, deviations);
+        if matches!(requirement.reader, Reader::Client { .. }) {
+            return reads(&1).then_some(1);
+        }
+        // Without rounded changes: (2W + 1) c / 4P = deviations * sqrt(before + switch / e^2).
+        let half_step = 0.25 * requirement.scale as f64 / requirement.half_period as f64;
+        let margin = (2 * requirement.slack + 1) as f64 * half_step;
+        let left = (margin / deviations).powi(2) - reader.before_switch(wires, requirement);
+        if left.is_nan() || left <= 0.0 {
+            return None;
+        }
+        let least = reader.least_extension(left);
+        let most = can_run.most_extension(size);
+        if least > f64::from(most) {
+            return None;
+        }
+        (least as u32..=most).find(reads)
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Plan {
     pub threads: usize,
     /// Layers in order of execution, one entry for each level that they are spread over.
     pub layers: Vec<LayerPlan>,
+    /// Samples of one client that run together. Times are those of one of them.
+    pub samples_at_once: u32,
     /// Seconds of one inference: the threads wait for each other at the end of each level.
     pub seconds: f64,
     /// Seconds if no thread ever waited: the work of all rotations, divided by the threads.
@@ -83,6 +85,7 @@ impl Plan {
         let threads = timing.threads();
         Self {
             threads,
+            samples_at_once: circuit.samples_at_once(),
             layers: layers(circuit, &demands, &each, seconds),
             seconds,
             limit_seconds: work / threads as f64,

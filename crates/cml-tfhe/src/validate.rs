@@ -59,6 +59,11 @@ const MOST_PREPARED: u64 = 2 << 30;
 /// Most steps of counting noise, some seconds.
 const MOST_STEPS: u64 = 1 << 28;
 
+/// Most samples that a circuit is compiled for at once.
+pub(crate) const MOST_SAMPLES_AT_ONCE: u32 = 1 << 16;
+/// Most bytes of the accumulators of a pack.
+const MOST_ACCUMULATORS: u64 = 2 << 30;
+
 /// What is asked of a table for every lookup.
 struct Table {
     image: Interval,
@@ -120,6 +125,12 @@ impl Circuit {
                 "is under the small key, and a row reads more than such inputs",
             );
         }
+        if self.body.input_key == LweKey::Small && self.parameters.single().is_empty() {
+            return fail("input", 0, "is under a small key, of which there is none");
+        }
+        if !(1..=MOST_SAMPLES_AT_ONCE).contains(&self.samples_at_once) {
+            return fail("samples", 0, "at once are none or too many");
+        }
         if !(1..=8).contains(&self.body.output_word_bytes) {
             return fail("output", 0, "words have 1 to 8 bytes");
         }
@@ -132,7 +143,14 @@ impl Circuit {
                 return fail("level", number, "names a parameter set that is not there");
             }
             for rotation in &level.rotations {
-                if level.set != 0 && self.reads_small(&rotation.row) {
+                let accumulators = match self.parameters.amortized() {
+                    Some(set) if self.is_amortized(level) => set.accumulator_bytes(rotation.extension),
+                    _ => 0,
+                };
+                if accumulators > MOST_ACCUMULATORS {
+                    return fail("rotation", index, "takes more memory for a pack than any should");
+                }
+                if (level.set != 0 || self.is_amortized(level)) && self.reads_small(&rotation.row) {
                     return fail("rotation", index, "reads inputs of the small key of another set");
                 }
                 match self.rotation(rotation, &tables, &wires[..first], &mut reach) {

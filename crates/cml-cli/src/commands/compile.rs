@@ -13,7 +13,7 @@ use cml_file::Artifact;
 use cml_ir::{Graph, Tensor, interpret};
 use cml_scheme::{Interface, one_in};
 use cml_tfhe::cost::CostModel;
-use cml_tfhe::optimizer::{Goal, Objective};
+use cml_tfhe::optimizer::{Capabilities, Goal, Objective};
 use cml_tfhe::{Circuit, Noise, Options, PassReport, Simulator, lower_reported, lower_tuned};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -32,8 +32,8 @@ pub(crate) struct Args {
     /// Failure budget of each lookup, as log2 of its probability.
     #[arg(long, value_name = "LOG2", default_value_t = -40.0, allow_negative_numbers = true)]
     p_error: f64,
-    /// Failure budget 2^-128, no approximate layers: needed if others see decrypted results (IND-CPA-D). That is enough
-    /// when the server is honest. A dishonest server that learns anything about what its answers decrypt to recovers the
+    /// Failure budget 2^-128, no approximate layers: needed if others see decrypted results (IND-CPA-D). No amortized
+    /// rotations either, whose keys rest on a further assumption. That is enough when the server is honest. A dishonest server that learns anything about what its answers decrypt to recovers the
     /// key, at every failure budget.
     #[arg(long, conflicts_with = "p_error")]
     strict: bool,
@@ -50,6 +50,14 @@ pub(crate) struct Args {
     /// Keep layers that single lookups on combinations of few inputs could stand for.
     #[arg(long)]
     no_fuse: bool,
+    /// Samples of one client that will run together. Wide levels are looked up in packs of thousands, of all samples: the
+    /// more there are, the less each one takes.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    samples_at_once: u32,
+    /// Look up each value by a rotation of its own. Packs are faster for wide levels, but their keys rest on a further
+    /// assumption: RLWE with sparse binary secrets.
+    #[arg(long)]
+    no_amortized: bool,
     /// Let layers be off by one level of their table, as long as the accuracy on --calibrate is at most
     /// so much lower, in points: 0.3%. By default every result is exact. Not with --strict: whoever
     /// sees a decrypted result learns something about its noise, so results must never be shared.
@@ -124,6 +132,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 cost_model()?
             } else {
                 CostModel::default()
+            },
+            samples_at_once: args.samples_at_once,
+            capabilities: Capabilities {
+                amortized: !args.strict && !args.no_amortized,
+                ..Capabilities::default()
             },
             ..Goal::default()
         },

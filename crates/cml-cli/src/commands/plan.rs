@@ -38,7 +38,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             format!(
                 "{} x {}",
                 l.extension,
-                circuit.parameters().first().polynomial_size
+                circuit.parameters().ring().polynomial_size
             ),
             if l.slack == 0 {
                 "exact".to_owned()
@@ -64,13 +64,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let rows: Vec<Vec<String>> = plan.layers.iter().map(row).collect();
     let text = format!(
         "{}\n\n\
-         time       {:.3} s an inference on {} threads; {:.3} s if no thread ever waited; {:.0}% of it keyswitches\n\
+         time       {:.3} s an inference{} on {} threads; {:.3} s if no thread ever waited; {:.0}% of it keyswitches\n\
          keys       server {} to upload, {} in memory\n\
          ciphertexts {} up, {} down a sample\n\
          memory     {} at most on the server, one sample\n\
          odds       less than 1 in {} inferences fails, with all but 2^{KEY_SHARE_LOG2} of keys",
         table(&header, &rows),
         plan.seconds,
+        together(plan.samples_at_once),
         plan.threads,
         plan.limit_seconds,
         100.0 * plan.keyswitch_share,
@@ -82,4 +83,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         one_in(plan.inference_log2_p_fail),
     );
     Ok(Report::new(text, json!(plan)))
+}
+
+/// What a time of one inference is a share of.
+fn together(samples: u32) -> String {
+    match samples {
+        1 => String::new(),
+        samples => format!(", of {samples} at once,"),
+    }
 }

@@ -94,11 +94,15 @@ impl WithSimd for Decompose<'_> {
     }
 }
 
-/// The nearest signed number of so many bits, of a word or of its negative.
+/// The nearest signed number of so many bits, of a word or of its negative; between two of them the even one.
+///
+/// Words come from sums in floating point, whose last bits are 0. So many lie just between two numbers. If those were all
+/// rounded up, what is rounded off would have a mean, of which a key of mean 1/2 makes much.
 #[inline(always)]
 fn round(word: u32, sign: u32, bits: u32) -> i32 {
     let word = (word ^ sign).wrapping_sub(sign);
-    (word.wrapping_add(1 << (31 - bits)) as i32) >> (32 - bits)
+    let odd = word >> (32 - bits) & 1;
+    (word.wrapping_add((1 << (31 - bits)) - 1 + odd) as i32) >> (32 - bits)
 }
 
 #[inline(always)]
@@ -217,7 +221,9 @@ impl WithSimd for DecomposeWide<'_> {
         let Self { state, digits, words, by } = self;
         let bits = by.bits();
         for (state, &word) in state.iter_mut().zip(words) {
-            *state = (word.wrapping_add(1 << (63 - bits)) as i64) >> (64 - bits);
+            // As above.
+            let odd = word >> (64 - bits) & 1;
+            *state = (word.wrapping_add((1 << (63 - bits)) - 1 + odd) as i64) >> (64 - bits);
         }
         let (lower, last) = digits.split_at_mut((by.levels - 1) * words.len());
         let mask = (1_i64 << by.base_log) - 1;

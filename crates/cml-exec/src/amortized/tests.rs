@@ -276,3 +276,70 @@ fn parts_speed() {
         time(&format!("products of 8 places, {values} values"), &mut || rotate::products(&window, 2, &selectors, &mut sums, size));
     }
 }
+
+#[test]
+#[ignore]
+fn noise_parts() {
+    for (pbs, digits) in [((22, 1), 3), ((23, 1), 3), ((23, 1), 8), ((15, 2), 3)] {
+        let parameters = set(2048, 2048, digits, pbs);
+        println!("{parameters} {:?}", cml_tfhe::noise::AmortizedParts::of(&parameters));
+        let (wrong, errors) = look_up(&parameters, 32, 1, 2048);
+        let mut sorted: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let q = |p: f64| sorted[((sorted.len() - 1) as f64 * p) as usize].log2();
+        println!("quantiles {:.2} {:.2} {:.2} {:.2} {:.2} max {:.2} mean {:e}", q(0.1), q(0.5), q(0.68), q(0.9), q(0.99), q(1.0), errors.iter().sum::<f64>() / errors.len() as f64);
+        println!("{wrong} wrong, variance {:e}, model {:e}", variance(&errors), cml_tfhe::noise::AmortizedParts::of(&parameters).lookup());
+    }
+}
+
+#[test]
+#[ignore]
+fn one_step() {
+    for (pbs, digits) in [((22, 1), 3), ((23, 1), 3), ((23, 1), 8), ((15, 2), 3)] {
+        let parameters = set(2048, 2048, digits, pbs);
+        let client = ClientKey::of_ring(&parameters.ring, &mut System::new()).expect("randomness");
+        let sparse = SparseKey::generate(&parameters, &mut System::new()).expect("randomness");
+        let key = client.amortized_key(&sparse, &mut System::new(), &mut |_| {}).expect("randomness");
+        let key = ExpandedKey::expand(&key, &mut |_| {});
+        let size = 2048;
+        let secret: Vec<u32> = client.insecure_big().as_ref().iter().map(|&b| b as u32).collect();
+        let phase = |words: &[u32]| -> Vec<u32> {
+            let mut p = words[size..].to_vec();
+            for (i, &a) in words[..size].iter().enumerate() {
+                for (j, &s) in secret.iter().enumerate() {
+                    if s == 1 {
+                        if i + j < size { p[i + j] = p[i + j].wrapping_sub(a); } else { p[i + j - size] = p[i + j - size].wrapping_add(a); }
+                    }
+                }
+            }
+            p
+        };
+        let places = 2048;
+        let mut acc = Accumulators::new(places, 1, size);
+        let mut state = 1_u64;
+        let mut next = || { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407); (state >> 32) as u32 };
+        let from: Vec<Vec<u32>> = (0..places).map(|_| (0..2 * size).map(|_| next()).collect()).collect();
+        acc.places_mut().zip(&from).for_each(|(to, from)| to.copy_from_slice(from));
+        let steps = Steps { transform: &key.transform, by: decompositions(&parameters), keyswitch: &|_| {}, scratch: &Pool::new() };
+        let gaps = sparse.insecure_gaps();
+        let model = cml_tfhe::noise::AmortizedParts::of(&parameters);
+        let per = f64::from(parameters.steps());
+        println!("{pbs:?} digits {digits}; model selectors {:e} rounding {:e} transforms {:e}", model.selector_noise / per, 2.0 * model.mask_rounding / per, model.transforms / per);
+        let (mut moved, mut count) = (0, 0);
+        for (number, gap) in gaps.iter().enumerate() {
+            moved += *gap as usize;
+            if moved > 2000 { break; }
+            for (digit, selectors) in parameters.digits().zip(key.selectors(number)) {
+                acc.step(&steps, digit, selectors, None);
+                count += 1;
+            }
+            if number % 8 != 0 { continue; }
+            let mut errors = Vec::new();
+            for place in [2020, 2035, 2047] {
+                let (new, old) = (phase(acc.lane(place, 0)), phase(&from[place - moved]));
+                errors.extend(new.iter().zip(&old).map(|(a, b)| f64::from(a.wrapping_sub(*b) as i32) / 32_f64.exp2()));
+            }
+            println!("after {count} steps {:e} a step", variance(&errors) / f64::from(count));
+        }
+    }
+}

@@ -220,7 +220,7 @@ fn round_body(to: &mut [u64], from: &[u64], less: &[u64], centre: &[i64], negate
 ///
 /// In four parts at once, since each sum waits for the one before it.
 #[inline(always)]
-pub(crate) fn centre(roundings: &mut [i64]) {
+pub(super) fn centre(roundings: &mut [i64]) {
     let quarter = roundings.len() / 4;
     let (first, second) = roundings.split_at_mut(2 * quarter);
     let ((a, b), (c, d)) = (first.split_at_mut(quarter), second.split_at_mut(quarter));

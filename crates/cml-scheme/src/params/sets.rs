@@ -24,7 +24,8 @@ pub struct ParameterSets {
 }
 
 /// One of several sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Set<'a> {
     /// For single rotations.
     Single(&'a Parameters),

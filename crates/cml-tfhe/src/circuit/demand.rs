@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Body, Circuit, Level, Row};
 use crate::cost::CostModel;
+use crate::optimizer::packed_ns;
 use crate::noise::{Reader, Requirement, Source, Variances};
 use crate::table::{self, Spacing};
 use cml_scheme::{LweKey, ParameterSets, Set};
@@ -77,11 +78,23 @@ impl Circuit {
 
     /// Predicted work of one inference, in nanoseconds of one thread.
     pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
-        let work = |d: &Demand| {
-            let one = cost.rotation(self.set(d.set)?, d.extension, &d.requirement);
-            Some(d.rotations.len() as f64 * one.total_ns())
+        let demands = self.demands();
+        let level = |number: usize, level: &Level| {
+            let own = demands.iter().filter(|d| d.rotations.first().is_some_and(|place| place.0 == number));
+            match self.set(level.set) {
+                None => 0.0,
+                Some(Set::Amortized(set)) => {
+                    let extension = own.map(|d| d.extension).max().unwrap_or(1);
+                    let samples = f64::from(self.samples_at_once);
+                    let lookups = level.rotations.len() as f64 * samples;
+                    packed_ns(cost, set, extension, lookups) / samples
+                }
+                Some(set) => own
+                    .map(|d| d.rotations.len() as f64 * cost.rotation(set, d.extension, &d.requirement).total_ns())
+                    .sum(),
+            }
         };
-        self.demands().iter().filter_map(work).sum()
+        self.levels().iter().enumerate().map(|(number, l)| level(number, l)).sum()
     }
 
     /// log2 of the failure probability of the worst lookup.
