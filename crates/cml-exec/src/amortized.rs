@@ -120,7 +120,13 @@ impl AmortizedEvaluator {
     }
 
     /// The steps of one gap, before which accumulators are turned by the mask if there is one.
-    fn turn_gap(&self, accumulators: &mut Accumulators, gap: usize, mask: Option<&[usize]>, buffers: &Buffers) {
+    fn turn_gap(
+        &self,
+        accumulators: &mut Accumulators,
+        gap: usize,
+        mask: Option<&[usize]>,
+        buffers: &Buffers,
+    ) {
         let parameters = self.parameters();
         let keyswitch = |words: &mut [u32]| {
             let mut scratch = buffers.switch.take(|| pack::Scratch::new(&self.key));
@@ -182,7 +188,11 @@ fn start(words: &mut [u32], table: &[u64], body: usize, lanes: usize) {
     for (i, &word) in table.iter().enumerate() {
         let exponent = (2 * size - i + body) % (2 * size);
         let place = exponent % size;
-        let word = if exponent < size { word } else { word.wrapping_neg() };
+        let word = if exponent < size {
+            word
+        } else {
+            word.wrapping_neg()
+        };
         words[place % lanes * 2 * n + n + place / lanes] = (word.wrapping_add(1 << 31) >> 32) as u32;
     }
 }
@@ -198,10 +208,15 @@ pub(crate) fn measure_amortized(parameters: &Amortized, extension: u32) -> Looku
     let slots = parameters.slots as usize;
     let word = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let input = Ciphertext::from_words(LweKey::Big, (0..=size).map(word).collect());
-    let turn: Vec<usize> = (0..slots).map(|i| word(i) as usize % (2 * size * lanes)).collect();
+    let turn: Vec<usize> = (0..slots)
+        .map(|i| word(i) as usize % (2 * size * lanes))
+        .collect();
     let mut accumulators = Accumulators::new(slots, lanes, size);
     accumulators.places_mut().enumerate().for_each(|(place, words)| {
-        words.iter_mut().enumerate().for_each(|(i, to)| *to = word(place + i) as u32);
+        words
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, to)| *to = word(place + i) as u32);
     });
     let buffers = Buffers::new();
     evaluator.turn_gap(&mut accumulators, 0, Some(&turn), &buffers);

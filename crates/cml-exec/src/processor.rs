@@ -34,14 +34,12 @@ impl Backend for Processor {
         Capabilities::default()
     }
 
-    fn expand(
-        &self,
-        keys: &ServerKeys,
-        report: &mut dyn FnMut(Progress),
-    ) -> Result<Evaluators, ExecError> {
+    fn expand(&self, keys: &ServerKeys, report: &mut dyn FnMut(Progress)) -> Result<Evaluators, ExecError> {
         let expand = |key| Evaluator::new(EvaluationKey::expand(key, report));
         let single = keys.single().iter().map(expand).collect();
-        let amortized = keys.amortized().map(|key| AmortizedEvaluator::expand(key, report));
+        let amortized = keys
+            .amortized()
+            .map(|key| AmortizedEvaluator::expand(key, report));
         Ok(Evaluators { single, amortized })
     }
 

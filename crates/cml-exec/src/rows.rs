@@ -18,7 +18,11 @@ pub struct ScaledRow {
 
 impl ScaledRow {
     pub(crate) fn of(circuit: &Circuit, row: &Row, scale: u64) -> Self {
-        let key = if circuit.reads_small(row) { LweKey::Small } else { LweKey::Big };
+        let key = if circuit.reads_small(row) {
+            LweKey::Small
+        } else {
+            LweKey::Big
+        };
         let scaled = |&(wire, weight): &(u32, i64)| (wire, weight.wrapping_mul(scale as i64));
         Self {
             key,

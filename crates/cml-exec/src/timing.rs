@@ -1,7 +1,7 @@
 //! Times of this machine: for plans, and for the cost model of the compiler.
 
-use crate::evaluator::{Load, Schedule, measure, measure_split, most_lanes};
 use crate::amortized::measure_amortized;
+use crate::evaluator::{Load, Schedule, measure, measure_split, most_lanes};
 use cml_scheme::{Amortized, ParameterError, ParameterSets, Parameters, Ring, Set, security};
 use cml_tfhe::cost::{CostModel, LookupCost, SIZES};
 use cml_tfhe::timing::{LevelTime, RotationShape, Timing};
@@ -61,8 +61,14 @@ pub fn measure_costs() -> Result<CostModel, ParameterError> {
     model.keyswitch_ns = measure(&set, &Load::full(1)).keyswitch_ns / words;
     let (transform, multiply) = measure_steps()?;
     let known = (model.amortized_transform_ns[3], model.amortized_multiply_ns[3]);
-    model.amortized_transform_ns.iter_mut().for_each(|ns| *ns *= transform / known.0);
-    model.amortized_multiply_ns.iter_mut().for_each(|ns| *ns *= multiply / known.1);
+    model
+        .amortized_transform_ns
+        .iter_mut()
+        .for_each(|ns| *ns *= transform / known.0);
+    model
+        .amortized_multiply_ns
+        .iter_mut()
+        .for_each(|ns| *ns *= multiply / known.1);
     Ok(model)
 }
 

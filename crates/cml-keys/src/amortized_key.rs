@@ -41,7 +41,11 @@ impl ClientKey {
         let bodies = element_bodies(self, &dimensions, &sparse.selectors(), seed, &mut seeds, report);
         let selectors = (seed, bodies);
 
-        let levels = levels(parameters.automorphism_base_log, parameters.automorphism_level, 64);
+        let levels = levels(
+            parameters.automorphism_base_log,
+            parameters.automorphism_level,
+            64,
+        );
         let mut plain = Zeroizing::new(Vec::with_capacity(parameters.automorphism_bodies() as usize));
         for exponent in parameters.automorphisms() {
             let turned = automorphism(big.as_ref(), exponent as usize);
@@ -61,7 +65,10 @@ impl ClientKey {
         let noise = TUniform::<u64>::new(ring.noise_bound);
         encrypt_seeded_glwe_ciphertext_list(&big, &mut list, &plain, noise, &mut seeds);
         let dropped = ring.dropped_bits();
-        let bodies = list.into_container().into_iter().map(|body| round_off(body, dropped));
+        let bodies = list
+            .into_container()
+            .into_iter()
+            .map(|body| round_off(body, dropped));
         let automorphisms = (seed, bodies.collect());
 
         let slots = parameters.slots as usize;
@@ -107,7 +114,11 @@ fn automorphism(polynomial: &[u64], exponent: usize) -> Zeroizing<Vec<u64>> {
     let mut turned = Zeroizing::new(vec![0; n]);
     for (i, &coefficient) in polynomial.iter().enumerate() {
         let place = i * exponent % (2 * n);
-        turned[place % n] = if place < n { coefficient } else { coefficient.wrapping_neg() };
+        turned[place % n] = if place < n {
+            coefficient
+        } else {
+            coefficient.wrapping_neg()
+        };
     }
     turned
 }

@@ -6,8 +6,8 @@ use cml_scheme::raw::{compression_seed, modulus32, modulus64};
 use cml_scheme::{Ciphertext, KeyError, LweKey, Parameters, Ring, SeededCiphertexts, nearest_value};
 use tfhe::core_crypto::commons::math::random::TUniform;
 use tfhe::core_crypto::prelude::{
-    GlweSecretKey, LweDimension, LweSecretKey, PlaintextList, PolynomialSize, SeededLweCiphertextList, decrypt_lwe_ciphertext,
-    par_encrypt_seeded_lwe_ciphertext_list,
+    GlweSecretKey, LweDimension, LweSecretKey, PlaintextList, PolynomialSize, SeededLweCiphertextList,
+    decrypt_lwe_ciphertext, par_encrypt_seeded_lwe_ciphertext_list,
 };
 use zeroize::Zeroizing;
 
@@ -138,7 +138,12 @@ impl ClientKey {
 
     /// The small key's masks and noise have 32 bits: messages are rounded to as many, since whatever lay below would
     /// be in clear.
-    fn encrypt_small(&self, messages: &[u64], seed: u128, seeds: &mut Seeds<'_>) -> Result<Vec<u64>, KeyError> {
+    fn encrypt_small(
+        &self,
+        messages: &[u64],
+        seed: u128,
+        seeds: &mut Seeds<'_>,
+    ) -> Result<Vec<u64>, KeyError> {
         let parameters = self.parameters.ok_or(KeyError::Sets)?;
         let mut bodies = vec![0_u32; messages.len()];
         let rounded = messages
@@ -232,7 +237,10 @@ impl ClientKey {
     pub(crate) fn from_big(big: &[u8], ring: &Ring) -> Result<Self, KeyError> {
         let mut key = Self::zero_of_ring(ring);
         let big = bits::get_bits("big key", big, ring.big_dimension())?;
-        key.big.iter_mut().zip(big).for_each(|(to, bit)| *to = u64::from(bit));
+        key.big
+            .iter_mut()
+            .zip(big)
+            .for_each(|(to, bit)| *to = u64::from(bit));
         Ok(key)
     }
 
@@ -241,7 +249,10 @@ impl ClientKey {
         let mut key = Self::zero(parameters);
         key.big.clone_from(&self.big);
         let small = bits::get_bits("small key", small, parameters.lwe_dimension)?;
-        key.small.iter_mut().zip(small).for_each(|(to, bit)| *to = u32::from(bit));
+        key.small
+            .iter_mut()
+            .zip(small)
+            .for_each(|(to, bit)| *to = u32::from(bit));
         Ok(key)
     }
 }

@@ -41,7 +41,9 @@ impl ClientKeys {
             None => ClientKey::of_ring(&parameters.ring(), random)?,
         };
         let more = parameters.single().iter().skip(1);
-        let more = more.map(|set| first.beside(set, random)).collect::<Result<_, _>>()?;
+        let more = more
+            .map(|set| first.beside(set, random))
+            .collect::<Result<_, _>>()?;
         let sparse = parameters.amortized();
         let sparse = sparse.map(|set| SparseKey::generate(set, random)).transpose()?;
         Ok(Self {

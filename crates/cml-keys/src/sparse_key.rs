@@ -50,7 +50,10 @@ impl SparseKey {
                 return Ok(key);
             }
         }
-        let why = format!("{MOST_DRAWS} keys in a row had a gap of 2^{}", parameters.gap_bits);
+        let why = format!(
+            "{MOST_DRAWS} keys in a row had a gap of 2^{}",
+            parameters.gap_bits
+        );
         Err(KeyError::Randomness(why))
     }
 
@@ -63,7 +66,10 @@ impl SparseKey {
     fn is_valid(&self) -> bool {
         let limit = 1 << self.parameters.gap_bits;
         self.exponents.len() == self.parameters.weight as usize
-            && self.exponents.first().is_some_and(|&p| u32::from(p) < self.parameters.slots)
+            && self
+                .exponents
+                .first()
+                .is_some_and(|&p| u32::from(p) < self.parameters.slots)
             && self.exponents.windows(2).all(|pair| pair[0] > pair[1])
             && self.gaps().iter().all(|&gap| gap < limit)
     }
@@ -96,7 +102,9 @@ impl SparseKey {
     /// The coefficients, of 32 bits.
     pub(crate) fn coefficients(&self) -> Zeroizing<Vec<u32>> {
         let mut coefficients = Zeroizing::new(vec![0; self.parameters.slots as usize]);
-        self.exponents.iter().for_each(|&p| coefficients[usize::from(p)] = 1);
+        self.exponents
+            .iter()
+            .for_each(|&p| coefficients[usize::from(p)] = 1);
         coefficients
     }
 
@@ -113,7 +121,11 @@ impl SparseKey {
             parameters: *parameters,
             exponents,
         };
-        if key.is_valid() { Ok(key) } else { Err(KeyError::Sparse) }
+        if key.is_valid() {
+            Ok(key)
+        } else {
+            Err(KeyError::Sparse)
+        }
     }
 }
 

@@ -38,8 +38,16 @@ impl AmortizedKey {
         parameters.validate()?;
         let lengths = [
             ("selectors", selectors.1.len(), parameters.selector_bodies()),
-            ("keys of automorphisms", automorphisms.1.len(), parameters.automorphism_bodies()),
-            ("key to the sparse key", sparse.1.len(), parameters.sparse_bodies()),
+            (
+                "keys of automorphisms",
+                automorphisms.1.len(),
+                parameters.automorphism_bodies(),
+            ),
+            (
+                "key to the sparse key",
+                sparse.1.len(),
+                parameters.sparse_bodies(),
+            ),
         ];
         for (what, has, needs) in lengths {
             let has = has as u64;

@@ -23,7 +23,9 @@ pub enum KeyError {
     #[error("the keys are not of the circuit's parameter sets")]
     Sets,
     /// A sparse key that the parameters do not have.
-    #[error("the sparse key is none of the parameters: exponents must descend, with gaps as small as they say")]
+    #[error(
+        "the sparse key is none of the parameters: exponents must descend, with gaps as small as they say"
+    )]
     Sparse,
     /// A padding bit of a packed secret key is set.
     #[error("{what} has bits beyond its {bits}")]

@@ -37,8 +37,8 @@ pub use encoding::{Encoding, LARGEST_HALF_PERIOD, bad_encoding, nearest_value};
 pub use error::KeyError;
 pub use interface::{CircuitInput, Interface, check_text, input_codes, plain_text};
 pub use params::{
-    ACCUMULATOR_BITS, Amortized, GapDigit, MAX_EVALUATION_KEY_BYTES, MOST_SETS, ParameterError, ParameterSets,
-    Parameters, Ring, SEED_BYTES, Set,
+    ACCUMULATOR_BITS, Amortized, GapDigit, MAX_EVALUATION_KEY_BYTES, MOST_SETS, ParameterError,
+    ParameterSets, Parameters, Ring, SEED_BYTES, Set,
 };
 pub use server_key::{Progress, ServerKey, Stage};
 pub use server_keys::ServerKeys;

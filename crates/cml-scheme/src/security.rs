@@ -123,7 +123,11 @@ mod tests {
     /// Chance that the gaps of a uniform key are below `2^bits`, by inclusion and exclusion, as log2.
     fn log2_chance(slots: u32, weight: u32, bits: u32) -> f64 {
         // Non-negative last gap and positive others that sum up to the slots: `h + 1` gaps, of which one may be 0.
-        let ways = |n: f64, k: u32| (0..k).fold(0.0, |sum, i| sum + (n - f64::from(i)).log2() - f64::from(i + 1).log2());
+        let ways = |n: f64, k: u32| {
+            (0..k).fold(0.0, |sum, i| {
+                sum + (n - f64::from(i)).log2() - f64::from(i + 1).log2()
+            })
+        };
         let all = ways(f64::from(slots), weight);
         let limit = f64::from(1_u32 << bits) - 1.0;
         let mut sum = 0.0;
@@ -142,7 +146,10 @@ mod tests {
     fn gaps_cost_no_more_than_is_counted() {
         for set in SPARSE_SETS {
             let lost = -log2_chance(set.slots, set.used_weight(), set.gap_bits);
-            assert!(lost <= f64::from(set.lost_decibits) / 10.0 + 0.1, "{set:?}: {lost}");
+            assert!(
+                lost <= f64::from(set.lost_decibits) / 10.0 + 0.1,
+                "{set:?}: {lost}"
+            );
             assert!(lost > 0.0, "{set:?}: {lost}");
         }
     }

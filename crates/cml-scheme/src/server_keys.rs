@@ -84,7 +84,9 @@ impl ServerKeys {
             rest = after;
         }
         let amortized = parameters.amortized();
-        let amortized = amortized.map(|set| AmortizedKey::from_bytes(rest, set)).transpose()?;
+        let amortized = amortized
+            .map(|set| AmortizedKey::from_bytes(rest, set))
+            .transpose()?;
         Ok(Self {
             parameters: parameters.clone(),
             single,

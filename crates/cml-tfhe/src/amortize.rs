@@ -27,7 +27,13 @@ pub(crate) fn amortize(bodies: &[Body], goal: &Goal, best_ns: f64) -> Option<(Bo
     for body in bodies {
         for &slots in &slots {
             for leveled in assignments(body, slots, goal.samples_at_once) {
-                let mix = levels_of(&leveled, goal, slots, best.as_ref().map_or(best_ns, |b| b.0), best_ns);
+                let mix = levels_of(
+                    &leveled,
+                    goal,
+                    slots,
+                    best.as_ref().map_or(best_ns, |b| b.0),
+                    best_ns,
+                );
                 if let Some((mix, demands)) = mix {
                     let (body, sets) = finish(leveled.clone(), &mix, &demands, goal);
                     best = Some((mix.total_ns, body, sets));
@@ -45,7 +51,12 @@ fn assignments(body: &Body, slots: u32, samples: u32) -> Vec<Body> {
     let reads_small = |level: &Level| level.rotations.iter().any(|r| body.reads_small(&r.row));
     let least = LEAST_FILLED * f64::from(slots);
     let wide = |level: &&Level| lookups(level) >= least && !reads_small(level);
-    let mut widths: Vec<usize> = body.levels.iter().filter(wide).map(|l| l.rotations.len()).collect();
+    let mut widths: Vec<usize> = body
+        .levels
+        .iter()
+        .filter(wide)
+        .map(|l| l.rotations.len())
+        .collect();
     widths.sort_unstable();
     widths.dedup();
     let mut found: Vec<Body> = Vec::new();
@@ -89,7 +100,13 @@ fn assignments(body: &Body, slots: u32, samples: u32) -> Vec<Body> {
 }
 
 /// Parameters of a body whose levels are assigned, if they take less than `limit_ns`.
-fn levels_of(body: &Body, goal: &Goal, slots: u32, limit_ns: f64, single_ns: f64) -> Option<(Mix, Vec<Demand>)> {
+fn levels_of(
+    body: &Body,
+    goal: &Goal,
+    slots: u32,
+    limit_ns: f64,
+    single_ns: f64,
+) -> Option<(Mix, Vec<Demand>)> {
     let demands = body.demands(Tables::Any);
     let mut levels: Vec<usize> = Vec::new();
     let mut wish = |demand: &Demand| {
@@ -111,7 +128,11 @@ fn levels_of(body: &Body, goal: &Goal, slots: u32, limit_ns: f64, single_ns: f64
     let wishes: Vec<Wish> = demands.iter().map(&mut wish).collect();
     // Keys of both kinds must be worth it.
     let both = body.levels.iter().any(|level| level.set != AMORTIZED);
-    let limit_ns = if both { limit_ns.min(goal.second_set_below * single_ns) } else { limit_ns };
+    let limit_ns = if both {
+        limit_ns.min(goal.second_set_below * single_ns)
+    } else {
+        limit_ns
+    };
     let mix = search_mix(goal, slots, &wishes, levels.len(), limit_ns)?;
     Some((mix, demands))
 }

@@ -154,7 +154,9 @@ pub fn lower_reported(
     let (body, parameters) = match choose_best(&bodies, options) {
         Ok((body, choice)) => {
             let several = options.goal.capabilities.sets > 1;
-            let pair = several.then(|| split_levels(&body, &choice, &options.goal)).flatten();
+            let pair = several
+                .then(|| split_levels(&body, &choice, &options.goal))
+                .flatten();
             let best_ns = pair.as_ref().map_or(choice.total_ns, |pair| pair.0);
             match amortize(&bodies, &options.goal, best_ns) {
                 Some(mix) => mix,

@@ -67,8 +67,8 @@ mod variances;
 
 use serde::{Deserialize, Serialize};
 
-use cml_scheme::Parameters;
 pub use amortized::AmortizedParts;
+use cml_scheme::Parameters;
 pub use variances::{
     FOURIER_ALLOWANCE, KEY_DEVIATIONS, KEY_SHARE_LOG2, Variances, alike_share, fresh_small_variance,
     fresh_variance, keyswitch_variance, lookup_variance, modulus_switch_variance, rounding_variance,

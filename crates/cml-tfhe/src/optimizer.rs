@@ -10,8 +10,8 @@ use cml_scheme::{Parameters, security};
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
-pub use capabilities::{Capabilities, Unsupported};
 pub(crate) use amortized::{Mix, Wish, packed_ns, search_mix};
+pub use capabilities::{Capabilities, Unsupported};
 pub(crate) use pair::{Later, search_pair};
 
 /// Failure probability of one lookup that is accepted by default, log2.
@@ -288,7 +288,12 @@ impl Candidate {
         if !limits.can_run.allow(&self.parameters) {
             return None;
         }
-        limits.extension(&self.variances, wires, self.parameters.polynomial_size, requirement)
+        limits.extension(
+            &self.variances,
+            wires,
+            self.parameters.polynomial_size,
+            requirement,
+        )
     }
 
     /// Largest half period that can be read with these weights.

@@ -63,13 +63,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let progress = bar((circuit.rotation_count() * inputs.len()) as u64, "bootstraps");
     let mut results = Vec::with_capacity(inputs.len());
     let mut seconds = Vec::with_capacity(inputs.len());
-    for sample in encrypted.value {
-        let one = Bound {
+    let at_once = circuit.samples_at_once() as usize;
+    let mut samples_left = encrypted.value.into_iter().peekable();
+    while samples_left.peek().is_some() {
+        let together = Bound {
             binding: encrypted.binding,
-            value: vec![sample],
+            value: samples_left.by_ref().take(at_once).collect::<Vec<_>>(),
         };
-        let (output, time) = timed(|| server.run(&one, &mut |n| progress.inc(n as u64)));
-        seconds.push(time.as_secs_f64());
+        let count = together.value.len();
+        let (output, time) = timed(|| server.run(&together, &mut |n| progress.inc(n as u64)));
+        // Each has its share of the time.
+        seconds.extend(std::iter::repeat_n(time.as_secs_f64() / count as f64, count));
         results.extend(client.decrypt(&output.or_failed()?).or_failed()?);
     }
     progress.finish_and_clear();
@@ -83,7 +87,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let total: f64 = seconds.iter().sum();
     let text = format!(
         "{}\n\n{}{different} differ from the {oracle}{}\n\
-         keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each)",
+         keys {:.1} s, expanded {:.1} s, encryption {:.3} s, first inference {:.2} s, mean {:.2} s ({} bootstraps each{})",
         results_table(spec, &samples.numbers, &results),
         score.right_text(),
         if circuit.is_exact() {
@@ -97,6 +101,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         seconds[0],
         total / seconds.len() as f64,
         circuit.rotation_count(),
+        match at_once {
+            1 => String::new(),
+            _ => format!(", {at_once} samples at once"),
+        },
     );
     let json = json!({
         "samples": results.len(),
@@ -106,6 +114,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "different": different,
         "other_classes": other_classes,
         "bootstraps_a_sample": circuit.rotation_count(),
+        "samples_at_once": at_once,
         "keygen_seconds": keygen.as_secs_f64(),
         "expand_seconds": expanding.as_secs_f64(),
         "encrypt_seconds": encrypting.as_secs_f64(),

@@ -77,7 +77,10 @@ impl WithSimd for Decompose<'_> {
         let (mask, body) = self.words.split_at(n);
         let (mask_digits, body_digits) = self.digits.split_at_mut(self.by.mask.levels * n);
         let (negative, shift) = (self.degree >= n, self.degree % n);
-        for (words, digits, by) in [(mask, mask_digits, self.by.mask), (body, body_digits, self.by.body)] {
+        for (words, digits, by) in [
+            (mask, mask_digits, self.by.mask),
+            (body, body_digits, self.by.body),
+        ] {
             let bits = by.bits();
             let (stay, wrap) = words.split_at(n - shift);
             if by.levels == 1 {
@@ -218,7 +221,12 @@ impl WithSimd for DecomposeWide<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { state, digits, words, by } = self;
+        let Self {
+            state,
+            digits,
+            words,
+            by,
+        } = self;
         let bits = by.bits();
         for (state, &word) in state.iter_mut().zip(words) {
             // As above.

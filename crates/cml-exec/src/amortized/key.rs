@@ -170,7 +170,10 @@ fn selectors(key: &AmortizedKey, transform: &Transform, report: &mut dyn FnMut(P
     let mut expanded = aligned::zeros(total * element);
     let part = total.div_ceil(PARTS);
     let mut done = 0;
-    for (fourier, bodies) in expanded.chunks_mut(part * element).zip(bodies.chunks(part * rows * n)) {
+    for (fourier, bodies) in expanded
+        .chunks_mut(part * element)
+        .zip(bodies.chunks(part * rows * n))
+    {
         fourier
             .par_chunks_exact_mut(element)
             .zip(bodies.par_chunks_exact(rows * n))

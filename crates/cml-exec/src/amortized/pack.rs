@@ -116,13 +116,21 @@ impl ExpandedKey {
     }
 
     /// Two packs of half of `count` ciphertexts, one shifted between the other, as one.
-    fn merge(&self, even: Option<Words>, odd: Option<Words>, count: usize, scratch: &mut Scratch) -> Option<Words> {
+    fn merge(
+        &self,
+        even: Option<Words>,
+        odd: Option<Words>,
+        count: usize,
+        scratch: &mut Scratch,
+    ) -> Option<Words> {
         let size = self.transform.size();
         let shift = size / count;
         let shifted = |odd: &mut Words| {
             for odd in odd.chunks_exact_mut(size) {
                 odd.rotate_right(shift);
-                odd[..shift].iter_mut().for_each(|word| *word = word.wrapping_neg());
+                odd[..shift]
+                    .iter_mut()
+                    .for_each(|word| *word = word.wrapping_neg());
             }
         };
         let (mut sum, difference) = match (even, odd) {
@@ -142,7 +150,11 @@ impl ExpandedKey {
             }
         };
         let exponent = count + 1;
-        for (to, from) in scratch.turned.chunks_exact_mut(size).zip(difference.chunks_exact(size)) {
+        for (to, from) in scratch
+            .turned
+            .chunks_exact_mut(size)
+            .zip(difference.chunks_exact(size))
+        {
             // Sizes are powers of two.
             let mut place = 0;
             for &word in from {
@@ -153,7 +165,10 @@ impl ExpandedKey {
         }
         let (mask, body) = scratch.turned.split_at(size);
         let (_, sum_body) = sum.split_at_mut(size);
-        sum_body.iter_mut().zip(body).for_each(|(sum, &word)| *sum = sum.wrapping_add(word));
+        sum_body
+            .iter_mut()
+            .zip(body)
+            .for_each(|(sum, &word)| *sum = sum.wrapping_add(word));
         let number = count.ilog2() as usize - 1;
         self.add_switched(&mut sum, mask, number, &mut scratch.switch);
         Some(sum)
@@ -176,10 +191,15 @@ impl ExpandedKey {
         let mask: Vec<u64> = words[..size].iter().map(|&word| wide(word)).collect();
         let turned = &mut scratch.turned;
         turned[..size].fill(0);
-        turned[size..].iter_mut().zip(&words[size..]).for_each(|(to, &word)| *to = wide(word));
+        turned[size..]
+            .iter_mut()
+            .zip(&words[size..])
+            .for_each(|(to, &word)| *to = wide(word));
         let mut turned = std::mem::take(turned);
         self.add_switched(&mut turned, &mask, self.turn(), &mut scratch.switch);
-        let rounded = turned.iter().map(|word| (word.wrapping_add(1 << 31) >> 32) as u32);
+        let rounded = turned
+            .iter()
+            .map(|word| (word.wrapping_add(1 << 31) >> 32) as u32);
         words.iter_mut().zip(rounded).for_each(|(to, word)| *to = word);
         scratch.turned = turned;
     }

@@ -79,7 +79,13 @@ impl Accumulators {
     ///
     /// `selectors` has for each value of the digit [`Decompositions::rows`] ciphertexts of two polynomials, transformed and
     /// [arranged](arrange), in units that make sums of them units of 2^-32 of the torus.
-    pub(crate) fn step(&mut self, steps: &Steps<'_>, digit: GapDigit, selectors: &[f64], turn: Option<&[usize]>) {
+    pub(crate) fn step(
+        &mut self,
+        steps: &Steps<'_>,
+        digit: GapDigit,
+        selectors: &[f64],
+        turn: Option<&[usize]>,
+    ) {
         let (places, lanes, size) = (self.moved.len(), self.lanes, self.size);
         // By which power of `X` a lane is turned, once lanes have moved: it was lane `from`, and `from + degree` is
         // `lane + lanes * power`.
@@ -153,7 +159,10 @@ impl Accumulators {
         let from = (self.lanes - lane) % self.lanes;
         let degree = power(place, from);
         let mut turned = vec![0; 2 * n];
-        for (to, words) in turned.chunks_exact_mut(n).zip(self.lane(place, from).chunks_exact(n)) {
+        for (to, words) in turned
+            .chunks_exact_mut(n)
+            .zip(self.lane(place, from).chunks_exact(n))
+        {
             for (i, &word) in words.iter().enumerate() {
                 // The exponent `i + degree`, negated, and less one if the lane is not the first.
                 let exponent = (4 * n - i - degree - usize::from(lane > 0)) % (2 * n);
@@ -169,7 +178,11 @@ impl Accumulators {
 fn parts(chains: usize, length: usize) -> usize {
     let threads = rayon::current_num_threads();
     // Some parts for each thread, so that none waits long; none where chains are enough.
-    let wanted = if threads == 1 || chains >= 4 * threads { 1 } else { (4 * threads).div_ceil(chains) };
+    let wanted = if threads == 1 || chains >= 4 * threads {
+        1
+    } else {
+        (4 * threads).div_ceil(chains)
+    };
     wanted.clamp(1, (length / TILE).max(1))
 }
 
@@ -316,7 +329,10 @@ impl WithSimd for Products<'_> {
         let of_inputs = self.slots * rows * polynomial;
         let of_selectors = self.selectors.len() / (half / BLOCK);
         let values = of_selectors / (2 * rows * polynomial);
-        let blocks = self.window.chunks_exact(of_inputs).zip(self.selectors.chunks_exact(of_selectors));
+        let blocks = self
+            .window
+            .chunks_exact(of_inputs)
+            .zip(self.selectors.chunks_exact(of_selectors));
         let zero = simd.splat_f64s(0.0);
         let lanes = TOGETHER * S::F64_LANES;
         for (block, (inputs, selectors)) in blocks.enumerate() {
@@ -329,7 +345,9 @@ impl WithSimd for Products<'_> {
                     let mut slot = (self.first + place + values - 1) % self.slots;
                     for selector in selectors.chunks_exact(2 * rows * polynomial) {
                         let input = &inputs[slot * rows * polynomial..][..rows * polynomial];
-                        let of_rows = input.chunks_exact(polynomial).zip(selector.chunks_exact(2 * polynomial));
+                        let of_rows = input
+                            .chunks_exact(polynomial)
+                            .zip(selector.chunks_exact(2 * polynomial));
                         for (input, selector) in of_rows {
                             let input = part::<S>(input, at);
                             let (by_mask, by_body) = selector.split_at(polynomial);
@@ -354,7 +372,10 @@ impl WithSimd for Products<'_> {
 }
 
 /// Some vectors of real parts, and of imaginary ones.
-type Part<'a, S> = (&'a [<S as Simd>::f64s; TOGETHER], &'a [<S as Simd>::f64s; TOGETHER]);
+type Part<'a, S> = (
+    &'a [<S as Simd>::f64s; TOGETHER],
+    &'a [<S as Simd>::f64s; TOGETHER],
+);
 
 /// Vectors of a polynomial in a block, from the number `at` of it on.
 #[inline(always)]
@@ -388,5 +409,13 @@ fn add_product<S: Simd>(
 #[cfg(test)]
 pub(super) fn products(window: &[f64], rows: usize, selectors: &[f64], sums: &mut [f64], size: usize) {
     let slots = window.len() / (rows * size);
-    Arch::new().dispatch(Products { window, slots, rows, first: 0, selectors, sums, size });
+    Arch::new().dispatch(Products {
+        window,
+        slots,
+        rows,
+        first: 0,
+        selectors,
+        sums,
+        size,
+    });
 }

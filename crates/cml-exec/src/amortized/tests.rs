@@ -50,8 +50,16 @@ fn simple_step(
             for (i, &word) in words.iter().enumerate() {
                 let (polynomial, i) = (i / size, i % size);
                 let exponent = (i * lanes + lane + degree) % (2 * whole);
-                let exponent = if around { (2 * whole - exponent) % (2 * whole) } else { exponent };
-                let word = if exponent < whole { word } else { word.wrapping_neg() };
+                let exponent = if around {
+                    (2 * whole - exponent) % (2 * whole)
+                } else {
+                    exponent
+                };
+                let word = if exponent < whole {
+                    word
+                } else {
+                    word.wrapping_neg()
+                };
                 let place = exponent % whole;
                 result[place % lanes][polynomial * size + place / lanes] = word;
             }
@@ -109,10 +117,16 @@ fn steps_equal_the_simple_ones_bit_for_bit() {
     let (size, places) = (256, 64);
     let transform = Transform::new(size);
     // Any function will do, as long as it is the same.
-    let keyswitch = |words: &mut [u32]| words.iter_mut().for_each(|word| *word = word.rotate_left(7) ^ 0x5a5a);
+    let keyswitch = |words: &mut [u32]| {
+        words
+            .iter_mut()
+            .for_each(|word| *word = word.rotate_left(7) ^ 0x5a5a)
+    };
     let mut state = 1_u64;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 32) as u32
     };
     for (mask, body) in [((23, 1), (23, 1)), ((10, 2), (12, 1)), ((7, 3), (8, 2))] {
@@ -128,14 +142,28 @@ fn steps_equal_the_simple_ones_bit_for_bit() {
         };
         for lanes in [1, 3] {
             let mut simple: Vec<Vec<Vec<u32>>> = (0..places)
-                .map(|_| (0..lanes).map(|_| (0..2 * size).map(|_| next()).collect()).collect())
+                .map(|_| {
+                    (0..lanes)
+                        .map(|_| (0..2 * size).map(|_| next()).collect())
+                        .collect()
+                })
                 .collect();
             let mut fast = Accumulators::new(places, lanes, size);
             let from = simple.iter().map(|lanes| lanes.concat()).collect::<Vec<_>>();
-            fast.places_mut().zip(&from).for_each(|(to, from)| to.copy_from_slice(from));
-            for (shift, bits, turned) in [(0, 3, false), (3, 2, true), (5, 1, false), (0, 1, true), (2, 4, true)] {
+            fast.places_mut()
+                .zip(&from)
+                .for_each(|(to, from)| to.copy_from_slice(from));
+            for (shift, bits, turned) in [
+                (0, 3, false),
+                (3, 2, true),
+                (5, 1, false),
+                (0, 1, true),
+                (2, 4, true),
+            ] {
                 let digit = GapDigit { shift, bits };
-                let turn: Vec<usize> = (0..places).map(|_| next() as usize % (2 * lanes * size)).collect();
+                let turn: Vec<usize> = (0..places)
+                    .map(|_| next() as usize % (2 * lanes * size))
+                    .collect();
                 let turn = turned.then_some(turn.as_slice());
                 let count = (1 << bits) * by.rows() * 2 * size;
                 let selectors: Vec<f64> = (0..count).map(|_| f64::from(next() as i32) / 4096.0).collect();
@@ -145,7 +173,10 @@ fn steps_equal_the_simple_ones_bit_for_bit() {
                 fast.step(&steps, digit, &arranged, turn);
                 for (place, lanes) in simple.iter().enumerate() {
                     for (lane, words) in lanes.iter().enumerate() {
-                        assert!(fast.lane(place, lane) == words, "digit {digit:?} place {place} lane {lane}");
+                        assert!(
+                            fast.lane(place, lane) == words,
+                            "digit {digit:?} place {place} lane {lane}"
+                        );
                     }
                 }
             }
@@ -157,7 +188,9 @@ fn steps_equal_the_simple_ones_bit_for_bit() {
 fn look_up(parameters: &Amortized, values: u64, extension: usize, lookups: usize) -> (usize, Vec<f64>) {
     let client = ClientKey::of_ring(&parameters.ring, &mut System::new()).expect("randomness");
     let sparse = SparseKey::generate(parameters, &mut System::new()).expect("randomness");
-    let key = client.amortized_key(&sparse, &mut System::new(), &mut |_| {}).expect("randomness");
+    let key = client
+        .amortized_key(&sparse, &mut System::new(), &mut |_| {})
+        .expect("randomness");
     let bytes = key.to_bytes();
     assert_eq!(bytes.len() as u64, parameters.server_key_bytes());
     let key = AmortizedKey::from_bytes(&bytes, parameters).expect("own bytes");
@@ -166,7 +199,11 @@ fn look_up(parameters: &Amortized, values: u64, extension: usize, lookups: usize
     let size = u64::from(parameters.ring.polynomial_size) * extension as u64;
     // Tables of their own.
     let tables: Vec<Vec<i64>> = (0..7)
-        .map(|t| (0..values as i64).map(|v| (v * (2 * t + 1) + t) % values as i64).collect())
+        .map(|t| {
+            (0..values as i64)
+                .map(|v| (v * (2 * t + 1) + t) % values as i64)
+                .collect()
+        })
         .collect();
     let prepared: Vec<(Vec<u64>, Reading)> = tables
         .iter()
@@ -174,7 +211,9 @@ fn look_up(parameters: &Amortized, values: u64, extension: usize, lookups: usize
         .collect();
     let wanted: Vec<(usize, u64)> = (0..lookups).map(|i| (i % 7, (i as u64 * 31) % values)).collect();
     let messages: Vec<(i64, u64)> = wanted.iter().map(|w| (w.1 as i64, 2 * half_step)).collect();
-    let sent = client.encrypt(LweKey::Big, &messages, &mut System::new()).expect("randomness");
+    let sent = client
+        .encrypt(LweKey::Big, &messages, &mut System::new())
+        .expect("randomness");
     let inputs = sent.expand(parameters.ring.big_dimension() as usize);
     let readings: Vec<[Reading; 1]> = prepared.iter().map(|p| [p.1.clone()]).collect();
     let jobs: Vec<Job<'_>> = inputs
@@ -188,13 +227,18 @@ fn look_up(parameters: &Amortized, values: u64, extension: usize, lookups: usize
         })
         .collect();
     let mut reported = 0;
-    let results = evaluator.rotate_many(&jobs, &mut |count| reported += count).expect("operands fit");
+    let results = evaluator
+        .rotate_many(&jobs, &mut |count| reported += count)
+        .expect("operands fit");
     assert_eq!(reported, lookups);
     let mut errors = Vec::new();
     let mut wrong = 0;
     for (result, &(table, value)) in results.iter().zip(&wanted) {
         let exact = (tables[table][value as usize] as u64).wrapping_mul(2 * half_step);
-        let error = client.insecure_phase(&result[0]).expect("own key").wrapping_sub(exact) as i64;
+        let error = client
+            .insecure_phase(&result[0])
+            .expect("own key")
+            .wrapping_sub(exact) as i64;
         if error.unsigned_abs() > half_step {
             wrong += 1;
         } else {
@@ -228,14 +272,25 @@ fn lookups_give_what_their_tables_hold() {
 #[test]
 #[ignore]
 fn speed() {
-    for (slots, digits, extension, pbs) in [(2048, 4, 1, (23, 1)), (2048, 3, 1, (23, 1)), (2048, 2, 1, (23, 1)), (4096, 3, 1, (23, 1)), (4096, 3, 4, (14, 2))] {
+    for (slots, digits, extension, pbs) in [
+        (2048, 4, 1, (23, 1)),
+        (2048, 3, 1, (23, 1)),
+        (2048, 2, 1, (23, 1)),
+        (4096, 3, 1, (23, 1)),
+        (4096, 3, 4, (14, 2)),
+    ] {
         let parameters = set(slots, 2048, digits, pbs);
         let mut best = (f64::MAX, f64::MAX);
         for _ in 0..3 {
             let cost = measure_amortized(&parameters, extension);
             best = (best.0.min(cost.keyswitch_ns), best.1.min(cost.blind_rotation_ns));
         }
-        println!("M {slots} digits {digits} e {extension} pbs {pbs:?}: packing {:.1} us, steps {:.0} us ({:.2} us each)", best.0 / 1e3, best.1 / 1e3, best.1 / 1e3 / f64::from(parameters.steps()) / f64::from(extension));
+        println!(
+            "M {slots} digits {digits} e {extension} pbs {pbs:?}: packing {:.1} us, steps {:.0} us ({:.2} us each)",
+            best.0 / 1e3,
+            best.1 / 1e3,
+            best.1 / 1e3 / f64::from(parameters.steps()) / f64::from(extension)
+        );
     }
 }
 
@@ -249,23 +304,32 @@ fn parts_speed() {
         mask: Decomposition::new(23, 1),
         body: Decomposition::new(23, 1),
     };
-    let words: Vec<u32> = (0..2 * size as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+    let words: Vec<u32> = (0..2 * size as u32)
+        .map(|i| i.wrapping_mul(2_654_435_761))
+        .collect();
     let mut state = vec![0; size];
     let mut out = aligned::zeros(2 * size);
     let time = |what: &str, f: &mut dyn FnMut()| {
         let mut best = f64::MAX;
         for _ in 0..50 {
             let start = Instant::now();
-            for _ in 0..20 { f(); }
+            for _ in 0..20 {
+                f();
+            }
             best = best.min(start.elapsed().as_nanos() as f64 / 20.0);
         }
         println!("{what}: {best:.0} ns");
     };
-    time("decompose", &mut || digits::decompose(arch, &mut state, &mut out, &words, 777, by));
+    time("decompose", &mut || {
+        digits::decompose(arch, &mut state, &mut out, &words, 777, by)
+    });
     let mut p = aligned::of(&vec![1.0; size]);
     time("forward", &mut || transform.forward(arch, &mut p));
     p.fill(1e-3);
-    time("backward", &mut || { transform.backward(arch, &mut p); p[0] = 1.0; });
+    time("backward", &mut || {
+        transform.backward(arch, &mut p);
+        p[0] = 1.0;
+    });
     p.fill(12345.678e9);
     let mut w = vec![0_u32; size];
     time("to_words", &mut || digits::to_words(arch, &mut w, &p));
@@ -273,7 +337,9 @@ fn parts_speed() {
         let window = aligned::of(&vec![0.5; (8 + values - 1) * 2 * size]);
         let selectors = aligned::of(&vec![0.25; values * 4 * size]);
         let mut sums = aligned::zeros(8 * 2 * size);
-        time(&format!("products of 8 places, {values} values"), &mut || rotate::products(&window, 2, &selectors, &mut sums, size));
+        time(&format!("products of 8 places, {values} values"), &mut || {
+            rotate::products(&window, 2, &selectors, &mut sums, size)
+        });
     }
 }
 
@@ -282,13 +348,29 @@ fn parts_speed() {
 fn noise_parts() {
     for (pbs, digits) in [((22, 1), 3), ((23, 1), 3), ((23, 1), 8), ((15, 2), 3)] {
         let parameters = set(2048, 2048, digits, pbs);
-        println!("{parameters} {:?}", cml_tfhe::noise::AmortizedParts::of(&parameters));
+        println!(
+            "{parameters} {:?}",
+            cml_tfhe::noise::AmortizedParts::of(&parameters)
+        );
         let (wrong, errors) = look_up(&parameters, 32, 1, 2048);
         let mut sorted: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
         sorted.sort_by(f64::total_cmp);
         let q = |p: f64| sorted[((sorted.len() - 1) as f64 * p) as usize].log2();
-        println!("quantiles {:.2} {:.2} {:.2} {:.2} {:.2} max {:.2} mean {:e}", q(0.1), q(0.5), q(0.68), q(0.9), q(0.99), q(1.0), errors.iter().sum::<f64>() / errors.len() as f64);
-        println!("{wrong} wrong, variance {:e}, model {:e}", variance(&errors), cml_tfhe::noise::AmortizedParts::of(&parameters).lookup());
+        println!(
+            "quantiles {:.2} {:.2} {:.2} {:.2} {:.2} max {:.2} mean {:e}",
+            q(0.1),
+            q(0.5),
+            q(0.68),
+            q(0.9),
+            q(0.99),
+            q(1.0),
+            errors.iter().sum::<f64>() / errors.len() as f64
+        );
+        println!(
+            "{wrong} wrong, variance {:e}, model {:e}",
+            variance(&errors),
+            cml_tfhe::noise::AmortizedParts::of(&parameters).lookup()
+        );
     }
 }
 
@@ -299,7 +381,9 @@ fn one_step() {
         let parameters = set(2048, 2048, digits, pbs);
         let client = ClientKey::of_ring(&parameters.ring, &mut System::new()).expect("randomness");
         let sparse = SparseKey::generate(&parameters, &mut System::new()).expect("randomness");
-        let key = client.amortized_key(&sparse, &mut System::new(), &mut |_| {}).expect("randomness");
+        let key = client
+            .amortized_key(&sparse, &mut System::new(), &mut |_| {})
+            .expect("randomness");
         let key = ExpandedKey::expand(&key, &mut |_| {});
         let size = 2048;
         let secret: Vec<u32> = client.insecure_big().as_ref().iter().map(|&b| b as u32).collect();
@@ -308,7 +392,11 @@ fn one_step() {
             for (i, &a) in words[..size].iter().enumerate() {
                 for (j, &s) in secret.iter().enumerate() {
                     if s == 1 {
-                        if i + j < size { p[i + j] = p[i + j].wrapping_sub(a); } else { p[i + j - size] = p[i + j - size].wrapping_add(a); }
+                        if i + j < size {
+                            p[i + j] = p[i + j].wrapping_sub(a);
+                        } else {
+                            p[i + j - size] = p[i + j - size].wrapping_add(a);
+                        }
                     }
                 }
             }
@@ -317,29 +405,59 @@ fn one_step() {
         let places = 2048;
         let mut acc = Accumulators::new(places, 1, size);
         let mut state = 1_u64;
-        let mut next = || { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407); (state >> 32) as u32 };
-        let from: Vec<Vec<u32>> = (0..places).map(|_| (0..2 * size).map(|_| next()).collect()).collect();
-        acc.places_mut().zip(&from).for_each(|(to, from)| to.copy_from_slice(from));
-        let steps = Steps { transform: &key.transform, by: decompositions(&parameters), keyswitch: &|_| {}, scratch: &Pool::new() };
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let from: Vec<Vec<u32>> = (0..places)
+            .map(|_| (0..2 * size).map(|_| next()).collect())
+            .collect();
+        acc.places_mut()
+            .zip(&from)
+            .for_each(|(to, from)| to.copy_from_slice(from));
+        let steps = Steps {
+            transform: &key.transform,
+            by: decompositions(&parameters),
+            keyswitch: &|_| {},
+            scratch: &Pool::new(),
+        };
         let gaps = sparse.insecure_gaps();
         let model = cml_tfhe::noise::AmortizedParts::of(&parameters);
         let per = f64::from(parameters.steps());
-        println!("{pbs:?} digits {digits}; model selectors {:e} rounding {:e} transforms {:e}", model.selector_noise / per, 2.0 * model.mask_rounding / per, model.transforms / per);
+        println!(
+            "{pbs:?} digits {digits}; model selectors {:e} rounding {:e} transforms {:e}",
+            model.selector_noise / per,
+            2.0 * model.mask_rounding / per,
+            model.transforms / per
+        );
         let (mut moved, mut count) = (0, 0);
         for (number, gap) in gaps.iter().enumerate() {
             moved += *gap as usize;
-            if moved > 2000 { break; }
+            if moved > 2000 {
+                break;
+            }
             for (digit, selectors) in parameters.digits().zip(key.selectors(number)) {
                 acc.step(&steps, digit, selectors, None);
                 count += 1;
             }
-            if number % 8 != 0 { continue; }
+            if number % 8 != 0 {
+                continue;
+            }
             let mut errors = Vec::new();
             for place in [2020, 2035, 2047] {
                 let (new, old) = (phase(acc.lane(place, 0)), phase(&from[place - moved]));
-                errors.extend(new.iter().zip(&old).map(|(a, b)| f64::from(a.wrapping_sub(*b) as i32) / 32_f64.exp2()));
+                errors.extend(
+                    new.iter()
+                        .zip(&old)
+                        .map(|(a, b)| f64::from(a.wrapping_sub(*b) as i32) / 32_f64.exp2()),
+                );
             }
-            println!("after {count} steps {:e} a step", variance(&errors) / f64::from(count));
+            println!(
+                "after {count} steps {:e} a step",
+                variance(&errors) / f64::from(count)
+            );
         }
     }
 }

@@ -10,8 +10,8 @@
 //! Beside the transforms of the `tfhe` crate these take half the time: there are no shuffles before the last levels, and
 //! no conversions between the order of a transform and that of products.
 
-use pulp::{Arch, Scalar, Simd, WithSimd};
 use super::aligned::{self, Aligned};
+use pulp::{Arch, Scalar, Simd, WithSimd};
 use std::f64::consts::PI;
 
 /// Vectors that the last levels take together.
@@ -269,15 +269,30 @@ impl WithSimd for Forward<'_> {
                 match take {
                     3 => {
                         let w = factors::<S, 7>(simd, plan, block);
-                        pass::<S, 8>(re, im, #[inline(always)] |z| levels(simd, z, &w));
+                        pass::<S, 8>(
+                            re,
+                            im,
+                            #[inline(always)]
+                            |z| levels(simd, z, &w),
+                        );
                     }
                     2 => {
                         let w = factors::<S, 3>(simd, plan, block);
-                        pass::<S, 4>(re, im, #[inline(always)] |z| levels(simd, z, &w));
+                        pass::<S, 4>(
+                            re,
+                            im,
+                            #[inline(always)]
+                            |z| levels(simd, z, &w),
+                        );
                     }
                     _ => {
                         let w = factors::<S, 1>(simd, plan, block);
-                        pass::<S, 2>(re, im, #[inline(always)] |z| levels(simd, z, &w));
+                        pass::<S, 2>(
+                            re,
+                            im,
+                            #[inline(always)]
+                            |z| levels(simd, z, &w),
+                        );
                     }
                 }
             }
@@ -287,7 +302,12 @@ impl WithSimd for Forward<'_> {
         if lanes == 1 {
             for (group, (re, im)) in groups.enumerate() {
                 let w = factors::<S, 3>(simd, plan, blocks + group);
-                pass::<S, 4>(re, im, #[inline(always)] |z| levels(simd, z, &w));
+                pass::<S, 4>(
+                    re,
+                    im,
+                    #[inline(always)]
+                    |z| levels(simd, z, &w),
+                );
             }
             return;
         }
@@ -335,7 +355,12 @@ impl WithSimd for Backward<'_> {
         if lanes == 1 {
             for (group, (re, im)) in groups.enumerate() {
                 let w = factors::<S, 3>(simd, plan, blocks + group);
-                pass::<S, 4>(re, im, #[inline(always)] |z| levels_back(simd, z, &w));
+                pass::<S, 4>(
+                    re,
+                    im,
+                    #[inline(always)]
+                    |z| levels_back(simd, z, &w),
+                );
             }
         } else {
             let of_lanes = S::as_simd_f64s(&plan.lanes).0.chunks_exact(FACTORS);
@@ -367,15 +392,30 @@ impl WithSimd for Backward<'_> {
                 match take {
                     3 => {
                         let w = factors::<S, 7>(simd, plan, block);
-                        pass::<S, 8>(re, im, #[inline(always)] |z| levels_back(simd, z, &w));
+                        pass::<S, 8>(
+                            re,
+                            im,
+                            #[inline(always)]
+                            |z| levels_back(simd, z, &w),
+                        );
                     }
                     2 => {
                         let w = factors::<S, 3>(simd, plan, block);
-                        pass::<S, 4>(re, im, #[inline(always)] |z| levels_back(simd, z, &w));
+                        pass::<S, 4>(
+                            re,
+                            im,
+                            #[inline(always)]
+                            |z| levels_back(simd, z, &w),
+                        );
                     }
                     _ => {
                         let w = factors::<S, 1>(simd, plan, block);
-                        pass::<S, 2>(re, im, #[inline(always)] |z| levels_back(simd, z, &w));
+                        pass::<S, 2>(
+                            re,
+                            im,
+                            #[inline(always)]
+                            |z| levels_back(simd, z, &w),
+                        );
                     }
                 }
             }
@@ -466,7 +506,10 @@ mod tests {
         }
         .with_simd(Scalar::new());
         let whole: Vec<i64> = a.iter().map(|&x| x as i64).collect();
-        let square: Vec<i64> = square.iter().map(|x| (x * 2.0 / n as f64).round() as i64).collect();
+        let square: Vec<i64> = square
+            .iter()
+            .map(|x| (x * 2.0 / n as f64).round() as i64)
+            .collect();
         assert_eq!(square, product(&whole, &whole));
     }
 }

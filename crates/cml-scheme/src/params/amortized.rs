@@ -104,7 +104,12 @@ impl Amortized {
         let accumulator = ACCUMULATOR_BITS - 1;
         for (what, base_log, level, limit) in [
             ("bootstrap", self.pbs_base_log, self.pbs_level, accumulator),
-            ("bootstrap body", self.pbs_body_base_log, self.pbs_body_level, accumulator),
+            (
+                "bootstrap body",
+                self.pbs_body_base_log,
+                self.pbs_body_level,
+                accumulator,
+            ),
             (
                 "automorphism",
                 self.automorphism_base_log,

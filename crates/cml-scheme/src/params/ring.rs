@@ -44,12 +44,15 @@ impl Ring {
     pub fn validate(&self) -> Result<(), ParameterError> {
         let range = |field, value: u32, low: u32, high: u32| {
             let [number, low_, high_] = [value, low, high].map(u64::from);
-            (low..=high).contains(&value).then_some(()).ok_or(ParameterError::OutOfRange {
-                field,
-                value: number,
-                low: low_,
-                high: high_,
-            })
+            (low..=high)
+                .contains(&value)
+                .then_some(())
+                .ok_or(ParameterError::OutOfRange {
+                    field,
+                    value: number,
+                    low: low_,
+                    high: high_,
+                })
         };
         range("glwe_dimension", self.glwe_dimension, 1, 8)?;
         range("polynomial_size", self.polynomial_size, 256, 1 << 17)?;
@@ -58,7 +61,12 @@ impl Ring {
                 value: self.polynomial_size,
             });
         }
-        range("glwe_dimension * polynomial_size", self.big_dimension(), 768, 1 << 17)?;
+        range(
+            "glwe_dimension * polynomial_size",
+            self.big_dimension(),
+            768,
+            1 << 17,
+        )?;
         let needed = security::minimal_noise_bound(self.big_dimension(), security::GLWE_MODULUS_LOG);
         if self.noise_bound != needed {
             return Err(ParameterError::NoiseBound {

@@ -170,7 +170,10 @@ impl ParameterSets {
     /// Bytes of the seeded server keys in memory: their bodies in whole words.
     pub fn server_key_words_bytes(&self) -> u64 {
         let single = self.single.iter().map(Parameters::server_key_words_bytes);
-        let amortized = self.amortized.as_ref().map_or(0, Amortized::server_key_words_bytes);
+        let amortized = self
+            .amortized
+            .as_ref()
+            .map_or(0, Amortized::server_key_words_bytes);
         single.sum::<u64>() + amortized
     }
 
@@ -228,6 +231,9 @@ mod tests {
             ..first
         };
         assert!(error(two(vec![broken])).starts_with("parameter lwe_dimension is 3"));
-        assert_eq!(error(ParameterSets::new(Vec::new(), None)), "there is no parameter set");
+        assert_eq!(
+            error(ParameterSets::new(Vec::new(), None)),
+            "there is no parameter set"
+        );
     }
 }

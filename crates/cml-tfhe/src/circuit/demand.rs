@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Body, Circuit, Level, Row};
 use crate::cost::CostModel;
-use crate::optimizer::packed_ns;
 use crate::noise::{Reader, Requirement, Source, Variances};
+use crate::optimizer::packed_ns;
 use crate::table::{self, Spacing};
 use cml_scheme::{LweKey, ParameterSets, Set};
 
@@ -80,7 +80,9 @@ impl Circuit {
     pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
         let demands = self.demands();
         let level = |number: usize, level: &Level| {
-            let own = demands.iter().filter(|d| d.rotations.first().is_some_and(|place| place.0 == number));
+            let own = demands
+                .iter()
+                .filter(|d| d.rotations.first().is_some_and(|place| place.0 == number));
             match self.set(level.set) {
                 None => 0.0,
                 Some(Set::Amortized(set)) => {
@@ -90,11 +92,17 @@ impl Circuit {
                     packed_ns(cost, set, extension, lookups) / samples
                 }
                 Some(set) => own
-                    .map(|d| d.rotations.len() as f64 * cost.rotation(set, d.extension, &d.requirement).total_ns())
+                    .map(|d| {
+                        d.rotations.len() as f64 * cost.rotation(set, d.extension, &d.requirement).total_ns()
+                    })
                     .sum(),
             }
         };
-        self.levels().iter().enumerate().map(|(number, l)| level(number, l)).sum()
+        self.levels()
+            .iter()
+            .enumerate()
+            .map(|(number, l)| level(number, l))
+            .sum()
     }
 
     /// log2 of the failure probability of the worst lookup.

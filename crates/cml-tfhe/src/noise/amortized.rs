@@ -19,8 +19,8 @@
 //!
 //! All slots have the same noise. Turning `X` to `X^-1` keeps the correlation of two coefficients at a distance.
 
-use super::variances::{BlindRotation, Spread, Variances, fresh_of_ring, keyswitch_digits_variance};
 use super::modulus;
+use super::variances::{BlindRotation, Spread, Variances, fresh_of_ring, keyswitch_digits_variance};
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 use cml_scheme::{ACCUMULATOR_BITS, Amortized, Parameters};
 

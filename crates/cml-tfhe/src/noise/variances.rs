@@ -12,8 +12,8 @@ use tfhe::core_crypto::prelude::{
 
 use super::{Reader, Requirement, Source, log2_tails, margin, modulus};
 pub use cml_scheme::KEY_SHARE_LOG2;
-use cml_scheme::{Parameters, Ring, Set};
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
+use cml_scheme::{Parameters, Ring, Set};
 
 /// Significant bits of the floating point numbers in the Fourier transform.
 const FFT_MANTISSA_BITS: f64 = 53.0;

@@ -51,7 +51,13 @@ struct Wide {
 /// The fastest parameters that take less than `limit_ns`; of those within 3% the ones with the smallest keys.
 ///
 /// `levels` is the number of amortized levels, `slots` how many lookups are packed together.
-pub(crate) fn search_mix(goal: &Goal, slots: u32, wishes: &[Wish], levels: usize, limit_ns: f64) -> Option<Mix> {
+pub(crate) fn search_mix(
+    goal: &Goal,
+    slots: u32,
+    wishes: &[Wish],
+    levels: usize,
+    limit_ns: f64,
+) -> Option<Mix> {
     if goal.objective == Objective::KeySize || !goal.capabilities.amortized {
         return None;
     }
@@ -119,7 +125,9 @@ fn quiet(
             // With inputs of no noise: the least that it can take.
             let mut least = own.clone();
             least.iter_mut().for_each(|w| w.requirement.nu2 = 0);
-            least.iter_mut().for_each(|w| (w.requirement.alike, w.requirement.pairs) = (0, 0));
+            least
+                .iter_mut()
+                .for_each(|w| (w.requirement.alike, w.requirement.pairs) = (0, 0));
             let time = mix(goal, &wide, None, &least, levels, limits, limit)?.total_ns;
             Some((time, wide))
         })
@@ -161,7 +169,9 @@ fn mix(
             _ => wide.variances,
         };
         let (reader, can_run) = match single {
-            Some(single) if wish.level.is_none() => (&single.variances, limits.can_run.allow(&single.parameters)),
+            Some(single) if wish.level.is_none() => {
+                (&single.variances, limits.can_run.allow(&single.parameters))
+            }
             _ => (&wide.variances, true),
         };
         let size = wide.parameters.ring.polynomial_size;
@@ -175,7 +185,9 @@ fn mix(
                 *most = extension.max(*most);
             }
             (None, Some(single)) => {
-                let one = goal.cost.rotation(&single.parameters, extension, &wish.requirement);
+                let one = goal
+                    .cost
+                    .rotation(&single.parameters, extension, &wish.requirement);
                 total_ns += wish.count as f64 * one.total_ns();
             }
             (None, None) => {}
@@ -267,7 +279,8 @@ fn of_ring(ring: Ring) -> Vec<Amortized> {
         };
         for gap_digits in set.gap_bits.div_ceil(MOST_DIGIT_BITS)..=set.gap_bits.div_ceil(2) {
             for (level, body_level) in LEVELS {
-                let lookup = |set: Amortized| set.validate().ok().map(|()| Variances::expected(&set).lookup());
+                let lookup =
+                    |set: Amortized| set.validate().ok().map(|()| Variances::expected(&set).lookup());
                 let with = |base, body| Amortized {
                     gap_digits,
                     pbs_base_log: base,

@@ -77,7 +77,9 @@ impl Capabilities {
         let sets = || circuit.parameters().single().iter();
         let amortized = || circuit.parameters().amortized().into_iter();
         let levels = sets().map(|p| p.pbs_level.max(p.pbs_body_level));
-        let levels = levels.chain(amortized().map(|p| p.pbs_level.max(p.pbs_body_level))).max();
+        let levels = levels
+            .chain(amortized().map(|p| p.pbs_level.max(p.pbs_body_level)))
+            .max();
         let own_body =
             |p: &Parameters| (p.pbs_base_log, p.pbs_level) != (p.pbs_body_base_log, p.pbs_body_level);
         let size = circuit.parameters().ring().polynomial_size;
