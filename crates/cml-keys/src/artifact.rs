@@ -11,13 +11,13 @@ pub use locked_key::LockedClientKeys;
 pub const CLIENT_KEY: Kind = Kind {
     tag: *b"CKEY",
     name: "client key",
-    version: 2,
+    version: 3,
     max_payload: 1 << 20,
 };
 /// `client.key` under a passphrase.
 pub const LOCKED_CLIENT_KEY: Kind = Kind {
     tag: *b"CKPW",
     name: "client key under a passphrase",
-    version: 2,
+    version: 3,
     max_payload: 1 << 20,
 };

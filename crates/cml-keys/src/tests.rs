@@ -9,6 +9,8 @@ use cml_scheme::{
 };
 use cml_tfhe::noise;
 
+mod amortized;
+
 fn parameters() -> Parameters {
     Parameters::new(639, (1, 1024), (23, 1), (4, 3)).expect("valid set")
 }
@@ -29,7 +31,7 @@ fn values_come_back() {
             .expect("randomness")
             .to_bytes();
         let sent = SeededCiphertexts::from_bytes(&sent, key, values.len()).expect("own bytes");
-        sent.expand(parameters().big_dimension() as usize)
+        sent.expand(ParameterSets::from(parameters()).dimension(key))
     };
     let read = |ciphertexts: &[Ciphertext]| -> Vec<i64> {
         let value = |c| client.decrypt(c, step).expect("own ciphertext");

@@ -33,14 +33,14 @@ pub const MAX_SAMPLES: u32 = 1 << 20;
 pub const SPEC: Kind = Kind {
     tag: *b"SPEC",
     name: "client spec",
-    version: 3,
+    version: 4,
     max_payload: 1 << 26,
 };
 /// `server.key`.
 pub const SERVER_KEY: Kind = Kind {
     tag: *b"SKEY",
     name: "server key",
-    version: 4,
+    version: 5,
     max_payload: MAX_EVALUATION_KEY_BYTES,
 };
 /// `*.ct` as the client writes it.
