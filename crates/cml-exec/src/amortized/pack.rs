@@ -54,6 +54,12 @@ impl Scratch {
 impl ExpandedKey {
     /// Packs up to one ciphertext for each slot, and switches them to the sparse key: mask and body. A slot of none is 0.
     pub(crate) fn pack(&self, inputs: &[Option<&Ciphertext>]) -> (Words, Words) {
+        let (mask, body) = self.packed(inputs);
+        self.to_sparse(&mask, body)
+    }
+
+    /// The same under the big key, in the ring of the sparse one: mask and body.
+    pub(crate) fn packed(&self, inputs: &[Option<&Ciphertext>]) -> (Words, Words) {
         let (size, slots) = (self.transform.size(), self.parameters.slots as usize);
         let packs = slots / size;
         let (mut mask, mut body) = (vec![0; slots], vec![0; slots]);
@@ -70,7 +76,7 @@ impl ExpandedKey {
                 (mask[packs * j + pack], body[packs * j + pack]) = (*a, *b);
             }
         }
-        self.to_sparse(mask, body)
+        (mask, body)
     }
 
     /// Packs each `apart`-th ciphertext from the first one on.
@@ -204,11 +210,12 @@ impl ExpandedKey {
         scratch.turned = turned;
     }
 
-    fn to_sparse(&self, mask: Words, body: Words) -> (Words, Words) {
+    /// From the big key to the sparse one.
+    pub(crate) fn to_sparse(&self, mask: &[u64], body: Words) -> (Words, Words) {
         let slots = mask.len();
         let by = Decomposition::new(self.parameters.sparse_base_log, self.parameters.sparse_level);
         let mut scratch = Switch::new(slots, by.levels);
-        switch(&self.sparse_transform, &mask, by, self.sparse(), &mut scratch);
+        switch(&self.sparse_transform, mask, by, self.sparse(), &mut scratch);
         let mut words = [vec![0; slots], body].concat();
         add_to_wide_words(Arch::new(), &mut words, &scratch.sums);
         let body = words.split_off(slots);

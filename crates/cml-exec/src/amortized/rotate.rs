@@ -405,17 +405,3 @@ fn add_product<S: Simd>(
         )
     });
 }
-
-#[cfg(test)]
-pub(super) fn products(window: &[f64], rows: usize, selectors: &[f64], sums: &mut [f64], size: usize) {
-    let slots = window.len() / (rows * size);
-    Arch::new().dispatch(Products {
-        window,
-        slots,
-        rows,
-        first: 0,
-        selectors,
-        sums,
-        size,
-    });
-}

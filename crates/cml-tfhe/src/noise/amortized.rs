@@ -24,15 +24,19 @@ use super::variances::{BlindRotation, Spread, Variances, fresh_of_ring, keyswitc
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 use cml_scheme::{ACCUMULATOR_BITS, Amortized, Parameters};
 
-/// Errors of the transforms of amortized rotations, in units of those that the published fit has for as many products.
+/// Errors of the transforms of steps, in units of those that the published fit has for as many products: with one level of
+/// masks, and with more.
 ///
-/// Measured: 2.2 to 2.8 (`N` 2048, three bases, one and two levels, digits of one and three bits).
-const TRANSFORMS: f64 = 2.6;
+/// Measured with `N` of 2048: 2.2 with digits of one and of three bits; 2.8 and 2.9 with two levels and digits of three and
+/// four bits.
+const TRANSFORMS: [f64; 2] = [2.2, 2.8];
+/// The same of automorphisms, which have rows for masks only. Measured with `N` of 2048 and two levels.
+const AUTOMORPHISM_TRANSFORMS: f64 = 0.67;
 
 /// Parts of the variance of an amortized lookup.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AmortizedParts {
-    /// Packing: noise of the keys of automorphisms, with what is dropped of it.
+    /// Packing: noise of the keys of automorphisms, with what is dropped of it and errors of the transforms.
     pub packing_noise: f64,
     /// Packing: what its decompositions round off.
     pub packing_rounding: f64,
@@ -63,7 +67,16 @@ impl AmortizedParts {
 
         let (base_log, level) = (parameters.automorphism_base_log, parameters.automorphism_level);
         let noise = fresh_of_ring(parameters.ring) + dropped_variance(parameters);
-        let automorphism = n * keyswitch_digits_variance(base_log, level) * noise;
+        // Of the rows of one product those for masks: half, as there are as many for bodies.
+        let errors = BlindRotation::of(&Parameters {
+            pbs_base_log: base_log,
+            pbs_level: level,
+            pbs_body_base_log: base_log,
+            pbs_body_level: level,
+            ..one_product(parameters)
+        });
+        let errors = AUTOMORPHISM_TRANSFORMS * errors.transforms / 2.0;
+        let automorphism = n * keyswitch_digits_variance(base_log, level) * noise + errors;
         let rounded = n / 2.0 * levels(base_log, level);
         let merges = (n * n - 1.0) / 3.0;
 
@@ -86,7 +99,7 @@ impl AmortizedParts {
             selector_noise: products * one.key_noise,
             mask_rounding: 4.0 * steps * one.mask_rounding,
             body_rounding: 2.0 * steps * one.body_rounding + steps * words,
-            transforms: TRANSFORMS * products * one.transforms,
+            transforms: TRANSFORMS[usize::from(parameters.pbs_level > 1)] * products * one.transforms,
             turn: automorphism + rounded,
         }
     }
