@@ -51,7 +51,7 @@ fn check_refusal(graph: &Graph, error: &LowerError) {
     );
 }
 
-fn check(recipe: &Recipe) -> Result<Circuit, LowerError> {
+fn check(recipe: &Recipe, samples_at_once: u32) -> Result<Circuit, LowerError> {
     let graph = recipe.build();
     let optimized = optimize(&graph).unwrap();
     let compiled = if recipe.optimize { &optimized } else { &graph };
@@ -60,6 +60,7 @@ fn check(recipe: &Recipe) -> Result<Circuit, LowerError> {
         goal: Goal {
             // Wherever a second one helps at all.
             second_set_below: 1.0,
+            samples_at_once,
             ..Goal::default()
         },
         ..Options::default()
@@ -90,7 +91,7 @@ fn random_graphs_compute_the_same_at_every_stage() {
     const CASES: u32 = 200;
     let (refused, lookups, two_sets) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let result = TestRunner::new(fixed(CASES, 3)).run(&recipes(), |recipe| {
-        match std::panic::catch_unwind(|| check(&recipe)) {
+        match std::panic::catch_unwind(|| check(&recipe, 1)) {
             Ok(Ok(circuit)) => {
                 lookups.set(lookups.get() + circuit.lookup_count());
                 two_sets.set(two_sets.get() + usize::from(circuit.parameters().count() > 1));
@@ -116,6 +117,37 @@ fn random_graphs_compute_the_same_at_every_stage() {
         lookups.get() >= 8 * CASES as usize,
         "only {} lookups in {CASES} graphs",
         lookups.get()
+    );
+}
+
+/// With so many samples at once that narrow levels fill packs, too.
+#[test]
+fn random_graphs_compute_the_same_with_amortized_rotations() {
+    const CASES: u32 = 40;
+    let (amortized, both) = (Cell::new(0), Cell::new(0));
+    let result = TestRunner::new(fixed(CASES, 5)).run(&recipes(), |recipe| {
+        match std::panic::catch_unwind(|| check(&recipe, 700)) {
+            Ok(Ok(circuit)) => {
+                let sets = circuit.parameters();
+                let wide = sets.amortized().is_some();
+                assert_eq!(
+                    wide,
+                    circuit.levels().iter().any(|level| circuit.is_amortized(level))
+                );
+                amortized.set(amortized.get() + usize::from(wide));
+                both.set(both.get() + usize::from(wide && !sets.single().is_empty()));
+            }
+            Ok(Err(_)) => {}
+            Err(_) => return Err(TestCaseError::fail("see the panic above")),
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|e| panic!("{e}"));
+    assert!(
+        amortized.get() >= CASES as usize / 4 && both.get() > 0,
+        "only {} amortized circuits, {} of both kinds",
+        amortized.get(),
+        both.get()
     );
 }
 

@@ -1,7 +1,7 @@
 //! Real keys: what comes back is what the interpreter computes, and everything
 //! goes through files.
 
-use crate::networks::{lowered, lowered_in_two_sets, mlp, sample};
+use crate::networks::{lowered, lowered_amortized, lowered_in_two_sets, mlp, sample};
 use crate::random::{fixed, recipes};
 use cml_exec::{Server, plan};
 use cml_file::Artifact;
@@ -93,6 +93,19 @@ fn two_parameter_sets_compute_what_the_interpreter_does() {
     assert!(circuit.to_string().contains("parameters 2"), "{circuit}");
     let plan = plan(&circuit);
     assert_eq!(plan.server_key_bytes, sets.server_key_bytes());
+    assert!(plan.layers.iter().all(|layer| layer.seconds > 0.0), "{plan:?}");
+    check_circuit(&graph, &circuit, 30);
+}
+
+#[test]
+fn amortized_rotations_compute_what_the_interpreter_does() {
+    let graph = to_graph(&mlp()).unwrap();
+    let circuit = lowered_amortized(&graph, 700);
+    let sets = circuit.parameters();
+    assert!(circuit.to_string().contains(", amortized"), "{circuit}");
+    let plan = plan(&circuit);
+    assert_eq!(plan.server_key_bytes, sets.server_key_bytes());
+    assert_eq!(plan.samples_at_once, 700);
     assert!(plan.layers.iter().all(|layer| layer.seconds > 0.0), "{plan:?}");
     check_circuit(&graph, &circuit, 30);
 }

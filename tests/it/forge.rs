@@ -3,7 +3,7 @@
 
 use cml_file::Artifact;
 use cml_scheme::artifact::SPEC;
-use cml_scheme::{CircuitInput, ClientOutput, ClientSpec, Encoding, LweKey, Parameters};
+use cml_scheme::{Amortized, CircuitInput, ClientOutput, ClientSpec, Encoding, LweKey, Parameters};
 use cml_tfhe::Circuit;
 use cml_tfhe::artifact::CIRCUIT;
 use cml_tfhe::circuit::{CircuitOutput, Level};
@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct OpenCircuit {
     pub(crate) name: String,
     pub(crate) graph_hash: [u8; 32],
-    pub(crate) parameters: Parameters,
-    pub(crate) more_parameters: Vec<Parameters>,
+    pub(crate) single: Vec<Parameters>,
+    pub(crate) amortized: Option<Amortized>,
     pub(crate) budget_log2: f64,
+    pub(crate) samples_at_once: u32,
     pub(crate) input_key: LweKey,
     pub(crate) output_word_bytes: u32,
     pub(crate) encodings: Vec<Encoding>,
@@ -53,8 +54,8 @@ impl OpenCircuit {
 pub(crate) struct OpenSpec {
     pub(crate) name: String,
     pub(crate) circuit: [u8; 32],
-    pub(crate) parameters: Parameters,
-    pub(crate) more_parameters: Vec<Parameters>,
+    pub(crate) single: Vec<Parameters>,
+    pub(crate) amortized: Option<Amortized>,
     pub(crate) budget_log2: f64,
     pub(crate) inference_log2: f64,
     pub(crate) exact: bool,

@@ -2,7 +2,7 @@
 //!
 //! Encrypted inputs are of version 2: those of version 1 could hold a part of their values in clear, and are refused.
 //!
-//! Keys are of the first version whose id is a hash of the server key: version 2 of secret keys. The server key has
+//! Keys are of the version that knows amortized rotations: version 3 of secret keys. The server key has
 //! 4 MB, so it is drawn again from a seed, and its file is held by its SHA-256.
 //!
 //! A change that fails here needs a reader for the old format, not new files. With `CML_FREEZE=FOLDER` the test

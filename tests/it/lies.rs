@@ -5,7 +5,7 @@ use crate::networks::{conv_residual, lowered};
 use crate::random::fixed;
 use cml_file::Artifact;
 use cml_ir::{Interval, Tensor};
-use cml_scheme::{Encoding, Parameters};
+use cml_scheme::{Amortized, Encoding, Parameters, Ring, security};
 use cml_tfhe::artifact::CIRCUIT;
 use cml_tfhe::circuit::{Level, Rotation};
 use cml_tfhe::{Circuit, Noise, Simulator};
@@ -234,17 +234,17 @@ fn shapes_that_do_not_fit_are_refused() {
 #[test]
 fn weak_parameters_are_refused() {
     refused("132-bit security at this dimension takes", |c| {
-        c.parameters.lwe_noise_bound -= 1
+        c.single[0].lwe_noise_bound -= 1
     });
     refused("132-bit security at this dimension takes", |c| {
-        c.parameters.glwe_noise_bound -= 1
+        c.single[0].glwe_noise_bound -= 1
     });
     refused("132-bit security at this dimension takes", |c| {
-        c.parameters.lwe_dimension -= 100
+        c.single[0].lwe_dimension -= 100
     });
-    refused("parameter lwe_dimension is 1", |c| c.parameters.lwe_dimension = 1);
+    refused("parameter lwe_dimension is 1", |c| c.single[0].lwe_dimension = 1);
     refused("parameter polynomial_size", |c| {
-        c.parameters.polynomial_size = 1 << 31
+        c.single[0].polynomial_size = 1 << 31
     });
 }
 
@@ -252,37 +252,84 @@ fn weak_parameters_are_refused() {
 fn sets_that_do_not_go_together_are_refused() {
     // A second set as good as the first one is none.
     reason(|c| {
-        c.more_parameters = vec![c.parameters];
+        c.single = vec![c.single[0]; 2];
         c.levels[1].set = 1;
     })
     .unwrap();
     refused("names a parameter set that is not there", |c| c.levels[1].set = 1);
     refused("parameter set 1 has another ring", |c| {
         let other = Parameters::new(799, (1, 2048), (22, 1), (4, 4)).unwrap();
-        assert_ne!(other.glwe_dimension, c.parameters.glwe_dimension);
-        c.more_parameters = vec![other];
+        assert_ne!(other.glwe_dimension, c.single[0].glwe_dimension);
+        c.single.push(other);
     });
     refused("5 parameter sets, the most are 4", |c| {
-        c.more_parameters = vec![c.parameters; 4]
+        c.single = vec![c.single[0]; 5]
     });
     refused("of the small key of another set", |c| {
-        c.more_parameters = vec![c.parameters];
+        c.single = vec![c.single[0]; 2];
         c.levels[0].set = 1;
     });
     // Too noisy for what reads its results, of either set.
     let noisy = |c: &OpenCircuit| Parameters {
         pbs_base_log: 1,
         pbs_level: 1,
-        ..c.parameters
+        ..c.single[0]
     };
     refused("fails with probability 2^", |c| {
-        c.more_parameters = vec![c.parameters];
-        c.parameters = noisy(c);
+        c.single = vec![noisy(c), c.single[0]];
         c.levels[1].set = 1;
     });
     refused("fails with probability 2^", |c| {
-        c.more_parameters = vec![noisy(c)];
+        c.single = vec![c.single[0], noisy(c)];
         c.levels[1].set = 1;
+    });
+}
+
+#[test]
+fn amortized_rotations_that_cannot_be_are_refused() {
+    let amortized = |ring| Amortized {
+        ring,
+        slots: security::SPARSE_SETS[0].slots,
+        weight: security::SPARSE_SETS[0].weight,
+        gap_bits: security::SPARSE_SETS[0].gap_bits,
+        sparse_noise_bound: security::SPARSE_SETS[0].noise_bound(),
+        gap_digits: 3,
+        pbs_base_log: 15,
+        pbs_level: 2,
+        pbs_body_base_log: 20,
+        pbs_body_level: 1,
+        automorphism_base_log: 12,
+        automorphism_level: 3,
+        sparse_base_log: 1,
+        sparse_level: 14,
+    };
+    let ring = Ring::new(1, 2048).unwrap();
+    // A ring of one polynomial is another one than that of the circuit.
+    refused("parameter set 1 has another ring", |c| {
+        c.amortized = Some(amortized(ring))
+    });
+    refused("is none of those known to have 132-bit security", |c| {
+        c.amortized = Some(Amortized {
+            weight: 30,
+            ..amortized(ring)
+        });
+    });
+    refused("parameter gap_digits is 1", |c| {
+        c.amortized = Some(Amortized {
+            gap_digits: 1,
+            ..amortized(ring)
+        });
+    });
+    refused("is under a small key, of which there is none", |c| {
+        c.amortized = Some(amortized(ring));
+        c.single.clear();
+    });
+    refused("there is no parameter set", |c| c.single.clear());
+    refused("samples 0: at once are none or too many", |c| {
+        c.samples_at_once = 0
+    });
+    refused("samples 0: at once are none or too many", |c| {
+        c.samples_at_once = u32::MAX
     });
 }
 
@@ -298,8 +345,8 @@ fn budgets_that_are_not_met_are_refused() {
     // More noise than the parameters carry: the same range from larger
     // weights on narrower wires.
     refused("fails with probability 2^", |c| {
-        c.parameters.pbs_base_log = 1;
-        c.parameters.pbs_level = 1;
+        c.single[0].pbs_base_log = 1;
+        c.single[0].pbs_level = 1;
     });
 }
 

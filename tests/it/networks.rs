@@ -127,6 +127,22 @@ pub(crate) fn lowered(graph: &Graph) -> Circuit {
     lower(graph, &analyze(graph), &Options::default()).unwrap()
 }
 
+/// Lowered layer by layer, with amortized rotations as for so many samples at once.
+pub(crate) fn lowered_amortized(graph: &Graph, samples_at_once: u32) -> Circuit {
+    let options = Options {
+        goal: Goal {
+            samples_at_once,
+            second_set_below: 1.0,
+            ..Goal::default()
+        },
+        fuse: false,
+        ..Options::default()
+    };
+    let circuit = lower(graph, &analyze(graph), &options).unwrap();
+    assert!(circuit.parameters().amortized().is_some(), "{circuit}");
+    circuit
+}
+
 /// Lowered layer by layer, with two parameter sets wherever a second one helps at all.
 pub(crate) fn lowered_in_two_sets(graph: &Graph) -> Circuit {
     let options = Options {

@@ -99,8 +99,8 @@ fn lies_are_refused() {
     refused("shift beyond", |s| s.outputs[0].shifts[0] = i64::MIN);
     refused("must be finite", |s| s.inputs[0].spec.scale = vec![f32::NAN]);
     refused("must be finite", |s| s.outputs[0].spec.offset[0] = f32::INFINITY);
-    refused("noise bound", |s| s.parameters.glwe_noise_bound -= 1);
-    refused("parameter lwe_dimension", |s| s.parameters.lwe_dimension = 3);
+    refused("noise bound", |s| s.single[0].glwe_noise_bound -= 1);
+    refused("parameter lwe_dimension", |s| s.single[0].lwe_dimension = 3);
 }
 
 proptest! {

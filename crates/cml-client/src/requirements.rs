@@ -16,7 +16,8 @@ const LEAST_LOG2: f64 = -1000.0;
 /// client cannot check them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Requirements {
-    /// A circuit of `cml compile --strict`: exact results, and a failure probability of at most 2^-128 a lookup.
+    /// A circuit of `cml compile --strict`: exact results, a failure probability of at most 2^-128 a lookup, and no
+    /// amortized rotations, whose keys rest on a further assumption.
     pub strict: bool,
     /// Largest probability that an inference goes wrong.
     pub max_failure: Option<MaxFailure>,
@@ -42,6 +43,10 @@ impl Requirements {
         if self.strict && !is_at_most(lookup, STRICT_LOG2) {
             let promises = format!("that a lookup fails with less than 2^{lookup:.0}");
             return refuse(promises, format!("2^{STRICT_LOG2}"));
+        }
+        if self.strict && spec.parameters().amortized().is_some() {
+            let promises = "keys of amortized rotations, with sparse secrets".to_owned();
+            return refuse(promises, "none".to_owned());
         }
         let inference = spec.inference_log2_p_fail();
         if let Some(most) = self.max_failure

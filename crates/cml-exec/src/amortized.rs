@@ -95,8 +95,10 @@ impl AmortizedEvaluator {
         accumulators
             .places_mut()
             .zip(jobs.par_iter().zip(&body))
-            .for_each(|(words, (job, &body))| {
+            .enumerate()
+            .for_each(|(slot, (words, (job, &body)))| {
                 start(words, job.polynomial, (scaled(body) >> 64) as usize, lanes);
+                hide(words, &self.key.zeros, slot, lanes);
             });
         let buffers = Buffers::new();
         for gap in 0..=parameters.weight as usize {
@@ -143,6 +145,25 @@ impl AmortizedEvaluator {
         for (number, (digit, selectors)) in selectors.enumerate() {
             let turn = mask.filter(|_| number == 0);
             accumulators.step(&steps, digit, selectors, turn);
+        }
+    }
+}
+
+/// Adds an encryption of zero to each lane, another one in each slot: the same ones, turned.
+///
+/// A table in clear has the same digits wherever it is. What the first step rounds off it, and makes of it with the noise of
+/// its selectors, would be the same for all lookups of one value in it. Rows that add up such lookups would add up that.
+fn hide(words: &mut [u32], zeros: &[Vec<u32>], slot: usize, lanes: usize) {
+    for (lane, words) in words.chunks_exact_mut(words.len() / lanes).enumerate() {
+        let n = words.len() / 2;
+        let number = slot * lanes + lane;
+        let (zero, degree) = (&zeros[number % zeros.len()], number / zeros.len() % (2 * n));
+        for (words, zero) in words.chunks_exact_mut(n).zip(zero.chunks_exact(n)) {
+            for (i, &word) in zero.iter().enumerate() {
+                let place = (i + degree) % (2 * n);
+                let word = if place < n { word } else { word.wrapping_neg() };
+                words[place % n] = words[place % n].wrapping_add(word);
+            }
         }
     }
 }

@@ -65,8 +65,11 @@ impl Backend for Processor {
         };
         let together = match keys.single.get(work.set) {
             Some(_) => PER_THREAD * rayon::current_num_threads(),
-            // Packs are filled from all tasks.
-            None => usize::MAX,
+            // One pack, if all tables have one size.
+            None => keys
+                .amortized
+                .as_ref()
+                .map_or(1, |e| e.parameters().slots as usize),
         };
         let mut results = Vec::with_capacity(work.tasks.len());
         for tasks in work.tasks.chunks(together) {

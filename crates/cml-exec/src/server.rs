@@ -9,14 +9,12 @@ use cml_scheme::{
     Binding, Bound, Ciphertext, Interface, LweKey, ParameterSets, Progress, SeededCiphertexts, ServerKeys,
 };
 use cml_tfhe::Circuit;
-use cml_tfhe::circuit::{Prepared, Rotation};
+use cml_tfhe::circuit::{Prepared, Rotation, WIRE_BYTES};
 use cml_tfhe::optimizer::Unsupported;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Memory for the wires of the samples that run together, in bytes.
-const WIRE_BYTES: u64 = 512 << 20;
-/// Most samples that run together.
+/// Most samples that run together, if the circuit was not compiled for more.
 const MOST_SAMPLES: u64 = 64;
 
 /// Why the server refuses work.
@@ -339,10 +337,6 @@ fn check_results(tasks: &[Task<'_>], results: &[Vec<Ciphertext>]) -> Result<(), 
 }
 
 fn samples_together(circuit: &Circuit) -> usize {
-    let wires = circuit.input_count() + circuit.lookup_count() + circuit.output_count();
-    let bytes = circuit
-        .parameters()
-        .ciphertext_bytes()
-        .saturating_mul(wires as u64);
-    (WIRE_BYTES / bytes.max(1)).clamp(1, MOST_SAMPLES) as usize
+    let most = MOST_SAMPLES.max(circuit.samples_at_once().into());
+    (WIRE_BYTES / circuit.wire_bytes().max(1)).clamp(1, most) as usize
 }

@@ -79,7 +79,7 @@ fn measure_steps() -> Result<(f64, f64), ParameterError> {
         let set = Amortized {
             ring: Ring::new(1, 2048)?,
             slots: known.slots,
-            weight: known.used_weight(),
+            weight: known.weight,
             gap_bits: known.gap_bits,
             sparse_noise_bound: known.noise_bound(),
             gap_digits,

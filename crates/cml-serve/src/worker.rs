@@ -47,7 +47,9 @@ pub(crate) fn work(shared: &Arc<Shared>, runtime: &Handle) {
     let together = |model: usize| {
         let served = &shared.models[model];
         let in_time = (TURN / served.seconds()).ceil().max(1.0) as usize;
-        served.model.circuit.samples_together().min(in_time)
+        // Fewer would leave packs empty, and take as long.
+        let packed = served.model.circuit.circuit().samples_at_once() as usize;
+        served.model.circuit.samples_together().min(in_time.max(packed))
     };
     let (mut last, mut grace) = (0, Duration::ZERO);
     while let Some(mut jobs) = shared.queue.take(together, last, grace) {

@@ -38,6 +38,9 @@ impl Row {
     }
 }
 
+/// Memory for the wires of the samples that run together, in bytes: no more are compiled for.
+pub const WIRE_BYTES: u64 = 1 << 30;
+
 /// One table lookup; defines a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lookup {
@@ -187,6 +190,24 @@ impl Circuit {
     /// Samples of one client that run together, for which parameters were chosen.
     pub fn samples_at_once(&self) -> u32 {
         self.samples_at_once
+    }
+
+    /// Bytes of all wires of one sample, as ciphertexts.
+    pub fn wire_bytes(&self) -> u64 {
+        let wires = self.input_count() + self.lookup_count() + self.output_count();
+        self.parameters.ciphertext_bytes().saturating_mul(wires as u64)
+    }
+
+    /// Bytes of the accumulators of the largest pack; 0 without amortized rotations.
+    pub fn accumulator_bytes(&self) -> u64 {
+        let Some(set) = self.parameters.amortized() else {
+            return 0;
+        };
+        let levels = self.levels().iter().filter(|level| self.is_amortized(level));
+        let extensions = levels.flat_map(|level| &level.rotations).map(|r| r.extension);
+        extensions
+            .max()
+            .map_or(0, |extension| set.accumulator_bytes(extension))
     }
 
     /// Whether a level's rotations are amortized.
@@ -370,6 +391,13 @@ impl Body {
     pub(crate) fn reads_small(&self, row: &Row) -> bool {
         let first = row.terms.first().map(|t| t.0 as usize);
         self.input_key == LweKey::Small && first.is_some_and(|wire| wire < self.input_count())
+    }
+
+    /// Inputs, lookups and outputs.
+    pub(crate) fn wires(&self) -> usize {
+        let rotations = self.levels.iter().flat_map(|l| &l.rotations);
+        let outputs: usize = self.outputs.iter().map(|o| o.rows.len()).sum();
+        self.input_count() + rotations.map(|r| r.lookups.len()).sum::<usize>() + outputs
     }
 
     pub(crate) fn input_count(&self) -> usize {

@@ -1,12 +1,13 @@
 //! From a graph to a circuit: rows and lookups, their encodings, and the parameters.
 
 use crate::amortize::amortize;
-use crate::circuit::{Body, Circuit, Demand, Lookup, Tables};
+use crate::circuit::{Body, Circuit, Demand, Lookup, Tables, WIRE_BYTES};
 use crate::encode::{Layout, encode};
 use crate::noise::{Reader, Requirement};
 use crate::optimizer::{Choice, Goal, Later, SearchError, search, search_pair};
 use crate::program::{PassReport, Program, Settings, optimize};
 use crate::table;
+use crate::validate::MOST_SAMPLES_AT_ONCE;
 use cml_bitwidth::{BitwidthError, Widths};
 use cml_ir::{Graph, Interval, IrError};
 use cml_scheme::{ArtifactError, LARGEST_HALF_PERIOD, LweKey, ParameterSets, plain_text};
@@ -151,6 +152,7 @@ pub fn lower_reported(
         }
     }
     let bodies = bodies(&program, graph, options);
+    let options = &fitting(&bodies, options);
     let (body, parameters) = match choose_best(&bodies, options) {
         Ok((body, choice)) => {
             let several = options.goal.capabilities.sets > 1;
@@ -182,6 +184,17 @@ pub fn lower_reported(
 /// The layout that serves the goal best, with its parameters.
 fn encode_best(program: &Program, graph: &Graph, options: &Options) -> Result<(Body, Choice), LowerError> {
     choose_best(&bodies(program, graph, options), options)
+}
+
+/// With no more samples at once than whose wires fit into memory.
+fn fitting(bodies: &[Body], options: &Options) -> Options {
+    let mut options = options.clone();
+    let wires = bodies.iter().map(Body::wires).max().unwrap_or(0) as u64;
+    // Of the smallest ring that has amortized rotations.
+    let bytes = wires.saturating_mul(8 * 2049).max(1);
+    let most = (WIRE_BYTES / bytes).clamp(1, MOST_SAMPLES_AT_ONCE.into());
+    options.goal.samples_at_once = options.goal.samples_at_once.clamp(1, most as u32);
+    options
 }
 
 /// The program in every layout that is tried.

@@ -10,7 +10,7 @@ use cml_scheme::{Parameters, security};
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 
-pub(crate) use amortized::{Mix, Wish, packed_ns, search_mix};
+pub(crate) use amortized::{MOST_ACCUMULATOR_BYTES, Mix, Wish, packed_ns, search_mix};
 pub use capabilities::{Capabilities, Unsupported};
 pub(crate) use pair::{Later, search_pair};
 

@@ -31,7 +31,7 @@ pub struct Plan {
     pub input_bytes: u64,
     /// Bytes of encrypted output, one sample.
     pub output_bytes: u64,
-    /// Most memory of a server with one sample: while the keys are expanded, or while it runs. Of a program that links
+    /// Most memory of a server with the samples that run together: while the keys are expanded, or while it runs. Of a program that links
     /// nothing large.
     pub peak_bytes: u64,
     /// log2 of the probability that an inference fails, at most.
@@ -152,11 +152,14 @@ impl Sum {
     }
 }
 
-/// The expanded keys, and the larger of the two beside them: the keys that they are expanded from, or all wires.
+/// The expanded keys, and the larger of the two beside them: the keys that they are expanded from, or all wires of the
+/// samples that run together and the accumulators of a pack.
 fn peak_bytes(circuit: &Circuit) -> u64 {
     let parameters = circuit.parameters();
-    let wires = circuit.input_count() + circuit.lookup_count() + circuit.output_count();
-    let running = parameters.ciphertext_bytes() * wires as u64;
+    let wires = circuit
+        .wire_bytes()
+        .saturating_mul(circuit.samples_at_once().into());
+    let running = wires.saturating_add(circuit.accumulator_bytes());
     let expanding = parameters.server_key_words_bytes();
     PROGRAM_BYTES + parameters.evaluation_key_bytes() + expanding.max(running)
 }

@@ -1,7 +1,7 @@
 //! What a circuit must satisfy before anything runs it.
 
 use crate::circuit::{Circuit, Rotation, Row};
-use crate::optimizer::{LARGEST_TABLE, MOST_EXTENSION};
+use crate::optimizer::{LARGEST_TABLE, MOST_ACCUMULATOR_BYTES, MOST_EXTENSION};
 use crate::program::{Reach, Reached};
 use crate::table;
 use cml_ir::Interval;
@@ -61,9 +61,6 @@ const MOST_STEPS: u64 = 1 << 28;
 
 /// Most samples that a circuit is compiled for at once.
 pub(crate) const MOST_SAMPLES_AT_ONCE: u32 = 1 << 16;
-/// Most bytes of the accumulators of a pack.
-const MOST_ACCUMULATORS: u64 = 2 << 30;
-
 /// What is asked of a table for every lookup.
 struct Table {
     image: Interval,
@@ -147,7 +144,7 @@ impl Circuit {
                     Some(set) if self.is_amortized(level) => set.accumulator_bytes(rotation.extension),
                     _ => 0,
                 };
-                if accumulators > MOST_ACCUMULATORS {
+                if accumulators > MOST_ACCUMULATOR_BYTES {
                     return fail("rotation", index, "takes more memory for a pack than any should");
                 }
                 if (level.set != 0 || self.is_amortized(level)) && self.reads_small(&rotation.row) {

@@ -124,7 +124,8 @@ fn round_words(to: &mut [i32], from: &[u32], negated: bool, bits: u32) {
     }
 }
 
-/// Digits from `-B/2` to `B/2`, level by level from the least significant.
+/// Digits from `-B/2` to `B/2`, level by level from the least significant. Which of the two the half is, the next digit
+/// says: so digits have no mean, which the noise of a key would turn into an error that never changes.
 #[inline(always)]
 fn take_apart(digits: &mut [f64], state: &mut [i32], by: Decomposition) {
     let n = state.len();
@@ -133,8 +134,9 @@ fn take_apart(digits: &mut [f64], state: &mut [i32], by: Decomposition) {
     for digits in lower.chunks_exact_mut(n) {
         for (to, state) in digits.iter_mut().zip(state.iter_mut()) {
             let digit = *state & mask;
-            let carry = digit >> (by.base_log - 1);
-            *state = (*state >> by.base_log) + carry;
+            let rest = *state >> by.base_log;
+            let carry = (((digit - 1) | rest) & digit) >> (by.base_log - 1);
+            *state = rest + carry;
             *to = f64::from(digit - (carry << by.base_log));
         }
     }
@@ -238,8 +240,9 @@ impl WithSimd for DecomposeWide<'_> {
         for digits in lower.chunks_exact_mut(words.len()) {
             for (to, state) in digits.iter_mut().zip(state.iter_mut()) {
                 let digit = *state & mask;
-                let carry = digit >> (by.base_log - 1);
-                *state = (*state >> by.base_log) + carry;
+                let rest = *state >> by.base_log;
+                let carry = (((digit - 1) | rest) & digit) >> (by.base_log - 1);
+                *state = rest + carry;
                 *to = (digit - (carry << by.base_log)) as f64;
             }
         }

@@ -24,6 +24,8 @@ pub(crate) struct ExpandedKey {
     pub(crate) sparse_transform: Transform,
     /// For each digit of each gap its selectors, [arranged](arrange), in units of 2^-32 of the torus.
     selectors: Aligned<f64>,
+    /// Encryptions of zero, mask and body.
+    pub(crate) zeros: Vec<Vec<u32>>,
     /// For each automorphism and level a ciphertext, in units of 2^-64 of the torus.
     automorphisms: Aligned<f64>,
     /// For each level a ciphertext, in units of 2^-64 of the torus.
@@ -74,6 +76,7 @@ impl ExpandedKey {
             parameters,
             transform,
             sparse_transform,
+            zeros: zeros(key),
             selectors,
             automorphisms,
             sparse,
@@ -88,6 +91,7 @@ impl ExpandedKey {
             parameters: *parameters,
             transform: Transform::new(size),
             sparse_transform: Transform::new(parameters.slots as usize),
+            zeros: vec![vec![1; 2 * size]],
             selectors: ones(selectors * 2 * size),
             automorphisms: ones(2 * parameters.automorphism_bodies() as usize),
             sparse: ones(2 * parameters.sparse_bodies() as usize),
@@ -140,26 +144,10 @@ fn selectors(key: &AmortizedKey, transform: &Transform, report: &mut dyn FnMut(P
         done: 0,
         total,
     });
-    let (seed, bodies) = key.selectors();
-    let stretch = 8 * dimensions.stretch_level().0 * 2 * n;
+    let (_, bodies) = key.selectors();
     let scale = (-32_f64).exp2() * 2.0 / n as f64;
     let expand = |selector: usize, fourier: &mut [f64], bodies: &[u64], standard: &mut Vec<u64>| {
-        let mut masks = MaskRandomGenerator::<DefaultRandomGenerator>::new(compression_seed(seed));
-        if selector > 0 {
-            masks.skip(EncryptionMaskByteCount(selector * stretch));
-        }
-        let (glwe, size) = (GlweSize(2), PolynomialSize(n));
-        decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator(
-            &mut GlweCiphertextList::from_container(standard.as_mut_slice(), glwe, size, modulus64()),
-            &SeededGlweCiphertextList::from_container(
-                bodies,
-                glwe,
-                size,
-                compression_seed(seed),
-                modulus64(),
-            ),
-            &mut masks,
-        );
+        decompress(key, &dimensions, selector, bodies, standard);
         for (fourier, words) in fourier.chunks_exact_mut(n).zip(standard.chunks_exact(n)) {
             let scaled = words.iter().map(|&word| word as i64 as f64 * scale);
             fourier.iter_mut().zip(scaled).for_each(|(to, word)| *to = word);
@@ -197,4 +185,60 @@ fn selectors(key: &AmortizedKey, transform: &Transform, report: &mut dyn FnMut(P
     }
     digits.into_par_iter().for_each(|digit| arrange(digit, n));
     expanded
+}
+
+/// A selector in the standard domain: its ciphertexts, of two polynomials each. Its masks are a stretch of their own of the stream.
+fn decompress(
+    key: &AmortizedKey,
+    dimensions: &Dimensions,
+    selector: usize,
+    bodies: &[u64],
+    standard: &mut Vec<u64>,
+) {
+    let (glwe, size) = (GlweSize(2), dimensions.polynomial);
+    let seed = || compression_seed(key.selectors().0);
+    let mut masks = MaskRandomGenerator::<DefaultRandomGenerator>::new(seed());
+    if selector > 0 {
+        let stretch = 8 * dimensions.stretch_level().0 * 2 * size.0;
+        masks.skip(EncryptionMaskByteCount(selector * stretch));
+    }
+    standard.resize(2 * bodies.len(), 0);
+    decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator(
+        &mut GlweCiphertextList::from_container(standard.as_mut_slice(), glwe, size, modulus64()),
+        &SeededGlweCiphertextList::from_container(bodies, glwe, size, seed(), modulus64()),
+        &mut masks,
+    );
+}
+
+/// Encryptions of zero, in words of 32 bits: one for each row of a selector.
+///
+/// The selectors of all values of a digit sum up to one that is always chosen. Less what that is without noise, an
+/// encryption of zero is left.
+fn zeros(key: &AmortizedKey) -> Vec<Vec<u32>> {
+    let parameters = key.parameters();
+    let dimensions = Dimensions::of_amortized(parameters);
+    let (n, rows) = (dimensions.polynomial.0, dimensions.rows());
+    let values = parameters.digits().next().map_or(0, |digit| 1 << digit.bits);
+    let mut sum = vec![0_u64; rows * 2 * n];
+    let mut standard = Vec::new();
+    for (selector, bodies) in key.selectors().1.chunks_exact(rows * n).take(values).enumerate() {
+        decompress(key, &dimensions, selector, bodies, &mut standard);
+        sum.iter_mut()
+            .zip(&standard)
+            .for_each(|(sum, &word)| *sum = sum.wrapping_add(word));
+    }
+    let factors = |base_log: u32, levels: u32| {
+        (1..=levels)
+            .rev()
+            .map(move |level| 1_u64 << (64 - base_log * level))
+    };
+    let masks = factors(parameters.pbs_base_log, parameters.pbs_level).map(|factor| (0, factor));
+    let bodies = factors(parameters.pbs_body_base_log, parameters.pbs_body_level).map(|factor| (n, factor));
+    for (row, (place, factor)) in sum.chunks_exact_mut(2 * n).zip(masks.chain(bodies)) {
+        row[place] = row[place].wrapping_sub(factor);
+    }
+    let narrow = |word: &u64| (word.wrapping_add(1 << 31) >> 32) as u32;
+    sum.chunks_exact(2 * n)
+        .map(|row| row.iter().map(narrow).collect())
+        .collect()
 }

@@ -12,7 +12,7 @@ pub(super) fn set(slots: u32, size: u32, gap_digits: u32, pbs: (u32, u32)) -> Am
     let parameters = Amortized {
         ring: Ring::new(1, size).expect("a valid ring"),
         slots,
-        weight: known.used_weight(),
+        weight: known.weight,
         gap_bits: known.gap_bits,
         sparse_noise_bound: known.noise_bound(),
         gap_digits,

@@ -11,7 +11,7 @@ fn amortized() -> Amortized {
     Amortized {
         ring: Ring::new(1, 2048).expect("a valid ring"),
         slots: known.slots,
-        weight: known.used_weight(),
+        weight: known.weight,
         gap_bits: known.gap_bits,
         sparse_noise_bound: known.noise_bound(),
         gap_digits: 8,

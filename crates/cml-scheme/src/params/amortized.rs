@@ -71,7 +71,12 @@ impl Amortized {
         let ranges = [
             ("glwe_dimension", self.ring.glwe_dimension, 1, 1),
             ("slots", self.slots, size, security::MOST_SLOTS.max(size)),
-            ("gap_digits", self.gap_digits, 1, self.gap_bits.max(1)),
+            (
+                "gap_digits",
+                self.gap_digits,
+                self.gap_bits.div_ceil(MOST_DIGIT_BITS),
+                self.gap_bits.max(1),
+            ),
             ("pbs_base_log", self.pbs_base_log, 1, 31),
             ("pbs_level", self.pbs_level, 1, 8),
             ("pbs_body_base_log", self.pbs_body_base_log, 1, 31),
@@ -222,6 +227,8 @@ impl Amortized {
     }
 }
 
+/// Most bits of a digit of a gap: all its values are multiplied in one step.
+const MOST_DIGIT_BITS: u32 = 5;
 /// Bits of a coefficient of an accumulator.
 pub const ACCUMULATOR_BITS: u32 = 32;
 

@@ -79,10 +79,13 @@ impl Circuit {
     /// Predicted work of one inference, in nanoseconds of one thread.
     pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
         let demands = self.demands();
-        let level = |number: usize, level: &Level| {
-            let own = demands
-                .iter()
-                .filter(|d| d.rotations.first().is_some_and(|place| place.0 == number));
+        // In order of execution: those of each level are together.
+        let mut rest = demands.as_slice();
+        let level = |(number, level): (usize, &Level)| {
+            let other = |d: &Demand| d.rotations.first().is_none_or(|place| place.0 != number);
+            let (own, after) = rest.split_at(rest.iter().position(other).unwrap_or(rest.len()));
+            rest = after;
+            let own = own.iter();
             match self.set(level.set) {
                 None => 0.0,
                 Some(Set::Amortized(set)) => {
@@ -98,11 +101,7 @@ impl Circuit {
                     .sum(),
             }
         };
-        self.levels()
-            .iter()
-            .enumerate()
-            .map(|(number, l)| level(number, l))
-            .sum()
+        self.levels().iter().enumerate().map(level).sum()
     }
 
     /// log2 of the failure probability of the worst lookup.

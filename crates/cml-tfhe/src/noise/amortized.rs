@@ -15,7 +15,8 @@
 //! - **Steps**: there are `(h + 1)` for each digit. A step is a sum of as many products as the digit has values. All of
 //!   them bring the noise of their selector, but only the one that is selected brings its roundings. Those of masks are
 //!   not centred, so half of them are alike, as half of the errors of the transforms are. Every accumulator goes round exactly once: one automorphism.
-//! - Accumulators have words of 32 bits. Each step rounds its sum to them.
+//! - Accumulators have words of 32 bits. Each step rounds its sum to them. Words that lie between two digits go to the even
+//!   one: of words with `g` values for each digit the roundings have `1 + 2 / g^2` times the variance of a uniform error.
 //!
 //! All slots have the same noise. Turning `X` to `X^-1` keeps the correlation of two coefficients at a distance.
 
@@ -30,8 +31,11 @@ use cml_scheme::{ACCUMULATOR_BITS, Amortized, Parameters};
 /// Measured with `N` of 2048: 2.2 with digits of one and of three bits; 2.8 and 2.9 with two levels and digits of three and
 /// four bits.
 const TRANSFORMS: [f64; 2] = [2.2, 2.8];
-/// The same of automorphisms, which have rows for masks only. Measured with `N` of 2048 and two levels.
-const AUTOMORPHISM_TRANSFORMS: f64 = 0.67;
+/// The same of automorphisms, which have rows for masks only.
+///
+/// For a mask of any words. Masks that are packed are small until the last merges, so that their highest digits are, too:
+/// packing has no more, and half of it where two levels of 16 bits were measured.
+const AUTOMORPHISM_TRANSFORMS: f64 = 2.3;
 
 /// Parts of the variance of an amortized lookup.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,9 +52,9 @@ pub struct AmortizedParts {
     pub switch: f64,
     /// Steps: noise of selectors.
     pub selector_noise: f64,
-    /// Steps: what decompositions of masks round off.
+    /// Steps: what decompositions of masks, and their words of 32 bits, round off.
     pub mask_rounding: f64,
-    /// Steps: what decompositions of bodies, and words of 32 bits, round off.
+    /// Steps: what decompositions of bodies, and their words of 32 bits, round off.
     pub body_rounding: f64,
     /// Steps: errors of the transforms.
     pub transforms: f64,
@@ -89,7 +93,10 @@ impl AmortizedParts {
         let one = BlindRotation::of(&one_product(parameters));
         let (products, steps) = (f64::from(parameters.selectors()), f64::from(parameters.steps()));
         // A single rotation has the roundings of half of its steps, and those of masks centred: half of them.
-        let words = (n / 2.0 + 1.0) * modulus(2 * ACCUMULATOR_BITS).recip() / 12.0;
+        let words = modulus(2 * ACCUMULATOR_BITS).recip() / 12.0;
+        let ties = |base_log: u32, level: u32| 1.0 + 2.0 / modulus(2 * (ACCUMULATOR_BITS - base_log * level));
+        let mask_ties = ties(parameters.pbs_base_log, parameters.pbs_level);
+        let body_ties = ties(parameters.pbs_body_base_log, parameters.pbs_body_level);
         Self {
             packing_noise: merges * automorphism,
             packing_rounding: merges * rounded + n * n * n / 24.0 * modulus(2 * GLWE_MODULUS_LOG).recip(),
@@ -97,8 +104,8 @@ impl AmortizedParts {
             sparse_rounding,
             switch: f64::from(parameters.weight) / 12.0 / (4.0 * n * n),
             selector_noise: products * one.key_noise,
-            mask_rounding: 4.0 * steps * one.mask_rounding,
-            body_rounding: 2.0 * steps * one.body_rounding + steps * words,
+            mask_rounding: steps * (4.0 * mask_ties * one.mask_rounding + n / 2.0 * words),
+            body_rounding: steps * (2.0 * body_ties * one.body_rounding + words),
             transforms: TRANSFORMS[usize::from(parameters.pbs_level > 1)] * products * one.transforms,
             turn: automorphism + rounded,
         }

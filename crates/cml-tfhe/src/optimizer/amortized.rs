@@ -10,14 +10,14 @@ use std::sync::OnceLock;
 const RINGS: [u32; 3] = [2048, 4096, 8192];
 /// Levels of the decompositions of masks and bodies that are considered.
 const LEVELS: [(u32, u32); 5] = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2)];
-/// Most values of a digit: beyond, noise and keys grow by more than steps are saved.
+/// Most bits of a digit: beyond, noise and keys grow by more than steps are saved.
 const MOST_DIGIT_BITS: u32 = 4;
 /// Levels of the decomposition of automorphisms: packing takes a hundredth of the time, and its noise next to nothing.
 const AUTOMORPHISM_LEVELS: u32 = 3;
 /// Most levels of the decomposition of the keyswitch to the sparse key: it is made once for all slots.
 const MOST_SPARSE_LEVELS: u32 = 24;
-/// Most bytes of accumulators.
-const MOST_ACCUMULATOR_BYTES: u64 = 2 << 30;
+/// Most bytes of the accumulators of a pack.
+pub(crate) const MOST_ACCUMULATOR_BYTES: u64 = 2 << 30;
 
 /// Rows that some levels look up, or that the client reads.
 #[derive(Clone, Debug)]
@@ -238,7 +238,7 @@ fn of_ring(ring: Ring) -> Vec<Amortized> {
         let first = Amortized {
             ring,
             slots: set.slots,
-            weight: set.used_weight(),
+            weight: set.weight,
             gap_bits: set.gap_bits,
             sparse_noise_bound: set.noise_bound(),
             gap_digits: 1,

@@ -23,11 +23,15 @@ impl Kit {
             let ones = client.insecure_big().as_ref().iter().sum::<u64>();
             ones.abs_diff(u64::from(ring.polynomial_size / 2)) <= 2
         };
-        let client = clients.map(|client| client.expect("a seed never ends")).find(balanced);
+        let client = clients
+            .map(|client| client.expect("a seed never ends"))
+            .find(balanced);
         let client = client.expect("a balanced key");
         let random = &mut Deterministic::new(7);
         let sparse = SparseKey::generate(parameters, random).expect("a seed never ends");
-        let key = client.amortized_key(&sparse, random, &mut |_| {}).expect("a seed never ends");
+        let key = client
+            .amortized_key(&sparse, random, &mut |_| {})
+            .expect("a seed never ends");
         let bytes = key.to_bytes();
         assert_eq!(bytes.len() as u64, parameters.server_key_bytes());
         let key = AmortizedKey::from_bytes(&bytes, parameters).expect("own bytes");
@@ -124,7 +128,12 @@ fn packing_and_the_switch_to_the_sparse_key_have_the_modelled_noise() {
             let inputs: Vec<Option<&Ciphertext>> = inputs.iter().map(Some).collect();
             let (mask, body) = kit.evaluator.key.packed(&inputs);
             let packed = Kit::phase(&mask, &body, kit.big_exponents());
-            packing.extend(packed.iter().zip(&messages).map(|(p, m)| turns(p.wrapping_sub(*m))));
+            packing.extend(
+                packed
+                    .iter()
+                    .zip(&messages)
+                    .map(|(p, m)| turns(p.wrapping_sub(*m))),
+            );
         }
         // Roundings that meet the mean of the key are alike in all slots, so this takes many ciphertexts.
         for _ in 0..160 {
@@ -140,10 +149,27 @@ fn packing_and_the_switch_to_the_sparse_key_have_the_modelled_noise() {
             let nearest = |a: &u64| ((a >> shift) + (a >> (shift - 1) & 1)) << shift;
             let rounded: Vec<u64> = mask.iter().map(nearest).collect();
             let switched = Kit::phase(&rounded, &body, kit.exponents.iter().copied());
-            rounding.extend(switched.iter().zip(&after).map(|(r, s)| turns(r.wrapping_sub(*s))));
+            rounding.extend(
+                switched
+                    .iter()
+                    .zip(&after)
+                    .map(|(r, s)| turns(r.wrapping_sub(*s))),
+            );
         }
-        check("packing", &packing, parts.packing_noise + parts.packing_rounding);
-        check("switch to the sparse key", &switching, parts.sparse_noise + parts.sparse_rounding);
+        let packed = parts.packing_noise + parts.packing_rounding;
+        if automorphism.1 == 3 {
+            check("packing", &packing, packed);
+        } else {
+            // The errors of the transforms are those of masks of any words, which packs do not have: no more than that.
+            let ratio = variance(&packing) / packed;
+            println!("packing: {ratio:.3} of the model");
+            assert!((0.4..1.05).contains(&ratio), "packing: {ratio:.3} of the model");
+        }
+        check(
+            "switch to the sparse key",
+            &switching,
+            parts.sparse_noise + parts.sparse_rounding,
+        );
         check("modulus switch", &rounding, parts.switch);
     }
 }
@@ -175,12 +201,51 @@ fn what_goes_round_has_the_modelled_noise() {
             let mut after: Vec<u32> = narrow(mask).chain(narrow(body)).collect();
             kit.evaluator.key.switch_turned(&mut after, &mut scratch);
             let after = Kit::phase(&wide(&after[..size]), &wide(&after[size..]), exponents());
-            errors.extend(after.iter().zip(turned(&before)).map(|(a, b)| turns(a.wrapping_sub(b))));
+            errors.extend(
+                after
+                    .iter()
+                    .zip(turned(&before))
+                    .map(|(a, b)| turns(a.wrapping_sub(b))),
+            );
         }
         // The result is rounded to 32 bits, which is counted with the steps.
         let words = (size as f64 / 2.0 + 1.0) / 12.0 * (-64_f64).exp2();
         check("turn", &errors, AmortizedParts::of(&parameters).turn + words);
     }
+}
+
+#[test]
+fn what_hides_tables_is_an_encryption_of_zero() {
+    let kit = Kit::new(&set(2048, 2048, 4, (15, 2)));
+    let size = kit.big.len();
+    let wide = |words: &[u32]| words.iter().map(|&w| u64::from(w) << 32).collect::<Vec<u64>>();
+    let zeros = &kit.evaluator.key.zeros;
+    assert_eq!(zeros.len(), 4);
+    for zero in zeros {
+        let phase = Kit::phase(&wide(&zero[..size]), &wide(&zero[size..]), kit.big_exponents());
+        let errors: Vec<f64> = phase.into_iter().map(turns).collect();
+        // Words of 32 bits that meet half of the key; the noise of the selectors is below them.
+        let model = (size as f64 / 2.0 + 1.0) / 12.0 * (-64_f64).exp2();
+        let ratio = variance(&errors) / model;
+        assert!((0.2..3.0).contains(&ratio), "{ratio:.2}");
+        let masks: std::collections::BTreeSet<u32> = zero[..size].iter().copied().collect();
+        assert!(masks.len() > size - 10);
+    }
+    // Every lane of every slot has its own.
+    let hidden = |slot| {
+        let mut words = vec![0; 2 * 2 * size];
+        hide(&mut words, zeros, slot, 2);
+        words
+    };
+    let all: std::collections::BTreeSet<Vec<u32>> = (0..40)
+        .flat_map(|slot| {
+            hidden(slot)
+                .chunks_exact(2 * size)
+                .map(<[u32]>::to_vec)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(all.len(), 80);
 }
 
 /// Lookups of tables of their own, in packs: by slot of each pack the error of the result.
@@ -189,7 +254,11 @@ fn look_up(kit: &Kit, values: u64, extension: usize, packs: usize) -> Vec<Vec<f6
     let half_step = (1_u64 << 62) / values;
     let size = u64::from(parameters.ring.polynomial_size) * extension as u64;
     let tables: Vec<Vec<i64>> = (0..7)
-        .map(|t| (0..values as i64).map(|v| (v * (2 * t + 1) + t) % values as i64).collect())
+        .map(|t| {
+            (0..values as i64)
+                .map(|v| (v * (2 * t + 1) + t) % values as i64)
+                .collect()
+        })
         .collect();
     let prepared: Vec<(Vec<u64>, [Reading; 1])> = tables
         .iter()
@@ -199,10 +268,13 @@ fn look_up(kit: &Kit, values: u64, extension: usize, packs: usize) -> Vec<Vec<f6
     let mut state = 5;
     let slots = parameters.slots as usize;
     let pack = |number: usize| {
-        let wanted: Vec<(usize, u64)> =
-            (0..slots).map(|i| ((i + number) % 7, next(&mut state) % values)).collect();
-        let inputs: Vec<Ciphertext> =
-            wanted.iter().map(|w| kit.exact(w.1.wrapping_mul(2 * half_step), &mut state)).collect();
+        let wanted: Vec<(usize, u64)> = (0..slots)
+            .map(|i| ((i + number) % 7, next(&mut state) % values))
+            .collect();
+        let inputs: Vec<Ciphertext> = wanted
+            .iter()
+            .map(|w| kit.exact(w.1.wrapping_mul(2 * half_step), &mut state))
+            .collect();
         let job = |(input, &(table, _)): (_, &(usize, u64))| Job {
             input,
             polynomial: &prepared[table].0,
@@ -211,11 +283,19 @@ fn look_up(kit: &Kit, values: u64, extension: usize, packs: usize) -> Vec<Vec<f6
         };
         let jobs: Vec<Job<'_>> = inputs.iter().zip(&wanted).map(job).collect();
         let mut reported = 0;
-        let results = kit.evaluator.rotate_many(&jobs, &mut |count| reported += count).expect("operands fit");
+        let results = kit
+            .evaluator
+            .rotate_many(&jobs, &mut |count| reported += count)
+            .expect("operands fit");
         assert_eq!(reported, slots);
         let error = |(result, &(table, value)): (&Vec<Ciphertext>, &(usize, u64))| {
             let exact = (tables[table][value as usize] as u64).wrapping_mul(2 * half_step);
-            turns(kit.client.insecure_phase(&result[0]).expect("own key").wrapping_sub(exact))
+            turns(
+                kit.client
+                    .insecure_phase(&result[0])
+                    .expect("own key")
+                    .wrapping_sub(exact),
+            )
         };
         results.iter().zip(&wanted).map(error).collect()
     };
@@ -240,12 +320,18 @@ fn lookups_have_the_modelled_noise_in_every_slot() {
             let own: Vec<f64> = packs.iter().flat_map(slots).collect();
             let ratio = variance(&own) / variance(&all);
             let deviation = (2.0 / own.len() as f64).sqrt();
-            assert!((ratio - 1.0).abs() < 4.0 * deviation, "slots of part {part}: {ratio:.3}");
+            assert!(
+                (ratio - 1.0).abs() < 4.0 * deviation,
+                "slots of part {part}: {ratio:.3}"
+            );
         }
         // As Gaussian as the model takes it: the fourth moment is three times the squared second.
         let fourth = all.iter().map(|e| e.powi(4)).sum::<f64>() / all.len() as f64;
         let kurtosis = fourth / variance(&all).powi(2);
-        assert!((kurtosis - 3.0).abs() < 5.0 * (24.0 / all.len() as f64).sqrt(), "{kurtosis:.2}");
+        assert!(
+            (kurtosis - 3.0).abs() < 5.0 * (24.0 / all.len() as f64).sqrt(),
+            "{kurtosis:.2}"
+        );
     }
 }
 
@@ -272,7 +358,10 @@ fn failures_are_as_many_as_expected() {
     let expected = errors.len() as f64 * expected.log2_p_fail(&expected, 1, &requirement).exp2();
     println!("{wrong} wrong, {expected:.0} expected");
     assert!(expected > 100.0, "{expected}");
-    assert!((wrong - expected).abs() < 5.0 * expected.sqrt(), "{wrong} wrong, {expected:.0} expected");
+    assert!(
+        (wrong - expected).abs() < 5.0 * expected.sqrt(),
+        "{wrong} wrong, {expected:.0} expected"
+    );
 }
 
 /// Tables of several polynomials, rings of two sizes, and packs that are not full.
@@ -302,15 +391,24 @@ fn packs_need_not_be_full() {
             readings: &of(place).1,
         })
         .collect();
-    let results = kit.evaluator.rotate_many(&jobs, &mut |_| {}).expect("operands fit");
+    let results = kit
+        .evaluator
+        .rotate_many(&jobs, &mut |_| {})
+        .expect("operands fit");
     for (result, value) in results.iter().zip(&wanted) {
         let read = kit.client.decrypt(&result[0], 2 * half_step).expect("own key");
         assert_eq!(read, table[*value as usize]);
     }
     // Operands of other parameters are refused.
     let short = Ciphertext::from_words(LweKey::Big, vec![0; 100]);
-    let bad = [Job { input: &short, ..jobs[0] }];
+    let bad = [Job {
+        input: &short,
+        ..jobs[0]
+    }];
     assert!(kit.evaluator.rotate_many(&bad, &mut |_| {}).is_err());
-    let bad = [Job { extension: 2, ..jobs[0] }];
+    let bad = [Job {
+        extension: 2,
+        ..jobs[0]
+    }];
     assert!(kit.evaluator.rotate_many(&bad, &mut |_| {}).is_err());
 }
