@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         };
         if let Ok(inputs) = EncryptedInputs::from_bytes("fuzz", &file, circuit) {
             for sample in &inputs.value {
-                let _ = sample.expand(circuit.parameters().first());
+                let _ = sample.expand(circuit.parameters().dimension(sample.key()));
             }
         }
         let _ = EncryptedOutputs::from_bytes("fuzz", &file, circuit);

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::circuit::{Circuit, Demand, Level};
 use crate::noise::{Requirement, Source};
+use crate::optimizer::packed_ns;
 use cml_scheme::{Amortized, Parameters, Set};
 
 /// log2 of the polynomial sizes of the model: `2^8` to `2^17`.
@@ -116,6 +118,36 @@ impl CostModel {
             cost.keyswitch_ns = 0.0;
         }
         cost
+    }
+}
+
+impl Circuit {
+    /// Predicted work of one inference, in nanoseconds of one thread.
+    pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
+        let demands = self.demands();
+        // In order of execution: those of each level are together.
+        let mut rest = demands.as_slice();
+        let level = |(number, level): (usize, &Level)| {
+            let other = |d: &Demand| d.rotations.first().is_none_or(|place| place.0 != number);
+            let (own, after) = rest.split_at(rest.iter().position(other).unwrap_or(rest.len()));
+            rest = after;
+            let own = own.iter();
+            match self.set(level.set) {
+                None => 0.0,
+                Some(Set::Amortized(set)) => {
+                    let extension = own.map(|d| d.extension).max().unwrap_or(1);
+                    let samples = f64::from(self.samples_at_once());
+                    let lookups = level.rotations.len() as f64 * samples;
+                    packed_ns(cost, set, extension, lookups) / samples
+                }
+                Some(set) => own
+                    .map(|d| {
+                        d.rotations.len() as f64 * cost.rotation(set, d.extension, &d.requirement).total_ns()
+                    })
+                    .sum(),
+            }
+        };
+        self.levels().iter().enumerate().map(level).sum()
     }
 }
 

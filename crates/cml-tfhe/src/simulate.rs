@@ -43,11 +43,7 @@ struct Sampler {
 
 impl Sampler {
     fn new(circuit: &Circuit, seed: u64) -> Self {
-        let variances: Vec<Variances> = circuit
-            .parameters()
-            .iter()
-            .map(|set| Variances::expected(set))
-            .collect();
+        let variances: Vec<Variances> = circuit.parameters().iter().map(Variances::expected).collect();
         let first = variances[0];
         let of_set = |set: u32| variances.get(set as usize).unwrap_or(&first);
         // The standard deviation of a validated parameter set is finite.

@@ -53,7 +53,7 @@ impl Kit {
             inputs: client
                 .encrypt(LweKey::Big, &values, &mut random)
                 .expect("randomness")
-                .expand(parameters),
+                .expand(parameters.big_dimension() as usize),
             table: vec![1 << 60; parameters.table_size(extension) as usize],
             readings: vec![Reading {
                 terms: vec![(0, 1)],

@@ -248,9 +248,10 @@ impl Scratch {
             let start = end.saturating_sub(TILE);
             for input in start..known {
                 let slot = input % self.slots;
-                match input.checked_sub(before) {
-                    None => self.keep(slot, &halo[input], size),
-                    Some(place) => {
+                match (halo.get(input), input.checked_sub(before)) {
+                    (Some(digits), _) => self.keep(slot, digits, size),
+                    (None, None) => {}
+                    (None, Some(place)) => {
                         let (degree, words) = &places[place];
                         let mut digits = std::mem::replace(&mut self.digits, aligned::zeros(0));
                         self.transform(steps, &mut digits, words, *degree);

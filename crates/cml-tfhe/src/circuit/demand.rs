@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Body, Circuit, Level, Row};
-use crate::cost::CostModel;
 use crate::noise::{Reader, Requirement, Source, Variances};
-use crate::optimizer::packed_ns;
 use crate::table::{self, Spacing};
 use cml_scheme::{LweKey, ParameterSets, Set};
 
@@ -74,34 +72,6 @@ impl Circuit {
     /// lookups of several parameter sets the worse of each part.
     pub fn expected_log2_p_fail(&self, demand: &Demand) -> f64 {
         demand.log2_p_fail_by(&self.parameters, |set| Variances::expected(set))
-    }
-
-    /// Predicted work of one inference, in nanoseconds of one thread.
-    pub fn predicted_ns(&self, cost: &CostModel) -> f64 {
-        let demands = self.demands();
-        // In order of execution: those of each level are together.
-        let mut rest = demands.as_slice();
-        let level = |(number, level): (usize, &Level)| {
-            let other = |d: &Demand| d.rotations.first().is_none_or(|place| place.0 != number);
-            let (own, after) = rest.split_at(rest.iter().position(other).unwrap_or(rest.len()));
-            rest = after;
-            let own = own.iter();
-            match self.set(level.set) {
-                None => 0.0,
-                Some(Set::Amortized(set)) => {
-                    let extension = own.map(|d| d.extension).max().unwrap_or(1);
-                    let samples = f64::from(self.samples_at_once);
-                    let lookups = level.rotations.len() as f64 * samples;
-                    packed_ns(cost, set, extension, lookups) / samples
-                }
-                Some(set) => own
-                    .map(|d| {
-                        d.rotations.len() as f64 * cost.rotation(set, d.extension, &d.requirement).total_ns()
-                    })
-                    .sum(),
-            }
-        };
-        self.levels().iter().enumerate().map(level).sum()
     }
 
     /// log2 of the failure probability of the worst lookup.
