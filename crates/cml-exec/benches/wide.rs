@@ -1,6 +1,7 @@
-//! Wide levels: 4,096 lookups in one level, singly and amortized, encrypted and compared with the interpreter.
+//! Wide levels, singly and amortized, encrypted and compared with the interpreter: 4,096 lookups in one level, and a
+//! convolutional network on images of 28 x 28 with 1,504 lookups of 64 values.
 //!
-//! `cargo bench -p cml-exec --bench wide -- [BITS]..`, by default 4, 6 and 8. Levels that take long are run with fewer lookups singly.
+//! `cargo bench -p cml-exec --bench wide -- [BITS].. [cnn]`, by default 4, 6 and 8 bits. Singly fewer lookups are run.
 
 use cml_exec::Server;
 use cml_ir::{Conv2d, Graph, GraphBuilder, InputSpec, Interval, Lut, OutputSpec, Tensor, interpret};
@@ -17,11 +18,80 @@ const WINDOW: usize = 8;
 
 fn main() {
     let asked: Vec<u32> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
-    let bits = if asked.is_empty() { vec![4, 6, 8] } else { asked };
+    let cnn = std::env::args().any(|arg| arg == "cnn");
+    let bits = if asked.is_empty() && !cnn {
+        vec![4, 6, 8]
+    } else {
+        asked
+    };
     for bits in bits {
-        run(bits, SIDE, true);
-        run(bits, if bits < 8 { 16 } else { 8 }, false);
+        run(&graph(bits, SIDE), 1, true);
+        run(&graph(bits, if bits < 8 { 16 } else { 8 }), 1, false);
     }
+    if cnn {
+        run(&network(), 8, true);
+        run(&network(), 1, false);
+    }
+}
+
+/// Two convolutions and two dense layers, of arbitrary sparse weights: accumulators of 64 values.
+fn network() -> Graph {
+    let mut state = 1_u64;
+    let mut next = move |limit: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit
+    };
+    // Codes 0 to 3 times 21 weights of 1 or -1.
+    let mut weights = |outputs: usize, inputs: usize| {
+        let mut all = vec![0; outputs * inputs];
+        for row in all.chunks_exact_mut(inputs) {
+            let mut left = 21.min(inputs);
+            while left > 0 {
+                let place = next(inputs);
+                if row[place] == 0 {
+                    row[place] = if next(2) == 0 { 1 } else { -1 };
+                    left -= 1;
+                }
+            }
+        }
+        all
+    };
+    let tensor =
+        |shape: &[usize], data| Tensor::new(shape.to_vec(), data).expect("as many as the shape says");
+    let conv = |channels: usize, inputs: usize, size: usize, stride: usize, weights| Conv2d {
+        weights: tensor(&[channels, inputs, size, size], weights),
+        bias: vec![0; channels],
+        stride: [stride; 2],
+        padding: [0; 4],
+        pad_value: 0,
+        groups: 1,
+    };
+    // A different value for each of many accumulators, as a quantized ReLU has it.
+    let codes = || Lut::from_fn(Interval::new(-63, 63), |v| ((v + 2) / 4).clamp(0, 3));
+    let mut b = GraphBuilder::new("cnn");
+    let x = b
+        .input("x", vec![1, 28, 28], InputSpec::new(1.0, 0, Interval::new(0, 3)))
+        .expect("an input");
+    let x = b
+        .conv2d("conv1", x, conv(4, 1, 5, 2, weights(4, 25)))
+        .expect("a convolution");
+    let x = b.lut("relu1", x, codes()).expect("lookups");
+    let x = b
+        .conv2d("conv2", x, conv(8, 4, 3, 1, weights(8, 36)))
+        .expect("a convolution");
+    let x = b.lut("relu2", x, codes()).expect("lookups");
+    let x = b.reshape("flat", x, vec![800]).expect("a vector");
+    let x = b
+        .dot("fc1", x, tensor(&[128, 800], weights(128, 800)), vec![0; 128])
+        .expect("a layer");
+    let x = b.lut("relu3", x, codes()).expect("lookups");
+    let y = b
+        .dot("fc2", x, tensor(&[10, 128], weights(10, 128)), vec![0; 10])
+        .expect("a layer");
+    b.output("y", y, OutputSpec::identity()).expect("an output");
+    b.finish().expect("a graph")
 }
 
 /// A level that makes values of an input, and one that looks up sums of 64 squared weights with so many bits.
@@ -65,10 +135,10 @@ fn graph(bits: u32, side: usize) -> Graph {
     b.finish().expect("a graph")
 }
 
-fn run(bits: u32, side: usize, amortized: bool) {
-    let graph = graph(bits, side);
+fn run(graph: &Graph, samples: u32, amortized: bool) {
     let options = Options {
         goal: Goal {
+            samples_at_once: samples,
             capabilities: Capabilities {
                 amortized,
                 ..Capabilities::default()
@@ -79,9 +149,9 @@ fn run(bits: u32, side: usize, amortized: bool) {
         ..Options::default()
     };
     let start = Instant::now();
-    let circuit = lower(&graph, &cml_bitwidth::analyze(&graph), &options).expect("parameters");
+    let circuit = lower(graph, &cml_bitwidth::analyze(graph), &options).expect("parameters");
     let compiled = start.elapsed().as_secs_f64();
-    println!("{bits} bits, compiled in {compiled:.2} s\n{circuit}");
+    println!("{}, compiled in {compiled:.2} s\n{circuit}", graph.name());
     let spec = cml_tfhe::client_spec(&circuit).expect("a spec");
     let (client, key) = Client::generate(Arc::new(spec), &mut |_| {}).expect("randomness");
     println!(
@@ -89,35 +159,47 @@ fn run(bits: u32, side: usize, amortized: bool) {
         circuit.parameters().server_key_bytes() as f64 / 1e6
     );
     let server = Server::new(&circuit, &key, &mut |_| {}).expect("own key");
-    let shape = circuit.inputs()[0].shape.clone();
-    let count: usize = shape.iter().product();
-    let codes = (0..count as i64).map(|i| (i * i * 31 + i * 7) % 8).collect();
-    let input = vec![Tensor::new(shape, codes).expect("a sample")];
-    let wanted = interpret(&graph, &input).expect("a sample");
-    let encrypted = client.encrypt(&[input]).expect("randomness");
+    let input = &circuit.inputs()[0];
+    let (count, most) = (
+        input.shape.iter().product::<usize>() as i64,
+        input.spec.range.hi + 1,
+    );
+    let sample = |number: i64| {
+        let codes = (0..count)
+            .map(|i| (i * i * 31 + i * (7 + number)) % most)
+            .collect();
+        vec![Tensor::new(input.shape.clone(), codes).expect("a sample")]
+    };
+    let inputs: Vec<Vec<Tensor>> = (0..i64::from(samples)).map(sample).collect();
+    let encrypted = client.encrypt(&inputs).expect("randomness");
+    let rotations: Vec<usize> = circuit
+        .levels()
+        .iter()
+        .map(|l| l.rotations.len() * samples as usize)
+        .collect();
+    let last = rotations.last().copied().unwrap_or(0);
+    let before: usize = rotations.iter().sum::<usize>() - last;
     let start = Instant::now();
-    // The second level begins when the first one is done.
-    let (first, mut done, mut second) = (circuit.levels()[0].rotations.len(), 0, start);
+    // The last level begins when those before it are done.
+    let (mut done, mut last_start) = (0, start);
     let mut report = |count| {
         done += count;
-        if done <= first {
-            second = Instant::now();
+        if done <= before {
+            last_start = Instant::now();
         }
     };
-    let results = server.run(&encrypted, &mut report).expect("own sample");
-    let seconds = second.elapsed().as_secs_f64();
+    let results = server.run(&encrypted, &mut report).expect("own samples");
+    let (seconds, of_last) = (start.elapsed().as_secs_f64(), last_start.elapsed().as_secs_f64());
     let results = client.decrypt(&results).expect("own results");
-    let wrong = results[0][0]
-        .data()
+    let wanted = inputs
         .iter()
-        .zip(wanted[0].data())
-        .filter(|(a, b)| a != b)
-        .count();
+        .map(|input| interpret(graph, input).expect("a sample"));
+    let wrong = results.iter().zip(wanted).filter(|(a, b)| *a != b).count();
     let threads = rayon::current_num_threads() as f64;
     println!(
-        "{} lookups in {seconds:.2} s: {:.2} ms a lookup and core; {wrong} differ\n",
-        side * side,
-        seconds * threads / (side * side) as f64 * 1e3
+        "{:.2} s a sample; {:.2} ms a lookup and core in the last level; {wrong} of {samples} samples differ\n",
+        seconds / f64::from(samples),
+        of_last * threads / last as f64 * 1e3
     );
     assert_eq!(wrong, 0);
 }
