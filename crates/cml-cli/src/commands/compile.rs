@@ -6,7 +6,7 @@ use crate::exit::OrFailed;
 use crate::host::cost_model;
 use crate::output;
 use crate::score::predict;
-use crate::show::{Report, bytes, file_size, timed};
+use crate::show::{Report, bytes, file_size, note, timed};
 use anyhow::bail;
 use cml_bitwidth::Widths;
 use cml_file::Artifact;
@@ -179,6 +179,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         .iter()
         .map(|l| l.rotations.iter().map(|r| r.lookups.len()).sum())
         .collect();
+    if p.amortized().is_some() {
+        note(
+            "wide levels are looked up in packs; their keys rest on RLWE with sparse secrets, too: --no-amortized does without",
+        );
+    }
     let json = json!({
         "circuit": circuit.name(),
         "output": args.output,

@@ -132,10 +132,35 @@ fn a_key_under_a_passphrase_needs_it() {
 }
 
 #[test]
+fn amortized_rotations_are_asked_for_and_refused() {
+    let world = World::new();
+    world.json("quantize net.safetensors -o net.cmlg");
+    let slots = |options: &str| {
+        let report = world.json(&format!("compile net.cmlg -o net.cmlc --no-fuse {options}"));
+        let sets = report["parameters"].as_array().expect("a list of sets").clone();
+        sets.iter().find_map(|set| set["slots"].as_u64())
+    };
+    assert_eq!(slots(""), None);
+    assert!(slots("--samples-at-once 4000").is_some_and(|slots| slots >= 2048));
+    let plan = world.json("plan net.cmlc");
+    assert!(
+        plan["samples_at_once"]
+            .as_u64()
+            .is_some_and(|samples| samples > 64),
+        "{plan}"
+    );
+    assert_eq!(slots("--samples-at-once 4000 --no-amortized"), None);
+    assert_eq!(slots("--samples-at-once 4000 --strict"), None);
+    world.refused(
+        "compile net.cmlg --samples-at-once 0",
+        &["--samples-at-once", "65536"],
+    );
+}
+
+#[test]
 fn help_has_an_example_for_every_command() {
     let world = World::new();
-    let commands =
-        "quantize inspect analyze compile simulate export-client keygen encrypt run decrypt predict client";
+    let commands = "import quantize inspect analyze compile plan simulate export-client keygen encrypt run decrypt predict client";
     for command in commands
         .split(' ')
         .chain(cfg!(feature = "serve").then_some("serve"))
