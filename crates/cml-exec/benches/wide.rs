@@ -1,5 +1,5 @@
 //! Wide levels, singly and amortized, encrypted and compared with the interpreter: 4,096 lookups in one level, and a
-//! convolutional network on images of 28 x 28 with 1,504 lookups of 64 values.
+//! convolutional network on images of 28 x 28 with 1,448 lookups of 64 values.
 //!
 //! `cargo bench -p cml-exec --bench wide -- [BITS].. [cnn]`, by default 4, 6 and 8 bits. Singly fewer lookups are run.
 
