@@ -144,6 +144,20 @@ pub enum ParameterError {
     },
 }
 
+/// Whether a field lies in the range that is supported.
+fn check_range(field: &'static str, value: u32, low: u32, high: u32) -> Result<(), ParameterError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    let [value, low, high] = [value, low, high].map(u64::from);
+    Err(ParameterError::OutOfRange {
+        field,
+        value,
+        low,
+        high,
+    })
+}
+
 impl Parameters {
     /// Builds a set with the smallest noise bounds that 132-bit security allows, which decomposes bodies as masks:
     /// see [`Parameters::with_body`].
@@ -211,30 +225,15 @@ impl Parameters {
             ("ks_level", self.ks_level, 1, 31),
         ];
         for (field, value, low, high) in ranges {
-            if !(low..=high).contains(&value) {
-                let [value, low, high] = [value, low, high].map(u64::from);
-                return Err(ParameterError::OutOfRange {
-                    field,
-                    value,
-                    low,
-                    high,
-                });
-            }
+            check_range(field, value, low, high)?;
         }
         if !self.polynomial_size.is_power_of_two() {
             return Err(ParameterError::NotAPowerOfTwo {
                 value: self.polynomial_size,
             });
         }
-        let big = self.glwe_dimension * self.polynomial_size;
-        if !(768..=1 << 17).contains(&big) {
-            return Err(ParameterError::OutOfRange {
-                field: "glwe_dimension * polynomial_size",
-                value: big.into(),
-                low: 768,
-                high: 1 << 17,
-            });
-        }
+        let big = self.big_dimension();
+        check_range("glwe_dimension * polynomial_size", big, 768, 1 << 17)?;
         for (what, base_log, level, limit) in [
             (
                 "bootstrap",
@@ -294,12 +293,12 @@ impl Parameters {
 
     /// `k * N`: bits of the big LWE key, mask elements of a ciphertext.
     pub fn big_dimension(&self) -> u32 {
-        self.glwe_dimension * self.polynomial_size
+        self.ring().big_dimension()
     }
 
     /// `L = extension * N`: coefficients of the table of a lookup.
     pub fn table_size(&self, extension: u32) -> u64 {
-        u64::from(self.polynomial_size) * u64::from(extension)
+        self.ring().table_size(extension)
     }
 
     /// GLWE ciphertexts in an element of the bootstrapping key, and digits of a coefficient of an accumulator: one for
@@ -323,18 +322,18 @@ impl Parameters {
     /// The bits below the noise say nothing: whole bytes of them are rounded off, and the
     /// noise of that is counted by the noise model.
     pub fn bootstrap_body_bytes(&self) -> u64 {
-        8 - u64::from(self.dropped_bits() / 8)
+        self.ring().body_bytes()
     }
 
     /// Low bits of each body of the bootstrapping key that are rounded off: whole bytes, and less than the
     /// noise has.
     pub fn dropped_bits(&self) -> u32 {
-        self.glwe_noise_bound.saturating_sub(1) / 8 * 8
+        self.ring().dropped_bits()
     }
 
     /// Bytes of the big key as stored: one bit for each key bit, padded to bytes.
     pub fn big_key_bytes(&self) -> u64 {
-        u64::from(self.big_dimension().div_ceil(8))
+        self.ring().big_key_bytes()
     }
 
     /// Bytes of the small key as stored: one bit for each key bit, padded to bytes.
@@ -365,12 +364,12 @@ impl Parameters {
 
     /// Bytes of one ciphertext under the big key: mask and body.
     pub fn ciphertext_bytes(&self) -> u64 {
-        8 * (u64::from(self.big_dimension()) + 1)
+        self.ring().ciphertext_bytes()
     }
 
     /// Bytes of one ciphertext under the big key, rounded to so many bytes a word.
     pub fn rounded_ciphertext_bytes(&self, word_bytes: u32) -> u64 {
-        u64::from(word_bytes) * (u64::from(self.big_dimension()) + 1)
+        self.ring().rounded_ciphertext_bytes(word_bytes)
     }
 }
 

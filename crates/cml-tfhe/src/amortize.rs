@@ -23,7 +23,6 @@ const LEAST_FILLED: f64 = 0.05;
 pub(crate) fn amortize(bodies: &[Body], goal: &Goal, best_ns: f64) -> Option<(Body, ParameterSets)> {
     let mut best: Option<(f64, Body, ParameterSets)> = None;
     let slots: BTreeSet<u32> = security::SPARSE_SETS.iter().map(|set| set.slots).collect();
-    let mut tried: Vec<Body> = Vec::new();
     for body in bodies {
         for &slots in &slots {
             for leveled in assignments(body, slots, goal.samples_at_once) {
@@ -35,10 +34,9 @@ pub(crate) fn amortize(bodies: &[Body], goal: &Goal, best_ns: f64) -> Option<(Bo
                     best_ns,
                 );
                 if let Some((mix, demands)) = mix {
-                    let (body, sets) = finish(leveled.clone(), &mix, &demands, goal);
+                    let (body, sets) = finish(leveled, &mix, &demands, goal);
                     best = Some((mix.total_ns, body, sets));
                 }
-                tried.push(leveled);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ParameterError, Ring, SEED_BYTES};
+use super::{ParameterError, Ring, SEED_BYTES, check_range};
 use crate::security;
 
 /// Parameters of amortized blind rotation (Guimarães and Pereira, "Fast amortized bootstrapping with small keys and
@@ -87,15 +87,7 @@ impl Amortized {
             ("sparse_level", self.sparse_level, 1, 32),
         ];
         for (field, value, low, high) in ranges {
-            if !(low..=high).contains(&value) {
-                let [value, low, high] = [value, low, high].map(u64::from);
-                return Err(ParameterError::OutOfRange {
-                    field,
-                    value,
-                    low,
-                    high,
-                });
-            }
+            check_range(field, value, low, high)?;
         }
         if !security::SPARSE_SETS.iter().any(|set| set.covers(self)) {
             return Err(ParameterError::Sparse {
@@ -180,7 +172,7 @@ impl Amortized {
 
     /// `L = extension * N`: coefficients of the table of a lookup.
     pub fn table_size(&self, extension: u32) -> u64 {
-        u64::from(self.ring.polynomial_size) * u64::from(extension)
+        self.ring.table_size(extension)
     }
 
     /// Torus elements in the bodies of the selectors.

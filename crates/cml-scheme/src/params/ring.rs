@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ParameterError;
+use super::{ParameterError, check_range};
 use crate::security;
 
 /// The big key: `k` polynomials of `N` binary coefficients, and the noise of what is encrypted under it.
@@ -42,26 +42,14 @@ impl Ring {
     ///
     /// The first [`ParameterError`] found.
     pub fn validate(&self) -> Result<(), ParameterError> {
-        let range = |field, value: u32, low: u32, high: u32| {
-            let [number, low_, high_] = [value, low, high].map(u64::from);
-            (low..=high)
-                .contains(&value)
-                .then_some(())
-                .ok_or(ParameterError::OutOfRange {
-                    field,
-                    value: number,
-                    low: low_,
-                    high: high_,
-                })
-        };
-        range("glwe_dimension", self.glwe_dimension, 1, 8)?;
-        range("polynomial_size", self.polynomial_size, 256, 1 << 17)?;
+        check_range("glwe_dimension", self.glwe_dimension, 1, 8)?;
+        check_range("polynomial_size", self.polynomial_size, 256, 1 << 17)?;
         if !self.polynomial_size.is_power_of_two() {
             return Err(ParameterError::NotAPowerOfTwo {
                 value: self.polynomial_size,
             });
         }
-        range(
+        check_range(
             "glwe_dimension * polynomial_size",
             self.big_dimension(),
             768,
