@@ -9,7 +9,6 @@
 //! `Y^M = -1`, what goes round changes its sign. Each accumulator does so once in all, so each one begins with its table
 //! turned: `X^-1` for `X`.
 
-mod aligned;
 mod digits;
 mod key;
 mod pack;

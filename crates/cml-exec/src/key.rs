@@ -1,9 +1,10 @@
 //! The server key as the executor uses it: expanded, the bootstrapping key in the Fourier domain.
 
+use crate::aligned::{self, Aligned};
 use rayon::prelude::*;
 use tfhe::core_crypto::commons::generators::MaskRandomGenerator;
+use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialMutView;
-use tfhe::core_crypto::fft_impl::fft64::{ABox, AVec, c64};
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, DefaultRandomGenerator, EncryptionMaskByteCount, Fft, FftView, GlweCiphertextList,
     LweKeyswitchKeyOwned, Polynomial, SeededGlweCiphertextList, SeededLweKeyswitchKey,
@@ -14,15 +15,12 @@ use tfhe::core_crypto::prelude::{
 use cml_scheme::raw::{Dimensions, PARTS, compression_seed, modulus32, modulus64};
 use cml_scheme::{Parameters, Progress, ServerKey, Stage};
 
-/// Alignment of the bootstrapping key: that of a cache line.
-const ALIGN: usize = 64;
-
 /// The bootstrapping key in the Fourier domain.
 ///
 /// For each bit of the small key an element: [`Dimensions::rows`] ciphertexts of `k + 1` polynomials of `N / 2` complex
 /// numbers.
 pub(crate) struct FourierKey {
-    data: ABox<[c64]>,
+    data: Aligned<c64>,
     /// Numbers of one element.
     element: usize,
 }
@@ -31,9 +29,8 @@ impl FourierKey {
     /// Zeros.
     fn new(dimensions: &Dimensions, elements: usize) -> Self {
         let element = dimensions.rows() * dimensions.glwe_size().0 * dimensions.polynomial.0 / 2;
-        let zeros = std::iter::repeat_n(c64::default(), elements * element);
         Self {
-            data: AVec::from_iter(ALIGN, zeros).into_boxed_slice(),
+            data: aligned::zeros(elements * element),
             element,
         }
     }

@@ -8,9 +8,9 @@ use tfhe::core_crypto::prelude::{
     SeededGlweCiphertextList, decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
 };
 
-use super::aligned::{self, Aligned};
 use super::rotate::arrange;
 use super::transform::Transform;
+use crate::aligned::{self, Aligned};
 use cml_scheme::raw::{Dimensions, PARTS, compression_seed, modulus32, modulus64};
 use cml_scheme::{Amortized, AmortizedKey, Progress, Stage};
 

@@ -15,10 +15,10 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::aligned::{self, Aligned};
 use super::digits::{Decompositions, decompose, to_words};
 use super::pool::Pool;
 use super::transform::Transform;
+use crate::aligned::{self, Aligned};
 use cml_scheme::GapDigit;
 
 /// Sums that are taken together: their accumulators, transformed, stay in a cache of the second level.

@@ -10,7 +10,7 @@
 //! Beside the transforms of the `tfhe` crate these take half the time: there are no shuffles before the last levels, and
 //! no conversions between the order of a transform and that of products.
 
-use super::aligned::{self, Aligned};
+use crate::aligned::{self, Aligned};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use std::f64::consts::PI;
 

@@ -12,17 +12,18 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
+use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
-use tfhe::core_crypto::fft_impl::fft64::{ABox, c64};
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, Container, GlweCiphertext, LweCiphertextOwned, MonomialDegree,
     extract_lwe_sample_from_glwe_ciphertext,
 };
 
 use super::keyswitch::keyswitch_batch;
-use super::product::{Digits, Products, Roundings, aligned};
+use super::product::{Digits, Products, Roundings};
 use super::switch::Rotations;
 use super::{Evaluator, ExecError, Job};
+use crate::aligned::{self, Aligned};
 use cml_scheme::raw::{modulus32, modulus64};
 use cml_scheme::{Ciphertext, LweKey, Parameters};
 use cml_tfhe::table::Reading;
@@ -33,7 +34,7 @@ const MOST: usize = 32;
 const MOST_BYTES: usize = 1 << 20;
 
 /// One polynomial of each of the accumulator's.
-pub(super) type Lane = GlweCiphertext<ABox<[u64]>>;
+pub(super) type Lane = GlweCiphertext<Aligned<u64>>;
 
 /// Buffers of one thread.
 pub(super) struct Scratch {
@@ -132,7 +133,7 @@ impl Evaluator {
     pub(super) fn start(&self, jobs: &[Job<'_>], scratch: &mut Scratch) {
         let (glwe_size, polynomial) = (self.dimensions.glwe_size(), self.dimensions.polynomial);
         let words = glwe_size.0 * polynomial.0;
-        let empty = || GlweCiphertext::from_container(aligned(words), polynomial, modulus64());
+        let empty = || GlweCiphertext::from_container(aligned::zeros(words), polynomial, modulus64());
         let lanes: usize = jobs.iter().map(|job| job.extension).sum();
         while scratch.lanes.len() < lanes {
             scratch.lanes.push(empty());

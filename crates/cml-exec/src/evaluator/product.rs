@@ -14,22 +14,15 @@
 //! in neighbouring coefficients. It is to the decomposition what the centred modulus switch is to that switch.
 
 use pulp::{Arch, Simd, WithSimd};
+use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
 use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialMutView;
-use tfhe::core_crypto::fft_impl::fft64::{ABox, AVec, c64};
 use tfhe::core_crypto::prelude::{
     ComputationBuffers, DecompositionBaseLog, DecompositionLevelCount, Polynomial, SignedDecomposer,
 };
 
+use crate::aligned::{self, Aligned};
 use cml_scheme::raw::Dimensions;
-
-/// Alignment of buffers: that of a cache line.
-const ALIGN: usize = 64;
-
-/// Zeros at an address that suits vector loads.
-pub(super) fn aligned(len: usize) -> ABox<[u64]> {
-    AVec::from_iter(ALIGN, std::iter::repeat_n(0, len)).into_boxed_slice()
-}
 
 /// What the decomposition of a mask rounds off: the sum over its polynomials, coefficient by coefficient.
 pub(super) struct Roundings(Vec<i64>);
@@ -62,7 +55,7 @@ impl Decomposition {
 
 /// Signed digits of the polynomials of one lane, in the order of the rows of the key ([`Dimensions::rows`]).
 pub(super) struct Digits {
-    words: ABox<[u64]>,
+    words: Aligned<u64>,
     mask: Decomposition,
     body: Decomposition,
     n: usize,
@@ -72,7 +65,7 @@ impl Digits {
     pub(super) fn new(dimensions: &Dimensions) -> Self {
         let n = dimensions.polynomial.0;
         Self {
-            words: aligned(dimensions.rows() * n),
+            words: aligned::zeros(dimensions.rows() * n),
             mask: Decomposition::of(dimensions.pbs),
             body: Decomposition::of(dimensions.pbs_body),
             n,
@@ -264,17 +257,16 @@ fn take_digit(state: u64, mask: u64, base_log: u32) -> (u64, u64) {
 
 /// Buffers of the products of one thread.
 pub(super) struct Products {
-    fourier: ABox<[c64]>,
-    sum: ABox<[c64]>,
+    fourier: Aligned<c64>,
+    sum: Aligned<c64>,
 }
 
 impl Products {
     pub(super) fn new(dimensions: &Dimensions) -> Self {
         let half = dimensions.polynomial.0 / 2;
-        let zeros = |len| AVec::from_iter(ALIGN, std::iter::repeat_n(c64::default(), len)).into_boxed_slice();
         Self {
-            fourier: zeros(half),
-            sum: zeros(half * dimensions.glwe_size().0),
+            fourier: aligned::zeros(half),
+            sum: aligned::zeros(half * dimensions.glwe_size().0),
         }
     }
 

@@ -48,7 +48,7 @@ fn products_are_negacyclic() {
 fn number_by_number_is_the_same_transform() {
     let n = 256;
     let plan = Transform {
-        lanes: aligned::zeros(0),
+        lanes: crate::aligned::zeros(0),
         ..Transform::new(n)
     };
     let a: Vec<f64> = (0..n).map(|i| ((i * i * 7) % 101) as f64).collect();
