@@ -104,10 +104,12 @@ fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
                 | Layer::Pool(_)
                 | Layer::Add
                 | Layer::Sub
+                | Layer::Mul
                 | Layer::Transpose(_)
                 | Layer::Slice(_)
                 | Layer::Pad(_)
-                | Layer::Concat(_),
+                | Layer::Concat(_)
+                | Layer::Gather(_),
             ) => return true,
         }
         id = step.operands[0];
@@ -115,7 +117,7 @@ fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
 }
 
 fn refused(step: &Step, problem: NodeProblem) -> Obstacle {
-    Obstacle::new(&step.name, &step.operator, shown(&step.shape), problem)
+    Obstacle::new(&step.shown(), &step.operator, shown(&step.shape), problem)
 }
 
 struct Checks<'a> {
@@ -194,7 +196,8 @@ impl Checks<'_> {
                 Work::Input => return function,
                 Work::Plain(Layer::Function(_)) => function = true,
                 Work::Affine(_) => {}
-                Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_)) => {}
+                Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Gather(_)) => {
+                }
                 _ => return false,
             }
             id = step.operands[0];
@@ -247,6 +250,13 @@ impl Checks<'_> {
                 },
                 (state, _) => state,
             },
+            Layer::Mul => match (self.plain(step, 0), self.plain(step, 1)) {
+                (Some((a, _)), Some((b, _))) => State::Plain {
+                    scale: a * b,
+                    zero_point: 0,
+                },
+                _ => State::Unknown,
+            },
             Layer::Add => self.common(step, |a, b| Some(a.saturating_add(b))),
             Layer::Sub => self.common(step, |a, b| Some(a.saturating_sub(b))),
             Layer::Concat(_) => self.common(step, |a, b| (a == b).then_some(a)),
@@ -254,7 +264,7 @@ impl Checks<'_> {
                 Some((scale, zero_point)) => State::Plain { scale, zero_point },
                 None => State::Unknown,
             },
-            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) => before,
+            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Gather(_) => before,
             // These are other works than plain layers.
             Layer::Input | Layer::Normalize(_) | Layer::Quantize(_) | Layer::Linear(_) | Layer::Conv2d(_) => {
                 before

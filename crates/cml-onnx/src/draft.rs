@@ -18,6 +18,8 @@ pub(crate) struct NetworkDraft {
 pub(crate) struct Step {
     /// Name of the node.
     pub(crate) name: String,
+    /// The line of the program that made it.
+    pub(crate) source: Option<String>,
     /// Its operator.
     pub(crate) operator: String,
     /// Name of its result.
@@ -26,6 +28,21 @@ pub(crate) struct Step {
     pub(crate) operands: Vec<Id>,
     /// Of the result, without the batch axis.
     pub(crate) shape: Vec<usize>,
+}
+
+impl Step {
+    /// Its name in reports.
+    pub(crate) fn shown(&self) -> String {
+        located(&self.name, self.source.as_deref())
+    }
+}
+
+/// A name, and the line of the program that it comes from, if that is known.
+pub(crate) fn located(name: &str, source: Option<&str>) -> String {
+    match source {
+        Some(line) => format!("{name} at {line}"),
+        None => name.to_owned(),
+    }
 }
 
 /// What a layer does.

@@ -30,7 +30,7 @@ pub(crate) fn emit(
             Err(error) => {
                 let problem = NodeProblem::new(error.to_string(), "sizes and numbers that fit");
                 obstacles.push(Obstacle::new(
-                    &step.name,
+                    &step.shown(),
                     &step.operator,
                     draft::shown(&step.shape),
                     problem,

@@ -27,7 +27,7 @@ pub(crate) fn fold(draft: &mut NetworkDraft, output: &mut Id, obstacles: &mut Ve
             Err(problem) => {
                 let step = &draft.layers[id];
                 let shape = draft::shown(&step.shape);
-                obstacles.push(Obstacle::new(&step.name, &step.operator, shape, problem));
+                obstacles.push(Obstacle::new(&step.shown(), &step.operator, shape, problem));
             }
         }
     }

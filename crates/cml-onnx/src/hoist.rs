@@ -61,7 +61,9 @@ fn swap(draft: &mut NetworkDraft, output: Id) -> bool {
 fn moves(work: &Work) -> bool {
     matches!(
         work,
-        Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_))
+        Work::Plain(
+            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_) | Layer::Gather(_)
+        )
     )
 }
 

@@ -1,7 +1,7 @@
 //! The whole way from a file to a network.
 
 use crate::translate::{Drafted, translate};
-use crate::{ImportReport, Note, OnnxError, checks, emit, fold, hoist, parse};
+use crate::{ImportReport, Note, OnnxError, checks, emit, fold, hoist, layout, parse};
 use cml_quant::{Network, to_graph};
 use std::fs::File;
 use std::io::Read as _;
@@ -97,6 +97,7 @@ fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, 
     let Some(mut output) = output else {
         return Err(OnnxError::Obstacles(report));
     };
+    layout::sink(&mut draft, &mut output);
     fold::fold(&mut draft, &mut output, &mut report.obstacles);
     let quantized = checks::is_quantized(&draft, output);
     if quantized {

@@ -23,6 +23,7 @@
 // which looks them up in the table of `operators`; their handlers see the state in `translation`), the draft
 // to a network (`fold`, `hoist`, `checks`, `emit`).
 mod axes;
+mod channels_last;
 mod checks;
 mod constants;
 mod draft;
@@ -30,10 +31,14 @@ mod elementwise;
 mod emit;
 mod error;
 mod external;
+mod extras;
 mod fold;
 mod functions;
+mod gates;
 mod hoist;
 mod import;
+mod inline;
+mod layout;
 mod model;
 mod moves;
 mod operators;
@@ -43,7 +48,10 @@ mod pools;
 mod qcdq;
 mod qonnx;
 mod quantizers;
+mod rearrange;
+mod regions;
 mod report;
+mod resize;
 mod tensor;
 mod translate;
 mod translation;

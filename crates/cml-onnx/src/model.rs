@@ -1,5 +1,6 @@
 //! The graph of a file, decoded: nodes in the order of execution, constants, interface.
 
+use crate::draft::located;
 use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -37,8 +38,10 @@ pub(crate) enum Attribute {
 /// An operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Its own name, or that of its first result.
+    /// Its module and operator where the exporter noted them, else its own name, or that of its first result.
     pub(crate) name: String,
+    /// The line of the program that made it, where the exporter noted it.
+    pub(crate) source: Option<String>,
     pub(crate) op: String,
     /// Who defines the operator; empty for ONNX itself.
     pub(crate) domain: String,
@@ -49,6 +52,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Its name in reports.
+    pub(crate) fn shown(&self) -> String {
+        located(&self.name, self.source.as_deref())
+    }
+
     fn wrong<T>(&self, name: &str, needs: &str) -> Translated<T> {
         Err(NodeProblem::malformed(format!("attribute {name} is no {needs}")))
     }

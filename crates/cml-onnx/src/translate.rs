@@ -9,8 +9,9 @@ use crate::value::Value;
 use crate::{constants, functions, moves};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Oldest and newest operator set.
-const OPSETS: std::ops::RangeInclusive<i64> = 9..=21;
+/// Oldest operator set: since then operands are broadcast as in numpy. Newer ones are judged by what their
+/// operators say, and not by their number.
+const OLDEST_OPSET: i64 = 7;
 
 /// Most elements of a value of the sample.
 const MAX_LIVE: usize = 1 << 22;
@@ -65,7 +66,7 @@ fn final_values(model: &Model) -> BTreeSet<String> {
         if ends && operators::find(node).is_some_and(|o| o.may_end) {
             let only_here = |name: &str| {
                 let mut nodes = model.nodes.iter();
-                nodes.all(|n| n.name == node.name || !n.inputs.iter().any(|i| i == name))
+                nodes.all(|n| std::ptr::eq(n, node) || !n.inputs.iter().any(|i| i == name))
             };
             if let Some(name) = node.input(0).filter(|n| only_here(n)) {
                 last.insert(name.to_owned());
@@ -100,13 +101,8 @@ impl Driver<'_> {
     /// The input of the network.
     fn interface(&mut self) {
         let model = self.model;
-        if !OPSETS.contains(&model.opset) {
-            let why = format!(
-                "operator set {}, needs {} to {}",
-                model.opset,
-                OPSETS.start(),
-                OPSETS.end()
-            );
+        if model.opset < OLDEST_OPSET {
+            let why = format!("operator set {}, needs at least {OLDEST_OPSET}", model.opset);
             let problem = NodeProblem::new(why, "an export with opset_version=17");
             self.refuse("model", "opset", String::new(), problem);
         }
@@ -124,6 +120,7 @@ impl Driver<'_> {
         let edge = model.inputs.first().map_or("x", |i| i.name.as_str());
         self.state.draft.push(Step {
             name: edge.to_owned(),
+            source: None,
             operator: "input".to_owned(),
             edge: edge.to_owned(),
             work: Work::Input,
@@ -208,17 +205,20 @@ impl Driver<'_> {
 
     fn node(&mut self, node: &Node) {
         let result = self.operands(node).and_then(|operands| match operands {
-            None => operators::supported(node).map(|_| None),
-            Some(operands) => self.apply(node, &operands).map(Some),
+            None => operators::supported(node).map(|_| Vec::new()),
+            Some(operands) => self.apply(node, &operands),
         });
-        let mut result = result.unwrap_or_else(|problem| {
+        let result = result.unwrap_or_else(|problem| {
             let shape = self.read_shapes(node);
-            self.refuse(&node.name, &operators::shown(node), shape, problem);
-            None
+            self.refuse(&node.shown(), &operators::shown(node), shape, problem);
+            Vec::new()
         });
-        for name in node.outputs.iter().filter(|o| !o.is_empty()) {
-            self.values
-                .insert(name.clone(), result.take().unwrap_or(Value::Broken));
+        let mut results = result.into_iter();
+        for name in &node.outputs {
+            let value = results.next().unwrap_or(Value::Broken);
+            if !name.is_empty() {
+                self.values.insert(name.clone(), value);
+            }
         }
     }
 
@@ -252,12 +252,13 @@ impl Driver<'_> {
             .join(" and ")
     }
 
-    fn apply(&mut self, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    /// Results of a node, the first ones of those that it names.
+    fn apply(&mut self, node: &Node, operands: &[Option<Value>]) -> Translated<Vec<Value>> {
         let operator = operators::supported(node)?;
         let constant = !operands.is_empty() && operands.iter().flatten().all(Value::is_constant);
         let is_final = self.is_final(node);
         let state = &mut self.state;
-        match (&operator.handler, constant) {
+        let value = match (&operator.handler, constant) {
             (Handler::AtEnd, _) if is_final => {
                 let text = "at the end is left to the client: the outputs are what it reads";
                 self.state.note(node, format!("{} {text}", node.op));
@@ -268,6 +269,10 @@ impl Driver<'_> {
                 "the same at the end, where it is left to the client",
             )),
             (Handler::Any(apply), _) => apply(state, node, operands),
+            (Handler::Several(apply), _) => {
+                let results = apply(state, node, operands)?.into_iter();
+                return results.map(|value| self.bounded(value)).collect();
+            }
             (Handler::Sample { fold: Some(fold), .. } | Handler::Constants(fold), true) => {
                 let value = fold(state, node, operands)?;
                 self.counted(value)
@@ -300,7 +305,8 @@ impl Driver<'_> {
                 let value = moves::reshape(state, node, operands, *shape)?;
                 self.bounded(value)
             }
-        }
+        };
+        value.map(|value| vec![value])
     }
 
     /// Refuses too many elements of computed constants.

@@ -112,6 +112,40 @@ pub(crate) fn broadcasts_to(small: &[usize], shape: &[usize]) -> bool {
     small.len() <= shape.len() && common(small, shape).is_ok_and(|c| c == shape)
 }
 
+/// How the numbers of a constant lie on a value of the sample.
+pub(crate) enum Spread {
+    /// One, or one for each channel (axis 0).
+    Channels(Vec<f32>),
+    /// One for each index of another axis.
+    Axis(usize, Vec<f32>),
+    /// One for each element.
+    Elements(Vec<f32>),
+}
+
+/// The numbers of a tensor as they lie on a sample of a shape.
+///
+/// # Errors
+/// If the tensor does not broadcast to the shape.
+pub(crate) fn spread(tensor: &Tensor, sample: &[usize]) -> Translated<Spread> {
+    let full = [&[1], sample].concat();
+    if !broadcasts_to(&tensor.shape, &full) || tensor.scalar().is_some() {
+        return per_channel(tensor, sample).map(Spread::Channels);
+    }
+    if let Ok(channels) = per_channel(tensor, sample) {
+        return Ok(Spread::Channels(channels));
+    }
+    let lead = full.len() - tensor.shape.len();
+    let mut axes = tensor.shape.iter().enumerate().filter(|(_, d)| **d > 1);
+    let values = tensor.to_floats();
+    Ok(match (axes.next(), axes.next()) {
+        (Some((axis, _)), None) => Spread::Axis(axis + lead - 1, values),
+        _ => {
+            let at = broadcast(&full, &tensor.shape).into_iter();
+            Spread::Elements(at.map(|i| values[i]).collect())
+        }
+    })
+}
+
 /// Values of a tensor, one or one for each channel (axis 0) of a sample of a shape.
 ///
 /// # Errors

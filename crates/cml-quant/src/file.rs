@@ -12,8 +12,8 @@ use crate::file_training::FileTraining;
 use crate::layers::{Conv2dForm, LinearForm};
 use crate::tensors::{Tensors, Written};
 use crate::{
-    ActQuantizer, Concat, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError, Reshape,
-    Slice, Transpose, Univariate,
+    ActQuantizer, Concat, Gather, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError,
+    Reshape, Slice, Transpose, Univariate,
 };
 use cml_file::{Access, write_atomic};
 use safetensors::SafeTensors;
@@ -61,10 +61,12 @@ enum FileOp {
     Reshape(Reshape),
     Add,
     Sub,
+    Mul,
     Transpose(Transpose),
     Slice(Slice),
     Pad(Pad),
     Concat(Concat),
+    Gather(Gather),
 }
 
 impl FileOp {
@@ -81,10 +83,12 @@ impl FileOp {
             Layer::Reshape(reshape) => Self::Reshape(reshape.clone()),
             Layer::Add => Self::Add,
             Layer::Sub => Self::Sub,
+            Layer::Mul => Self::Mul,
             Layer::Transpose(transpose) => Self::Transpose(transpose.clone()),
             Layer::Slice(slice) => Self::Slice(slice.clone()),
             Layer::Pad(pad) => Self::Pad(pad.clone()),
             Layer::Concat(concat) => Self::Concat(concat.clone()),
+            Layer::Gather(gather) => Self::Gather(gather.clone()),
         })
     }
 
@@ -100,10 +104,12 @@ impl FileOp {
             Self::Reshape(reshape) => Layer::Reshape(reshape),
             Self::Add => Layer::Add,
             Self::Sub => Layer::Sub,
+            Self::Mul => Layer::Mul,
             Self::Transpose(transpose) => Layer::Transpose(transpose),
             Self::Slice(slice) => Layer::Slice(slice),
             Self::Pad(pad) => Layer::Pad(pad),
             Self::Concat(concat) => Layer::Concat(concat),
+            Self::Gather(gather) => Layer::Gather(gather),
         })
     }
 }

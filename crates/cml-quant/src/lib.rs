@@ -58,8 +58,8 @@ pub use dequantizer::Dequantizer;
 pub use error::QuantError;
 pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
 pub use layers::{
-    ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pad, Pool, PoolKind, Reshape, Slice,
-    Transpose, Univariate, WeightQuantizer, Weights,
+    ActQuantizer, Concat, Conv2d, Expression, ExpressionStep, Gather, Layer, LayerNode, Linear, Normalize,
+    Pad, Pairing, Pool, PoolKind, Reshape, Slice, Transpose, Univariate, WeightQuantizer, Weights,
 };
 pub use network::{LayerId, Network};
 pub use ptq::{PtqConfig, PtqMethod, quantize_network};

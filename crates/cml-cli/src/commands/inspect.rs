@@ -6,7 +6,7 @@ use anyhow::bail;
 use cml_file::{Artifact, describe, peek_tag, read_file, to_hex};
 use cml_ir::Graph;
 use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
-use cml_quant::{Concat, Layer, Network, Pad, Slice, Transpose, WeightQuantizer};
+use cml_quant::{Concat, Gather, Layer, Network, Pad, Slice, Transpose, WeightQuantizer};
 use cml_scheme::{ClientSpec, artifact};
 use cml_tfhe::Circuit;
 use cml_tfhe::artifact::CIRCUIT;
@@ -156,6 +156,10 @@ fn network(network: &Network) -> String {
             }
             Layer::Pad(Pad { padding }) => format!("pad {padding:?}"),
             Layer::Concat(Concat { axis }) if *axis > 0 => format!("concat, axis {axis}"),
+            Layer::Gather(Gather { axis, indices }) => {
+                format!("gather, axis {axis}, {} indices", indices.len())
+            }
+            Layer::Mul => "mul, by quarter squares: two lookups for each element".to_owned(),
             Layer::Function(_) | Layer::Reshape(_) | Layer::Add | Layer::Sub | Layer::Concat(_) => {
                 node.layer.mnemonic().to_owned()
             }

@@ -68,7 +68,7 @@ fn operators_of_other_domains_are_named_with_them() {
             "y (ai.onnx.ml.TreeEnsembleRegressor of [2]): ",
         ),
         ("com.microsoft:FusedConv", "y (com.microsoft.FusedConv of [2]): "),
-        ("ai.onnx:Mish", "y (Mish of [2]): "),
+        ("ai.onnx:Einsum", "y (Einsum of [2]): "),
         (":Unheard", "y (Unheard of [2]): "),
     ] {
         let text = obstacle(operator);

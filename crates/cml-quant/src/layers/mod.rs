@@ -6,10 +6,13 @@
 
 mod conv2d;
 mod dense;
+mod expression;
+mod gather;
 pub(crate) mod kind;
 mod max_pool;
 pub(crate) mod moves;
 mod pool;
+mod product;
 mod quantizer;
 mod raw;
 mod reshape;
@@ -23,6 +26,8 @@ pub use conv2d::Conv2d;
 pub(crate) use conv2d::Conv2dForm;
 pub use dense::Linear;
 pub(crate) use dense::LinearForm;
+pub use expression::{Expression, ExpressionStep, Pairing};
+pub use gather::Gather;
 pub use moves::{Concat, Pad, Slice, Transpose};
 pub use pool::{Pool, PoolKind};
 pub use quantizer::ActQuantizer;
@@ -62,6 +67,8 @@ pub enum Layer {
     Add,
     /// Elementwise difference of two values of one scale.
     Sub,
+    /// Elementwise product of two values, each of one scale.
+    Mul,
     /// Axes in another order.
     Transpose(Transpose),
     /// A part of each axis.
@@ -70,6 +77,8 @@ pub enum Layer {
     Pad(Pad),
     /// Values of one scale and zero point, one after the other along an axis.
     Concat(Concat),
+    /// Elements at constant indices of an axis.
+    Gather(Gather),
 }
 
 /// A layer with its name and what it reads.
@@ -120,6 +129,8 @@ impl Layer {
             Layer::Slice(slice) => slice,
             Layer::Pad(pad) => pad,
             Layer::Concat(concat) => concat,
+            Layer::Gather(gather) => gather,
+            Layer::Mul => &product::Product,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Functions of one variable.
 
+use super::expression::Expression;
 use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
 use crate::accumulators::IntegerReach;
 use crate::error::misfit;
@@ -96,6 +97,28 @@ pub enum Univariate {
     },
     /// `1 / x`.
     Reciprocal,
+    /// Sine.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// Tangent.
+    Tan,
+    /// Inverse sine.
+    Asin,
+    /// Inverse cosine.
+    Acos,
+    /// Inverse tangent.
+    Atan,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// Inverse hyperbolic cosine.
+    Acosh,
+    /// Inverse hyperbolic tangent.
+    Atanh,
     /// `x * scale[c] + offset[c]`.
     Affine {
         /// Factors, of any sign.
@@ -103,6 +126,8 @@ pub enum Univariate {
         /// Added to the products.
         offset: Vec<f32>,
     },
+    /// Several functions of one argument, joined.
+    Expression(Expression),
 }
 
 impl Univariate {
@@ -141,7 +166,19 @@ impl Univariate {
             Self::Ceil => x.ceil(),
             Self::Pow { exponent } => libm::powf(x, *exponent),
             Self::Reciprocal => 1.0 / x,
+            Self::Sin => libm::sinf(x),
+            Self::Cos => libm::cosf(x),
+            Self::Tan => libm::tanf(x),
+            Self::Asin => libm::asinf(x),
+            Self::Acos => libm::acosf(x),
+            Self::Atan => libm::atanf(x),
+            Self::Sinh => libm::sinhf(x),
+            Self::Cosh => libm::coshf(x),
+            Self::Asinh => libm::asinhf(x),
+            Self::Acosh => libm::acoshf(x),
+            Self::Atanh => libm::atanhf(x),
             Self::Affine { scale, offset } => x * pick(scale, channel) + pick(offset, channel),
+            Self::Expression(expression) => expression.eval(channel, x),
         }
     }
 
@@ -172,7 +209,19 @@ impl Univariate {
             Self::Ceil => "ceil",
             Self::Pow { .. } => "pow",
             Self::Reciprocal => "reciprocal",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Tan => "tan",
+            Self::Asin => "asin",
+            Self::Acos => "acos",
+            Self::Atan => "atan",
+            Self::Sinh => "sinh",
+            Self::Cosh => "cosh",
+            Self::Asinh => "asinh",
+            Self::Acosh => "acosh",
+            Self::Atanh => "atanh",
             Self::Affine { .. } => "affine",
+            Self::Expression(_) => "expression",
         }
     }
 
@@ -209,6 +258,7 @@ impl Univariate {
                 list("scales", scale)?;
                 list("offsets", offset)
             }
+            Self::Expression(expression) => expression.check(layer, channels),
             Self::Relu
             | Self::Sigmoid
             | Self::HardSwish
@@ -225,21 +275,33 @@ impl Univariate {
             | Self::Round
             | Self::Floor
             | Self::Ceil
+            | Self::Sin
+            | Self::Cos
+            | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Sinh
+            | Self::Cosh
+            | Self::Asinh
+            | Self::Acosh
+            | Self::Atanh
             | Self::Reciprocal => Ok(()),
         }
     }
 
     /// Whether every channel has the same function.
-    pub(crate) fn is_per_tensor(&self) -> bool {
+    pub fn is_per_tensor(&self) -> bool {
         match self {
             Self::PRelu { slope } => slope.len() == 1,
             Self::Affine { scale, offset } => scale.len() == 1 && offset.len() == 1,
+            Self::Expression(expression) => expression.is_per_tensor(),
             _ => true,
         }
     }
 
     /// The same function with what `spread` makes of its lists of an entry for each channel.
-    pub(crate) fn respread(&self, spread: impl Fn(&[f32]) -> Vec<f32>) -> Self {
+    pub fn respread(&self, spread: impl Fn(&[f32]) -> Vec<f32>) -> Self {
         let spread = |list: &[f32]| {
             if list.len() == 1 {
                 list.to_vec()
@@ -253,6 +315,7 @@ impl Univariate {
                 scale: spread(scale),
                 offset: spread(offset),
             },
+            Self::Expression(expression) => Self::Expression(expression.respread(&spread)),
             other => other.clone(),
         }
     }
@@ -325,6 +388,7 @@ impl LayerKind for Univariate {
             | Self::Softplus
             | Self::Exp
             | Self::Sqrt
+            | Self::Cosh
             | Self::Abs => true,
             Self::Clip { lo, .. } => *lo >= 0.0,
             Self::LeakyRelu { .. }
@@ -341,6 +405,17 @@ impl LayerKind for Univariate {
             | Self::Round
             | Self::Floor
             | Self::Ceil
+            | Self::Sin
+            | Self::Cos
+            | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Sinh
+            | Self::Asinh
+            | Self::Acosh
+            | Self::Atanh
+            | Self::Expression(_)
             | Self::Pow { .. }
             | Self::Reciprocal
             | Self::Affine { .. } => false,

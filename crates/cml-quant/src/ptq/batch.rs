@@ -34,10 +34,12 @@ impl LinearMap {
             | Layer::Reshape(_)
             | Layer::Add
             | Layer::Sub
+            | Layer::Mul
             | Layer::Transpose(_)
             | Layer::Slice(_)
             | Layer::Pad(_)
-            | Layer::Concat(_) => return None,
+            | Layer::Concat(_)
+            | Layer::Gather(_) => return None,
         };
         let out = values.shape()[0];
         let values: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
@@ -179,10 +181,17 @@ pub(super) fn value(
             y.zip_mut_with(other, |a, &b| *a = rounded(*a - b));
             y
         }
+        Layer::Mul => {
+            let mut y = x.to_owned();
+            let other = operands.get(1).unwrap_or(&x);
+            y.zip_mut_with(other, |a, &b| *a = rounded(*a * b));
+            y
+        }
         Layer::Transpose(layer) => moved(layer, network, node, operands),
         Layer::Slice(layer) => moved(layer, network, node, operands),
         Layer::Pad(layer) => moved(layer, network, node, operands),
         Layer::Concat(layer) => moved(layer, network, node, operands),
+        Layer::Gather(layer) => moved(layer, network, node, operands),
     }
 }
 
@@ -247,6 +256,8 @@ pub(super) fn replaced(
         | Layer::Transpose(_)
         | Layer::Slice(_)
         | Layer::Pad(_)
-        | Layer::Concat(_) => layer.clone(),
+        | Layer::Mul
+        | Layer::Concat(_)
+        | Layer::Gather(_) => layer.clone(),
     })
 }
