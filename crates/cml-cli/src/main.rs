@@ -13,6 +13,7 @@ mod data;
 mod exit;
 mod folders;
 mod host;
+mod kinds;
 mod output;
 mod passphrase;
 mod progress;

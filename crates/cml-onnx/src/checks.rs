@@ -87,7 +87,7 @@ fn several_readers(draft: &NetworkDraft, output: Id) -> Option<Obstacle> {
 }
 
 /// Whether the functions at the end are factors above 0 and offsets, which become the output's scale.
-fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
+pub(crate) fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
     loop {
         let step = &draft.layers[id];
         match &step.work {

@@ -77,21 +77,21 @@ fn expression(steps: Vec<Step>) -> U {
     U::Expression(Expression { steps })
 }
 
-fn apply_to(function: U, operand: usize) -> Step {
+pub(crate) fn apply_to(function: U, operand: usize) -> Step {
     Step::Apply {
         function: Box::new(function),
         operand,
     }
 }
 
-fn paired(operation: Pairing, a: usize, b: usize) -> Step {
+pub(crate) fn paired(operation: Pairing, a: usize, b: usize) -> Step {
     Step::Pair {
         operation,
         operands: [a, b],
     }
 }
 
-fn affine(scale: f32, offset: f32) -> U {
+pub(crate) fn affine(scale: f32, offset: f32) -> U {
     U::Affine {
         scale: vec![scale],
         offset: vec![offset],

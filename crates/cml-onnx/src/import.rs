@@ -1,7 +1,7 @@
 //! The whole way from a file to a network.
 
 use crate::translate::{Drafted, translate};
-use crate::{ImportReport, Note, OnnxError, checks, emit, fold, hoist, layout, parse};
+use crate::{ImportReport, Note, OnnxError, checks, emit, fold, grid, hoist, layout, parse};
 use cml_quant::{Network, to_graph};
 use std::fs::File;
 use std::io::Read as _;
@@ -102,6 +102,8 @@ fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, 
     let quantized = checks::is_quantized(&draft, output);
     if quantized {
         hoist::hoist(&mut draft, &mut output);
+        let ends = !checks::grows(&draft, output);
+        grid::requantize(&mut draft, &mut output, ends);
         report.obstacles.extend(checks::check(&draft, output));
     }
     if !report.obstacles.is_empty() {

@@ -35,6 +35,7 @@ mod extras;
 mod fold;
 mod functions;
 mod gates;
+mod grid;
 mod hoist;
 mod import;
 mod inline;

@@ -1,12 +1,15 @@
 //! `cml import`: ONNX file to network.
 
 use crate::exit::OrFailed;
+use crate::kinds;
 use crate::output;
 use crate::show::Report;
+use anyhow::bail;
+use cml_file::{describe, peek_tag};
 use cml_onnx::OnnxError;
 use cml_quant::{Layer, Network};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Make a network of an ONNX file: QONNX or QCDQ from Brevitas, or plain float ONNX from PyTorch.
 ///
@@ -34,6 +37,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     if !args.check {
         output::check(&args.output, &[&args.onnx])?;
     }
+    is_onnx(&args.onnx)?;
     let result = match &args.name {
         Some(name) => cml_onnx::import_named(&args.onnx, name),
         None => cml_onnx::import(&args.onnx),
@@ -74,6 +78,31 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         text.push_str(&format!("\nwrote {}", args.output.display()));
     }
     Ok(Report::new(text, json))
+}
+
+/// Refuses a file that is known to be of another kind, with what is to be done with it.
+fn is_onnx(path: &Path) -> anyhow::Result<()> {
+    if let Ok(tag) = peek_tag(path) {
+        let command = if tag == cml_ir::GRAPH.tag {
+            "; `cml compile` makes a circuit of a graph"
+        } else {
+            "; `cml inspect` says what is in it"
+        };
+        bail!(
+            "{} is {} of cml, needs an ONNX file{command}",
+            path.display(),
+            describe(tag)
+        );
+    }
+    match kinds::recognize(path) {
+        Some(found) if !found.is_onnx => bail!(
+            "{} is {}, needs an ONNX file: {}",
+            path.display(),
+            found.what,
+            found.advice
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn weights(network: &Network) -> usize {
