@@ -371,7 +371,8 @@ def quantized():
             by_qonnx(name, shape)
 
     lin = {"w": rng.normal(size=(5, 4)).astype(f32), "ws": f32(0.2)}
-    conv = {"w": rng.normal(size=(4, 2, 3, 3)).astype(f32), "ws": f32(0.2)}
+    # No sum of steps lies between two levels of the next quantizer.
+    conv = {"w": rng.normal(size=(4, 2, 3, 3)).astype(f32), "ws": f32(0.19)}
     head = [quant("x", "q"), quant("w", "wq", "ws", bits="b3")]
     case("relu_on_codes", head + [node("Relu", ["q"], ["r"]), node("MatMul", ["r", "wq"], ["y"])], (5,), lin)
     case("clip_on_codes", head + [node("Clip", ["q", "lo", "hi"], ["r"]), node("MatMul", ["r", "wq"], ["y"])], (5,), {**lin, "lo": f32(-0.5), "hi": f32(1)})
@@ -414,8 +415,8 @@ def quantized():
                 by_qonnx(name, (5,))
     # qonnx's own transformation to channels-last.
     name = "q_channels_last"
-    first = [quant("x", "q"), quant("w", "wq", "ws", bits="b3"), node("Conv", ["q", "wq"], ["h"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-             node("BatchNormalization", ["h", "g", "b", "m", "v"], ["n"]), quant("n", "r", "s2", signed=0), node("MaxPool", ["r"], ["y"], kernel_shape=[2, 2], strides=[2, 2])]
+    first = [quant("x", "q"), quant("w", "wq", "ws", bits="b3"), node("Conv", ["q", "wq"], ["h"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1], dilations=[1, 1], group=1),
+             node("BatchNormalization", ["h", "g", "b", "m", "v"], ["n"]), quant("n", "r", "s2", signed=0), node("MaxPool", ["r"], ["y"], kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 0, 0])]
     bn = {k: rng.uniform(0.5, 1.5, 4).astype(f32) for k in ("g", "b", "m", "v")}
     if model(name, first, (2, 4, 4), {**common, **conv, **bn}, 13, domains=["qonnx.custom_op.general"]):
         from qonnx.core.modelwrapper import ModelWrapper
