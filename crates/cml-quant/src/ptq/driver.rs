@@ -11,7 +11,11 @@ use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 use std::ops::Range;
 
 /// Rows on which a candidate is judged before it is compared with the best.
-const JUDGED_AT_ONCE: usize = 32;
+const JUDGED_AT_ONCE: usize = 16;
+/// Rows after which a candidate of so many times the loss of the best on them is given up.
+const TRUSTED: usize = 64;
+/// So many times.
+const LOST: f64 = 1.5;
 /// Rounding of a sum of losses, relative.
 const ROUNDING: f64 = 1e-9;
 
@@ -233,11 +237,16 @@ impl<'a> Driver<'a> {
             return range.min_max(bits);
         }
         let rows = self.float.judged();
+        // Sums of the best candidate's losses after each part of the rows.
+        let mut leader: Vec<f64> = Vec::new();
         let found = range.search(bits, |candidate, best| {
-            let mut sum = 0.0;
-            let mut done = 0;
+            let (mut sum, mut done, mut sums) = (0.0, 0, Vec::new());
             // Most candidates are worse than the best on a few rows already.
-            while done < rows && sum <= best * rows as f64 * (1.0 + ROUNDING) {
+            while done < rows {
+                let lost = done >= TRUSTED && leader.get(sums.len() - 1).is_some_and(|&l| sum > LOST * l);
+                if lost || sum > best * rows as f64 * (1.0 + ROUNDING) {
+                    return f64::INFINITY;
+                }
                 let part = done..rows.min(done + JUDGED_AT_ONCE);
                 let outputs = self.outputs(i + 1, part.clone(), |g| {
                     if g == group {
@@ -248,12 +257,13 @@ impl<'a> Driver<'a> {
                 });
                 self.float.add_losses(&mut sum, part.clone(), outputs.view());
                 done = part.end;
+                sums.push(sum);
             }
-            if done < rows {
-                f64::INFINITY
-            } else {
-                sum / rows as f64
+            let loss = sum / rows as f64;
+            if loss < best {
+                leader = sums;
             }
+            loss
         })?;
         range.trimmed(found)
     }
