@@ -131,10 +131,7 @@ impl Sinker {
 
     /// Adds a step, joined with the move before it if it is one.
     fn push(&mut self, mut step: Step) -> Id {
-        loop {
-            let Some(&operand) = step.operands.first() else {
-                break;
-            };
+        while let Some(&operand) = step.operands.first() {
             let before = &self.layers[operand];
             let joined = match (&step.work, &before.work) {
                 (Work::Plain(Layer::Reshape(_)), _) if step.shape == before.shape => return operand,

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 warnings.filterwarnings("ignore")
 FOLDER, PREFIX = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
 ROWS = 40
-MAKERS = {}
 
 
 def wanted(name):
@@ -69,7 +68,6 @@ def by_torch(name, net, shape, rows=ROWS):
 
 # ---- torch, both exporters ----
 
-
 class Act(nn.Module):
     def __init__(self, f):
         super().__init__()
@@ -92,7 +90,6 @@ ACTIVATIONS = {
     "swish_beta": lambda v: v * torch.sigmoid(v * torch.linspace(0.5, 2, 8)),
 }
 
-
 class Conv(nn.Module):
     def __init__(self):
         super().__init__()
@@ -103,7 +100,6 @@ class Conv(nn.Module):
         x = F.silu(self.bn(self.c1(x)))
         x = F.max_pool2d(F.mish(self.c2(x)), 2)
         return self.fc(x.mean((2, 3)))
-
 
 class Mixer(nn.Module):
     def __init__(self):
@@ -117,7 +113,6 @@ class Mixer(nn.Module):
         x = x + F.relu(self.channel(x))
         return self.out(x.mean(1))
 
-
 class Tokens(nn.Module):
     def __init__(self):
         super().__init__()
@@ -126,7 +121,6 @@ class Tokens(nn.Module):
     def forward(self, x):
         return self.b(torch.tanh(self.a(x) + self.p)).flatten(1)
 
-
 class Grid(nn.Module):
     def __init__(self):
         super().__init__()
@@ -134,7 +128,6 @@ class Grid(nn.Module):
 
     def forward(self, x):
         return self.b(F.relu(self.a(x)))
-
 
 class Shuffle(nn.Module):
     def __init__(self):
@@ -146,7 +139,6 @@ class Shuffle(nn.Module):
         x = self.d(x)
         return self.e(F.pixel_unshuffle(x[:, :, :4, :4], 2))
 
-
 class Up(nn.Module):
     def __init__(self, size=None, pad="reflect"):
         super().__init__()
@@ -156,7 +148,6 @@ class Up(nn.Module):
         x = F.relu(self.c(F.pad(x, (1, 2, 2, 1), mode=self.pad)))
         x = F.interpolate(x, size=self.size, scale_factor=None if self.size else 2, mode="nearest")
         return self.d(x)
-
 
 class Parts(nn.Module):
     def __init__(self):
@@ -168,7 +159,6 @@ class Parts(nn.Module):
         d, e = c.chunk(2, 1)
         x = torch.cat([F.relu(a), b.flip(1), d * 2, torch.maximum(e, 1 - e)], 1)
         return self.b(x[:, [8, 0, 3, 3, 1, 2, 4, 5, 7]])
-
 
 class Gate(nn.Module):
     """Products of two values: a gate, and squeeze and excitation."""
@@ -184,7 +174,6 @@ class Gate(nn.Module):
         x = (x * g[:, :, None, None]).mean((2, 3))
         return self.fc(self.u(x) * torch.sigmoid(self.v(x)))
 
-
 class Broadcasts(nn.Module):
     def __init__(self):
         super().__init__()
@@ -195,7 +184,6 @@ class Broadcasts(nn.Module):
         y = y.unsqueeze(1).expand(-1, 3, -1).repeat(1, 2, 1)
         return self.b(F.relu(y)).amax(1)
 
-
 class Norms(nn.Module):
     def __init__(self):
         super().__init__()
@@ -203,7 +191,6 @@ class Norms(nn.Module):
 
     def forward(self, x):
         return self.b(F.silu(self.n(self.a(x)))).mean(2)
-
 
 class Functions(nn.Module):
     """A block that the exporter keeps as one function."""
