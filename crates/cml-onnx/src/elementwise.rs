@@ -5,7 +5,7 @@ use crate::model::Node;
 use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, constant, live};
 use crate::value::{Value, per_channel};
-use cml_quant::{Layer, Univariate};
+use cml_quant::{InputStep, Layer, Univariate};
 
 /// What a sum or product reads.
 enum Pair {
@@ -63,13 +63,7 @@ pub(crate) fn sub(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
             let negated = numbers.iter().map(|v| -v).collect();
             t.affine(node, x, Affine::shifted(negated))
         }
-        Pair::Constant { x, numbers, .. } => {
-            let affine = Affine {
-                scale: vec![-1.0],
-                offset: numbers,
-            };
-            t.affine(node, x, affine)
-        }
+        Pair::Constant { x, numbers, .. } => t.affine(node, x, Affine::new(vec![-1.0], numbers)),
         Pair::Values(a, b) => both(t, node, Layer::Sub, a, b)?,
     }))
 }
@@ -86,10 +80,7 @@ pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
         Pair::Constant { numbers, slot: 1, .. } if numbers.contains(&0.0) => {
             return Err(NodeProblem::malformed("a division by 0"));
         }
-        Pair::Constant { x, numbers, slot: 1 } => {
-            let factors = numbers.iter().map(|v| v.recip()).collect();
-            t.affine(node, x, Affine::scaled(factors))
-        }
+        Pair::Constant { x, numbers, slot: 1 } => t.affine(node, x, Affine::divided(&numbers)),
         Pair::Constant { x, numbers, .. } => {
             let inverse = t.function(node, x, Univariate::Reciprocal);
             t.affine(node, inverse, Affine::scaled(numbers))
@@ -137,7 +128,18 @@ pub(crate) fn batch_norm(t: &mut Translation, node: &Node, operands: &[Option<Va
         .map(|(g, v)| g / (v + eps).sqrt())
         .collect();
     let offset = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
-    Ok(Value::Live(t.affine(node, x, Affine { scale, offset })))
+    // In the order of onnxruntime, where it matters: on the raw input.
+    let factor: Vec<f32> = (0..channels)
+        .map(|c| ((var[c] as f32 + eps as f32).sqrt()).recip() * gamma[c] as f32)
+        .collect();
+    let shift = |c: usize| beta[c] as f32 - mean[c] as f32 * factor[c];
+    let shifts = (0..channels).map(shift).collect();
+    let affine = Affine {
+        scale,
+        offset,
+        written: vec![InputStep::Multiply(factor), InputStep::Add(shifts)],
+    };
+    Ok(Value::Live(t.affine(node, x, affine)))
 }
 
 /// A sum or difference of two values of the sample.
@@ -173,7 +175,7 @@ fn gated(t: &mut Translation, node: &Node, a: Id, b: Id) -> Translated<Id> {
 fn chain(t: &Translation, id: Id) -> Vec<(Id, f64, f64)> {
     let mut all = vec![(id, 1.0, 0.0)];
     let (mut at, mut factor, mut shift) = all[0];
-    while let Work::Affine(Affine { scale, offset }) = &t.draft.layers[at].work
+    while let Work::Affine(Affine { scale, offset, .. }) = &t.draft.layers[at].work
         && let ([scale], [offset]) = (&scale[..], &offset[..])
     {
         shift += factor * offset;

@@ -1,7 +1,7 @@
 //! The graph of a file, decoded: nodes in the order of execution, constants, interface.
 
 use crate::report::{NodeProblem, Translated};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use std::collections::BTreeMap;
 
 /// A decoded file.
@@ -13,6 +13,10 @@ pub(crate) struct Model {
     pub(crate) inputs: Vec<Info>,
     pub(crate) outputs: Vec<String>,
     pub(crate) constants: BTreeMap<String, Tensor>,
+    /// Shapes of results that the file states.
+    pub(crate) shapes: BTreeMap<String, Vec<Option<usize>>>,
+    /// The program that wrote it, with its version.
+    pub(crate) producer: Option<String>,
 }
 
 /// Name and shape of a value; unknown sizes are `None`.
@@ -20,6 +24,8 @@ pub(crate) struct Model {
 pub(crate) struct Info {
     pub(crate) name: String,
     pub(crate) shape: Option<Vec<Option<usize>>>,
+    pub(crate) dtype: Option<Dtype>,
+    pub(crate) is_text: bool,
 }
 
 /// An attribute's value.

@@ -1,6 +1,7 @@
 //! Tests of the public interface.
 
 mod external;
+mod inputs;
 mod malformed;
 mod obstacles;
 mod operators;
