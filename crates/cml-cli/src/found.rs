@@ -5,8 +5,10 @@ use cml_bitwidth::{LayerWidth, Widths, analyze};
 use cml_ir::{Graph, InputSpec, InputStep, NodeId, Op, OpKind, Tensor, optimize};
 use cml_onnx::Origin;
 use cml_quant::{Layer, Network};
+use cml_tfhe::cost::CostModel;
 use cml_tfhe::noise::{Reader, Requirement, Source};
 use cml_tfhe::optimizer::{Goal, SearchError, search};
+use cml_tfhe::{Options, lower};
 use serde::Serialize;
 
 /// What was found.
@@ -24,8 +26,10 @@ struct Quantized {
     /// Lookups of a sample, before what `cml compile` saves.
     lookups: usize,
     widest_bits: u32,
-    /// Seconds of one thread, by the built-in cost model; nothing if no parameters read the widest layer exactly.
+    /// Seconds of one thread, by the built-in cost model; nothing if no parameters were found.
     seconds: Option<f64>,
+    /// Whether the network was compiled for that, and not just its lookups counted.
+    compiled: bool,
     /// Why there is no exact circuit of single lookups.
     no_exact: Option<String>,
 }
@@ -89,23 +93,29 @@ impl Quantized {
     fn of(network: &Network, graph: &Graph) -> anyhow::Result<Self> {
         let widths = analyze(graph);
         let spec = network.input_spec()?;
-        let (seconds, no_exact) = match cost(graph, &widths) {
+        // Others take seconds to compile.
+        const FEW: usize = 250;
+        const NARROW: u32 = 11;
+        let widest_bits = widest(&widths);
+        let compiled = widths.lookups() <= FEW && widest_bits <= NARROW;
+        let cost = if compiled {
+            let circuit = lower(graph, &widths, &Options::default()).map_err(|e| e.to_string());
+            circuit.map(|circuit| (circuit.predicted_ns(&CostModel::default()) / 1e9).max(0.0))
+        } else {
+            cost(graph, &widths).map_err(|e| e.to_string())
+        };
+        let (seconds, no_exact) = match cost {
             Ok(seconds) => (Some(seconds), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(why) => (None, Some(why)),
         };
         let layers: Vec<LayerFound> = widths.carried().iter().map(|row| layer(network, row)).collect();
         Ok(Self {
             lookups: widths.lookups(),
-            // What the client decrypts can be wide at little cost.
-            widest_bits: layers
-                .iter()
-                .filter(|l| l.lookups > 0)
-                .map(|l| l.bits)
-                .max()
-                .unwrap_or(0),
+            widest_bits,
             input: Input::of(&spec),
             layers,
             seconds,
+            compiled,
             no_exact,
         })
     }
@@ -130,19 +140,32 @@ impl Quantized {
         let header = ["layer", "weight bits", "accumulator values", "bits", "lookups"];
         let cost = match (&self.no_exact, self.seconds) {
             (None, Some(seconds)) => format!(
-                "about {seconds:.1} s a sample on one thread, exactly, before what cml compile saves: {} lookups, the widest of {} bits",
-                self.lookups, self.widest_bits
+                "{} lookups, the widest of {} bits: about {seconds:.2} s a sample on one thread, exactly{}",
+                self.lookups,
+                self.widest_bits,
+                if self.compiled {
+                    ""
+                } else {
+                    ", before what cml compile saves"
+                }
             ),
             (why, _) => format!(
-                "{} lookups, the widest of {} bits: {}\nwhat helps: cml compile --max-accuracy-loss POINTS --calibrate DATA, \
+                "{} lookups, the widest of {} bits, {} exact circuit: {}\nwhat helps: cml compile --max-accuracy-loss POINTS --calibrate DATA, \
                  fewer bits of weights and activations, or fewer inputs of the widest layer",
                 self.lookups,
                 self.widest_bits,
+                if self.compiled { "no" } else { "probably no" },
                 why.as_deref().unwrap_or_default()
             ),
         };
         format!("{}\n{}\n{cost}", self.input.text(), table(&header, &rows))
     }
+}
+
+/// Bits of the widest accumulator that is looked up; what the client decrypts can be wide at little cost.
+fn widest(widths: &Widths) -> u32 {
+    let rows = widths.carried().iter().filter(|row| row.lookups > 0);
+    rows.map(|row| row.bits).max().unwrap_or(0)
 }
 
 impl Input {

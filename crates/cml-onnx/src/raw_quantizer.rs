@@ -202,8 +202,8 @@ pub(crate) fn quantize(
         }
         let Some(raw) = &raws[id] else { continue };
         let values = start.after(raw);
-        let bits = data.map(InputData::width);
-        let chosen = values.exact(8).or_else(|| values.rounded(bits?.min(MOST_BITS)));
+        let bits = data.map(InputData::width).filter(|&bits| bits <= MOST_BITS);
+        let chosen = values.exact(8).or_else(|| values.rounded(bits?));
         if let Some(chosen) = chosen {
             let bounded = has_codes_beyond(&chosen, &raw.steps, inputs);
             let text = chosen.text(data);

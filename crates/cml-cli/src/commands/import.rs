@@ -102,7 +102,7 @@ fn obstacles(args: &Args, report: &cml_onnx::ImportReport) -> Report {
     Report {
         refused: Some(format!("{} cannot be imported", args.onnx.display())),
         ..Report::new(
-            format!("{}: {report}", origin_text(&report.origin)),
+            format!("{report}\nfile: {}", origin_text(&report.origin)),
             json!({"network": null, "origin": report.origin, "obstacles": report.obstacles, "notes": report.notes}),
         )
     }

@@ -1,7 +1,7 @@
 //! What files do with their inputs before the first quantizer, and inputs that have none.
 
 use crate::world::{differing, imported_with, vector};
-use cml_onnx::{InputData, Options};
+use cml_onnx::{ImportReport, InputData, OnnxError, Options, import};
 use cml_quant::Network;
 
 /// A file of `tests/vectors/inputs`, and what its user knows of the data.
@@ -44,4 +44,65 @@ fn every_input_is_quantized_as_the_file_says() {
             differing.len()
         );
     }
+}
+
+#[test]
+fn several_inputs_are_one_whose_columns_have_names() {
+    let joined = network("joined", None);
+    assert_eq!(joined.layers()[0].shape, [6]);
+    let pixels = (0..4).map(|i| format!("pixels[{i}]"));
+    let names: Vec<String> = ["age", "height"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(pixels)
+        .collect();
+    assert_eq!(joined.columns(), names);
+    // Each has a scale of its own: one quantizer whose codes are bounded apart.
+    let spec = network("apart", None).input_spec().unwrap();
+    assert_eq!((spec.scale, spec.range.lo, spec.range.hi), (vec![1.0], -128, 127));
+}
+
+#[test]
+fn codes_are_those_that_occur() {
+    let range = |name: &str, data| {
+        let range = network(name, data).input_spec().unwrap().range;
+        (range.lo, range.hi)
+    };
+    assert_eq!(range("sign", None), (-1, 1));
+    assert_eq!(range("bipolar", None), (-1, 1));
+    assert_eq!(range("bits", whole(0.0, 1.0)), (0, 1));
+    assert_eq!(range("bytes", None), (0, 255));
+    assert_eq!(range("integers", whole(-20.0, 35.0)), (-20, 35));
+    assert_eq!(range("reversed", None), (0, 162));
+}
+
+/// The report of a file whose user says something of the data, or nothing.
+fn report(name: &str, data: Option<InputData>) -> ImportReport {
+    let options = Options { name: None, data };
+    match import(&vector(&format!("inputs/{name}.onnx")), &options) {
+        Err(OnnxError::Obstacles(report)) => report,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn an_input_without_a_quantizer_asks_for_the_data() {
+    for name in ["bits", "integers", "fixed"] {
+        let report = report(name, None);
+        assert_eq!(report.obstacles.len(), 1, "{report}");
+        assert!(
+            report.obstacles[0].instead.contains("--input-range LO..HI"),
+            "{report}"
+        );
+    }
+    // One that has a quantizer, and one that needs a range.
+    let has = report("twice", whole(0.0, 1.0)).to_string();
+    assert!(has.contains("it has a quantizer of its own"), "{has}");
+    let unbounded = InputData {
+        range: None,
+        bits: Some(8),
+    };
+    assert_eq!(report("integers", Some(unbounded)).obstacles.len(), 1);
+    // More values than a code has bits.
+    assert_eq!(report("integers", whole(0.0, 1e6)).obstacles.len(), 1);
 }

@@ -62,6 +62,25 @@ fn every_obstacle_is_in_one_report() {
     check(&file, &nodes);
 }
 
+/// What reads the result of a node with an obstacle is judged all the same.
+#[test]
+fn every_obstacle_of_a_chain_is_reported() {
+    let file = quant(quantized(&[1, 2]), "x", "q", "s")
+        .node("LayerNormalization", "q wq", "a", &[])
+        .node("Mish", "a", "b", &[])
+        .node("Gemm", "b w", "c", &[])
+        .node("Mish", "c", "y", &[]);
+    check(
+        &file,
+        &[
+            ("a", &["divides by a value"]),
+            ("b", &["Mish"]),
+            ("y", &["Mish"]),
+            ("c", &["weights have no quantizer"]),
+        ],
+    );
+}
+
 #[test]
 fn values_that_are_added_need_one_scale() {
     let file = quant(quantized(&[1, 2]), "x", "q", "s");
