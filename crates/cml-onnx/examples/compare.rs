@@ -38,7 +38,9 @@ fn class(y: &[f32]) -> usize {
 }
 
 fn compare(file: &Path) -> Result<String, String> {
-    let network = cml_onnx::import(file).map_err(|e| e.to_string())?.network;
+    let network = cml_onnx::import(file, &cml_onnx::Options::default())
+        .map_err(|e| e.to_string())?
+        .network;
     let rows = rows(&file.with_extension("io.csv")).map_err(|e| e.to_string())?;
     let largest = rows.iter().flat_map(|r| &r.1).fold(0f32, |m, y| m.max(y.abs()));
     let (mut most, mut classes, mut off) = (0f32, 0, 0);

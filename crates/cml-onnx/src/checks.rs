@@ -2,6 +2,7 @@
 
 use crate::Obstacle;
 use crate::draft::{Id, NetworkDraft, Step, Weighted, Work, of, shown};
+use crate::raw::{Raw, trace};
 use crate::report::NodeProblem;
 use cml_quant::{Layer, PoolKind, Weights};
 
@@ -28,7 +29,7 @@ pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
         .any(|id| match &draft.layers[id].work {
             Work::Quantize(_) => true,
             Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
-            Work::Input | Work::Affine(_) | Work::Plain(_) => false,
+            Work::Input | Work::Affine(_) | Work::Plain(_) | Work::Unknown => false,
         })
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
 pub(crate) fn check(draft: &NetworkDraft, output: Id) -> Vec<Obstacle> {
     let mut checks = Checks {
         draft,
+        raws: trace(draft),
         states: vec![State::Unknown; draft.layers.len()],
         found: Vec::new(),
     };
@@ -94,7 +96,7 @@ pub(crate) fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
             Work::Affine(a) if a.scale.iter().all(|&s| s > 0.0) => {}
             Work::Plain(Layer::Reshape(_)) => {}
             Work::Affine(_) | Work::Plain(Layer::Function(_)) => return false,
-            Work::Input | Work::Quantize(_) | Work::Weighted(_) => return true,
+            Work::Input | Work::Quantize(_) | Work::Weighted(_) | Work::Unknown => return true,
             Work::Plain(
                 Layer::Input
                 | Layer::Normalize(_)
@@ -120,8 +122,14 @@ fn refused(step: &Step, problem: NodeProblem) -> Obstacle {
     Obstacle::new(&step.shown(), &step.operator, shown(&step.shape), problem)
 }
 
+/// How the user of a file says what its input is.
+const INPUT_DATA: &str = "an import that knows the data: --input-range LO..HI with --input-integers or --input-bits \
+     BITS, or --calibrate DATA";
+
 struct Checks<'a> {
     draft: &'a NetworkDraft,
+    /// What is the raw input still.
+    raws: Vec<Option<Raw>>,
     states: Vec<State>,
     found: Vec<Obstacle>,
 }
@@ -144,10 +152,16 @@ impl Checks<'_> {
                     Work::Input => "the input".to_owned(),
                     _ => format!("{} ({})", operand.name, operand.operator),
                 };
+                let quantizer = format!("a QuantIdentity on {edge:?}, between {after} and {}", step.name);
+                let instead = if self.raws[step.operands[slot]].is_some() {
+                    format!("{INPUT_DATA}; or {quantizer}")
+                } else {
+                    quantizer
+                };
                 self.refuse(
                     step,
                     format!("it reads {edge:?} without a quantizer, the result of {after}"),
-                    format!("a QuantIdentity on {edge:?}, between {after} and {}", step.name),
+                    instead,
                 );
             }
         }
@@ -163,7 +177,7 @@ impl Checks<'_> {
                     return self.refuse(
                         step,
                         "a function is applied to the raw input before its quantizer".to_owned(),
-                        "the quantizer first, or the function applied to the data".to_owned(),
+                        format!("{INPUT_DATA}; or the quantizer first, or the function applied to the data"),
                     );
                 }
                 State::Plain {
@@ -183,6 +197,7 @@ impl Checks<'_> {
             },
             Work::Weighted(weighted) => self.products(step, weighted),
             Work::Plain(layer) => self.layer(step, layer, before.unwrap_or(State::Unknown)),
+            Work::Unknown => State::Unknown,
         }
     }
 

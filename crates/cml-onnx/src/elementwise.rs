@@ -8,7 +8,7 @@ use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, constant, live};
 use crate::value::{Spread, Value, common, per_channel, spread};
 use crate::{functions, rearrange};
-use cml_quant::{ExpressionStep, Layer, Pairing, Univariate};
+use cml_quant::{ExpressionStep, InputStep, Layer, Pairing, Univariate};
 
 /// What a sum or product reads.
 enum Pair {
@@ -112,10 +112,7 @@ pub(crate) fn sub(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
             let affine = if slot == 1 {
                 Affine::shifted(numbers.iter().map(|v| -v).collect())
             } else {
-                Affine {
-                    scale: vec![-1.0],
-                    offset: numbers,
-                }
+                Affine::new(vec![-1.0], numbers)
             };
             let y = t.affine(node, x, affine);
             back.apply(t, node, y)
@@ -149,8 +146,7 @@ pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
             back,
         } => {
             let y = if slot == 1 {
-                let factors = numbers.iter().map(|v| v.recip()).collect();
-                t.affine(node, x, Affine::scaled(factors))
+                t.affine(node, x, Affine::divided(&numbers))
             } else {
                 let inverse = t.function(node, x, Univariate::Reciprocal);
                 t.affine(node, inverse, Affine::scaled(numbers))
@@ -195,7 +191,18 @@ pub(crate) fn batch_norm(t: &mut Translation, node: &Node, operands: &[Option<Va
         .map(|(g, v)| g / (v + eps).sqrt())
         .collect();
     let offset = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
-    Ok(Value::Live(t.affine(node, x, Affine { scale, offset })))
+    // In the order of onnxruntime, where it matters: on the raw input.
+    let factor: Vec<f32> = (0..channels)
+        .map(|c| ((var[c] as f32 + eps as f32).sqrt()).recip() * gamma[c] as f32)
+        .collect();
+    let shift = |c: usize| beta[c] as f32 - mean[c] as f32 * factor[c];
+    let shifts = (0..channels).map(shift).collect();
+    let affine = Affine {
+        scale,
+        offset,
+        written: vec![InputStep::Multiply(factor), InputStep::Add(shifts)],
+    };
+    Ok(Value::Live(t.affine(node, x, affine)))
 }
 
 /// An operation on two values of the sample: one function of the layer that both come from, or a layer that
@@ -392,9 +399,6 @@ pub(crate) fn select(t: &mut Translation, node: &Node, operands: &[Option<Value>
 /// A truth value, turned round.
 pub(crate) fn not(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let x = live(operands, 0)?;
-    let affine = Affine {
-        scale: vec![-1.0],
-        offset: vec![1.0],
-    };
+    let affine = Affine::new(vec![-1.0], vec![1.0]);
     Ok(Value::Live(t.affine(node, x, affine)))
 }

@@ -23,7 +23,7 @@ pub(crate) fn gated(t: &mut Translation, node: &Node, a: Id, b: Id) -> Option<Id
 fn chain(t: &Translation, id: Id) -> Vec<(Id, f64, f64)> {
     let mut all = vec![(id, 1.0, 0.0)];
     let (mut at, mut factor, mut shift) = all[0];
-    while let Work::Affine(Affine { scale, offset }) = &t.draft.layers[at].work
+    while let Work::Affine(Affine { scale, offset, .. }) = &t.draft.layers[at].work
         && let ([scale], [offset]) = (&scale[..], &offset[..])
     {
         shift += factor * offset;

@@ -4,6 +4,7 @@
 //! multiple of one step, a quantizer after it changes nothing, and makes codes of its values.
 
 use crate::draft::{Id, NetworkDraft, Work};
+use crate::raw::covering;
 use cml_quant::{ActQuantizer, Layer, Univariate};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +79,7 @@ fn needs_codes(work: &Work) -> bool {
             | Layer::Slice(_)
             | Layer::Gather(_) => false,
         },
-        Work::Input | Work::Quantize(_) | Work::Affine(_) => false,
+        Work::Input | Work::Quantize(_) | Work::Affine(_) | Work::Unknown => false,
     }
 }
 
@@ -152,13 +153,4 @@ fn on_grid(values: &[f32], before: ActQuantizer) -> Option<ActQuantizer> {
     let scale = gaps.filter(|&gap| gap > PRECISION * largest).reduce(f32::min)?;
     let (lo, hi) = reach(scale)?;
     covering(lo, hi, scale)
-}
-
-fn covering(lo: i64, hi: i64, scale: f32) -> Option<ActQuantizer> {
-    const MOST: u32 = 16;
-    let quantizer = |bits| ActQuantizer::new(bits, lo < 0, false, scale, 0).ok();
-    (1..=MOST).filter_map(quantizer).find(|q| {
-        let codes = q.codes();
-        codes.lo <= lo && hi <= codes.hi
-    })
 }

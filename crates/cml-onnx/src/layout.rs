@@ -64,7 +64,7 @@ fn channel_len(shape: &[usize]) -> usize {
 fn is_plain(layers: &[Step], id: Id) -> bool {
     let step = &layers[id];
     match &step.work {
-        Work::Input | Work::Quantize(_) => true,
+        Work::Input | Work::Quantize(_) | Work::Unknown => true,
         Work::Affine(_) => step.operands.first().is_some_and(|&o| is_raw(layers, o)),
         Work::Weighted(w) => {
             w.bias.is_none()
@@ -97,7 +97,7 @@ fn is_raw(layers: &[Step], mut id: Id) -> bool {
             | Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Gather(_)) => {
                 id = layers[id].operands[0];
             }
-            Work::Quantize(_) | Work::Weighted(_) | Work::Plain(_) => return false,
+            Work::Quantize(_) | Work::Weighted(_) | Work::Plain(_) | Work::Unknown => return false,
         }
     }
 }
@@ -165,10 +165,10 @@ impl Sinker {
     fn before(&self, work: &Work, source: Id, moves: &[Id]) -> Option<Work> {
         let spread = |list: &[f64]| self.spread(list, source, moves);
         match work {
-            Work::Affine(affine) => Some(Work::Affine(Affine {
-                scale: spread(&affine.scale)?,
-                offset: spread(&affine.offset)?,
-            })),
+            Work::Affine(affine) => {
+                let (scale, offset) = (spread(&affine.scale)?, spread(&affine.offset)?);
+                Some(Work::Affine(Affine::new(scale, offset)))
+            }
             Work::Quantize(_) => Some(work.clone()),
             Work::Plain(Layer::Function(function)) if function.is_per_tensor() => Some(work.clone()),
             Work::Plain(Layer::Function(function)) => {
@@ -186,7 +186,7 @@ impl Sinker {
                 let function = function.respread(lists);
                 (!failed.get()).then_some(Work::Plain(Layer::Function(function)))
             }
-            Work::Input | Work::Weighted(_) | Work::Plain(_) => None,
+            Work::Input | Work::Weighted(_) | Work::Plain(_) | Work::Unknown => None,
         }
     }
 

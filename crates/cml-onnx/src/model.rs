@@ -2,7 +2,7 @@
 
 use crate::draft::located;
 use crate::report::{NodeProblem, Translated};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use std::collections::BTreeMap;
 
 /// A decoded file.
@@ -14,6 +14,10 @@ pub(crate) struct Model {
     pub(crate) inputs: Vec<Info>,
     pub(crate) outputs: Vec<String>,
     pub(crate) constants: BTreeMap<String, Tensor>,
+    /// Shapes of results that the file states.
+    pub(crate) shapes: BTreeMap<String, Vec<Option<usize>>>,
+    /// The program that wrote it, with its version.
+    pub(crate) producer: Option<String>,
 }
 
 /// Name and shape of a value; unknown sizes are `None`.
@@ -21,6 +25,8 @@ pub(crate) struct Model {
 pub(crate) struct Info {
     pub(crate) name: String,
     pub(crate) shape: Option<Vec<Option<usize>>>,
+    pub(crate) dtype: Option<Dtype>,
+    pub(crate) is_text: bool,
 }
 
 /// An attribute's value.

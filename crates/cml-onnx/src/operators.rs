@@ -271,6 +271,31 @@ pub(crate) fn shown(node: &Node) -> String {
     format!("{}.{}", node.domain, node.op)
 }
 
+/// Whether the result of an operator has the shape of what it reads, read or not.
+pub(crate) fn keeps_shape(node: &Node) -> bool {
+    const SAME: &[&str] = &[
+        "Add",
+        "BatchNormalization",
+        "Celu",
+        "Div",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "LpNormalization",
+        "Mish",
+        "Mul",
+        "Pow",
+        "Silu",
+        "Sub",
+        "Swish",
+        "ThresholdedRelu",
+    ];
+    let of_kind = find(node).is_some_and(|o| {
+        o.domain == Domain::Qonnx || matches!(o.handler, Handler::Function(_) | Handler::AtEnd)
+    });
+    of_kind || (Domain::of(&node.domain) == Domain::Onnx && SAME.contains(&node.op.as_str()))
+}
+
 /// What to say of operators that are not read.
 const HINTS: &[(&[&str], &str, &str)] = &[
     (

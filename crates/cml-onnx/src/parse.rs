@@ -3,10 +3,10 @@
 use crate::extras::{self, FunctionProto, NodeExtras};
 use crate::inline::{self, Function, Functions, InnerNode};
 use crate::model::{Attribute, Info, Model, Node};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use crate::{OnnxError, order, wire};
 use rten_onnx::onnx::{
-    AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    AttributeProto, AttributeType, DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -64,12 +64,17 @@ pub(crate) fn parse(bytes: &[u8], folder: Option<&Path>) -> Result<Model, OnnxEr
         .filter(|i| !constants.contains_key(&i.name))
         .collect();
     only_sources(&inputs, &constants, &nodes)?;
+    let stated = graph.value_info.iter().chain(&graph.output).map(info);
+    let producer = [proto.producer_name, proto.producer_version].map(Option::unwrap_or_default);
+    let producer = producer.join(" ").trim().replace(char::is_control, "\u{fffd}");
     Ok(Model {
         opset,
         nodes: order::sort(nodes)?,
         inputs,
         outputs: outputs(&graph),
         constants,
+        shapes: stated.filter_map(|i| Some((i.name, i.shape?))).collect(),
+        producer: Some(producer).filter(|p| !p.is_empty()),
     })
 }
 
@@ -105,6 +110,10 @@ fn info(value: &ValueInfoProto) -> Info {
         shape: tensor
             .and_then(|t| t.shape.as_ref())
             .map(|s| s.dim.iter().map(size).collect()),
+        dtype: tensor
+            .and_then(|t| t.elem_type)
+            .and_then(|t| Dtype::from_onnx(i64::from(t.0))),
+        is_text: tensor.and_then(|t| t.elem_type) == Some(DataType::STRING),
     }
 }
 

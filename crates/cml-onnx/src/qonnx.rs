@@ -170,14 +170,7 @@ pub(crate) fn bipolar(t: &mut Translation, node: &Node, operands: &[Option<Value
     let y = t.function(node, x, Univariate::Clip { lo: -1.0, hi: 0.0 });
     let y = t.function(node, y, Univariate::Floor);
     let doubled = f64::from(scale) * 2.0;
-    let y = t.affine(
-        node,
-        y,
-        Affine {
-            scale: vec![doubled],
-            offset: vec![f64::from(scale)],
-        },
-    );
+    let y = t.affine(node, y, Affine::new(vec![doubled], vec![f64::from(scale)]));
     let levels = Levels {
         scale,
         zero_point: 0,
@@ -224,7 +217,7 @@ pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]
         _ => return Err(unknown_mode(&mode)),
     };
     let scale_64 = f64::from(scale);
-    let y = t.affine(node, x, Affine::scaled(vec![scale_64.recip()]));
+    let y = t.affine(node, x, Affine::divided(&[scale_64]));
     let y = t.function(node, y, Univariate::Round);
     let y = t.affine(node, y, Affine::scaled(vec![f64::from(shift).exp2().recip()]));
     let y = t.function(node, y, function);

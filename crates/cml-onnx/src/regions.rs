@@ -139,7 +139,9 @@ impl Program<'_> {
                 Work::Affine(affine) => self.apply(affine.function(), operand)?,
                 Work::Plain(Layer::Function(Univariate::Expression(inner))) => self.inner(inner, operand)?,
                 Work::Plain(Layer::Function(function)) => self.apply(function.clone(), operand)?,
-                Work::Input | Work::Quantize(_) | Work::Weighted(_) | Work::Plain(_) => operand,
+                Work::Input | Work::Quantize(_) | Work::Weighted(_) | Work::Plain(_) | Work::Unknown => {
+                    operand
+                }
             };
             self.values.insert(id, value);
         }

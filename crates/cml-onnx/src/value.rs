@@ -38,6 +38,19 @@ pub(crate) struct Levels {
     pub(crate) hi: i64,
 }
 
+impl Levels {
+    /// The same steps counted from the zero point. QuantizeLinear rounds before it adds that, which is another
+    /// integer where two are as near.
+    pub(crate) fn from_zero(self) -> Self {
+        Self {
+            zero_point: 0,
+            lo: self.lo.saturating_sub(self.zero_point),
+            hi: self.hi.saturating_sub(self.zero_point),
+            ..self
+        }
+    }
+}
+
 impl Coded {
     /// Index into the scale for each code, row-major.
     pub(crate) fn scale_at(&self) -> Vec<usize> {

@@ -16,13 +16,14 @@ use crate::{
     Reshape, Slice, Transpose, Univariate,
 };
 use cml_file::{Access, write_atomic};
+use cml_ir::InputStep;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
 
@@ -37,6 +38,8 @@ struct FileNetwork {
     labels: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    input_steps: Vec<InputStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<FileTraining>,
 }
@@ -243,6 +246,7 @@ fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, Qua
         output: network.output()?.index(),
         labels: network.labels().to_vec(),
         columns: network.columns().to_vec(),
+        input_steps: network.input_steps().to_vec(),
         training: network.training().map(FileTraining::of),
     })
 }
@@ -263,6 +267,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
     network.set_columns(parsed.columns)?;
+    network.set_input_steps(parsed.input_steps)?;
     network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;
     Ok(network)
 }

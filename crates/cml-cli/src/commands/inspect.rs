@@ -111,7 +111,15 @@ fn weights(quantizer: Option<&WeightQuantizer>) -> String {
 fn network(network: &Network) -> String {
     let lines = network.layers().iter().map(|node| {
         let what = match &node.layer {
-            Layer::Input => "input".to_owned(),
+            Layer::Input => {
+                let steps: Vec<&str> = network.input_steps().iter().map(|s| s.name()).collect();
+                let steps = if steps.is_empty() {
+                    String::new()
+                } else {
+                    format!(", then {}", steps.join(", "))
+                };
+                format!("input{steps}")
+            }
             Layer::Quantize(q) => format!(
                 "quantize to codes {} scale {} zero {}",
                 q.codes(),

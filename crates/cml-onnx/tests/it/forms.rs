@@ -2,11 +2,11 @@
 
 use crate::wire::{Attr, File, quant, quantized};
 use crate::world::outputs;
-use cml_onnx::{OnnxError, import_bytes};
+use cml_onnx::{OnnxError, Options, import_bytes};
 use cml_quant::Network;
 
 fn network(file: &File) -> Network {
-    import_bytes(&file.build(), None)
+    import_bytes(&file.build(), None, &Options::default())
         .unwrap_or_else(|e| panic!("{e}"))
         .network
 }
@@ -16,7 +16,9 @@ fn check(file: &File, x: &[f32], y: &[f32]) {
 }
 
 fn refused(file: &File, words: &str) {
-    let error = import_bytes(&file.build(), None).unwrap_err().to_string();
+    let error = import_bytes(&file.build(), None, &Options::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains(words), "{words:?} in {error:?}");
 }
 
@@ -206,7 +208,7 @@ fn codes_stay_codes_through_functions_that_keep_the_grid() {
     let file = quant(quantized(&[1, 2]), "x", "q", "s")
         .node("Sigmoid", "q", "m", &[])
         .node("Gemm", "m wq", "y", &[]);
-    match import_bytes(&file.build(), None) {
+    match import_bytes(&file.build(), None, &Options::default()) {
         Err(OnnxError::Obstacles(report)) => assert_eq!(report.obstacles.len(), 1, "{report}"),
         other => panic!("{other:?}"),
     }

@@ -2,6 +2,7 @@
 
 mod external;
 mod forms;
+mod inputs;
 mod malformed;
 mod obstacles;
 mod operators;

@@ -1,10 +1,10 @@
 //! Files that cannot be imported: one report with every obstacle.
 
 use crate::wire::{Attr, File, quant, quantized};
-use cml_onnx::{ImportReport, OnnxError, import_bytes};
+use cml_onnx::{ImportReport, OnnxError, Options, import_bytes};
 
 fn report(file: &File) -> ImportReport {
-    match import_bytes(&file.build(), None) {
+    match import_bytes(&file.build(), None, &Options::default()) {
         Err(OnnxError::Obstacles(report)) => report,
         other => panic!("{other:?}"),
     }
@@ -60,6 +60,25 @@ fn every_obstacle_is_in_one_report() {
         ("d", &["\"c\"", "QuantIdentity"]),
     ];
     check(&file, &nodes);
+}
+
+/// What reads the result of a node with an obstacle is judged all the same.
+#[test]
+fn every_obstacle_of_a_chain_is_reported() {
+    let file = quant(quantized(&[1, 2]), "x", "q", "s")
+        .node("LayerNormalization", "q wq", "a", &[])
+        .node("GroupNormalization", "a", "b", &[])
+        .node("Gemm", "b w", "c", &[])
+        .node("GroupNormalization", "c", "y", &[]);
+    check(
+        &file,
+        &[
+            ("a", &["divides by a value"]),
+            ("b", &["divides by a value"]),
+            ("y", &["divides by a value"]),
+            ("c", &["weights have no quantizer"]),
+        ],
+    );
 }
 
 #[test]
@@ -149,7 +168,7 @@ fn a_softmax_at_the_end_is_a_note_and_elsewhere_an_obstacle() {
         .clone()
         .node("Softmax", "h", "p", &[])
         .node("ArgMax", "p", "y", &[]);
-    let imported = import_bytes(&last.build(), None).unwrap();
+    let imported = import_bytes(&last.build(), None, &Options::default()).unwrap();
     let nodes: Vec<&str> = imported.notes.iter().map(|n| n.node.as_str()).collect();
     assert_eq!(nodes, ["p", "y"]);
     assert_eq!(imported.network.forward(&[1.0, 1.0]).unwrap(), [4.0, 6.0]);

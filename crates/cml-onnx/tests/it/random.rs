@@ -2,7 +2,7 @@
 
 use crate::wire::{Attr, File};
 use crate::world::fixed;
-use cml_onnx::{OnnxError, import_bytes};
+use cml_onnx::{OnnxError, Options, import_bytes};
 use proptest::prelude::*;
 
 const OPERATORS: &[&str] = &[
@@ -203,7 +203,7 @@ proptest! {
 
     #[test]
     fn any_graph_is_a_network_or_a_report(opset in 7u64..28, nodes in prop::collection::vec(node(), 1..7)) {
-        match import_bytes(&build(opset, &nodes), None) {
+        match import_bytes(&build(opset, &nodes), None, &Options::default()) {
             Ok(imported) if imported.network.is_float() => {
                 let sample = vec![0.5; imported.network.input_len()];
                 prop_assert!(imported.network.forward(&sample).is_ok());

@@ -112,6 +112,29 @@ impl Layer {
         self.kind().mnemonic()
     }
 
+    /// Where each element of the result comes from, operand and index in it, if the layer only moves elements:
+    /// `from` and `to` are the shapes of its operands and of its result. `None` for an element is 0.0.
+    pub fn origins(&self, from: &[&[usize]], to: &[usize]) -> Option<Vec<Option<(usize, usize)>>> {
+        match self {
+            Layer::Reshape(_) => Some((0..element_count(to)).map(|i| Some((0, i))).collect()),
+            Layer::Transpose(transpose) => Some(moves::origins(transpose, from, to)),
+            Layer::Slice(slice) => Some(moves::origins(slice, from, to)),
+            Layer::Pad(pad) => Some(moves::origins(pad, from, to)),
+            Layer::Concat(concat) => Some(moves::origins(concat, from, to)),
+            Layer::Gather(gather) => Some(moves::origins(gather, from, to)),
+            Layer::Input
+            | Layer::Normalize(_)
+            | Layer::Quantize(_)
+            | Layer::Linear(_)
+            | Layer::Conv2d(_)
+            | Layer::Pool(_)
+            | Layer::Function(_)
+            | Layer::Add
+            | Layer::Sub
+            | Layer::Mul => None,
+        }
+    }
+
     /// What its kind says of it.
     pub(crate) fn kind(&self) -> &dyn LayerKind {
         match self {

@@ -6,7 +6,7 @@ use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
-use cml_ir::{NodeId, channels};
+use cml_ir::{InputStep, NodeId, channels};
 use serde::{Deserialize, Serialize};
 
 /// A function of one variable, as the operator of its name in the ONNX operator specification
@@ -131,6 +131,52 @@ pub enum Univariate {
 }
 
 impl Univariate {
+    /// The function as operations that a client does with its floats before it quantizes them; nothing if it
+    /// takes more than these.
+    pub fn input_steps(&self) -> Option<Vec<InputStep>> {
+        Some(match self {
+            Self::Relu => vec![InputStep::Max(vec![0.0])],
+            Self::Clip { lo, hi } => vec![InputStep::Max(vec![*lo]), InputStep::Min(vec![*hi])],
+            Self::Affine { scale, offset } => {
+                vec![InputStep::Multiply(scale.clone()), InputStep::Add(offset.clone())]
+            }
+            Self::Neg => vec![InputStep::Multiply(vec![-1.0])],
+            Self::Abs => vec![InputStep::Abs],
+            Self::Sign => vec![InputStep::Sign],
+            Self::Round => vec![InputStep::Round],
+            Self::Floor => vec![InputStep::Floor],
+            Self::Ceil => vec![InputStep::Ceil],
+            Self::LeakyRelu { .. }
+            | Self::PRelu { .. }
+            | Self::Sigmoid
+            | Self::HardSigmoid { .. }
+            | Self::HardSwish
+            | Self::Tanh
+            | Self::Gelu { .. }
+            | Self::Elu { .. }
+            | Self::Selu { .. }
+            | Self::Softplus
+            | Self::Erf
+            | Self::Exp
+            | Self::Log
+            | Self::Sqrt
+            | Self::Pow { .. }
+            | Self::Sin
+            | Self::Cos
+            | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Sinh
+            | Self::Cosh
+            | Self::Asinh
+            | Self::Acosh
+            | Self::Atanh
+            | Self::Expression(_)
+            | Self::Reciprocal => return None,
+        })
+    }
+
     /// Value at `x` in a channel; not finite where the function is not defined or too large.
     pub fn eval(&self, channel: usize, x: f32) -> f32 {
         let hard_sigmoid = |alpha: f32, beta: f32| (alpha * x + beta).clamp(0.0, 1.0);

@@ -6,6 +6,7 @@ use super::calibration::Calibration;
 use super::placement::Placement;
 use super::{PtqConfig, PtqMethod, weights};
 use crate::accumulators::reaches;
+use crate::error::misfit;
 use crate::{ActQuantizer, Layer, LayerId, LayerNode, Network, QuantError, accumulators, budget};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 use std::ops::Range;
@@ -40,6 +41,15 @@ pub fn quantize_network(
     config.validate()?;
     if let Some(node) = network.layers().iter().find(|n| !n.layer.kind().is_float()) {
         return Err(QuantError::NotFloat(node.name.clone()));
+    }
+    if let has @ 1.. = network.input_steps().len() {
+        let name = &network.layers()[0].name;
+        return Err(misfit(
+            name,
+            "steps before its quantizer",
+            "none of a float network",
+            has,
+        ));
     }
     let calibration = Calibration::new(network, samples)?;
     let min_max = Driver::new(&calibration, config, PtqMethod::MinMax)?.run();
