@@ -3,8 +3,9 @@
 use crate::draft::{Affine, Id, Work};
 use crate::model::Node;
 use crate::report::{NodeProblem, Translated};
+use crate::tensor::Tensor;
 use crate::translation::{Translation, constant, live};
-use crate::value::{Value, per_channel};
+use crate::value::{Value, broadcast, broadcasts_to, per_channel};
 use cml_quant::{InputStep, Layer, Univariate};
 
 /// What a sum or product reads.
@@ -20,7 +21,7 @@ enum Pair {
     },
 }
 
-fn pair(t: &Translation, operands: &[Option<Value>]) -> Translated<Pair> {
+fn pair(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Pair> {
     let slot = match operands {
         [Some(a), Some(b)] => [a, b].iter().position(|v| v.is_constant()),
         _ => {
@@ -35,18 +36,50 @@ fn pair(t: &Translation, operands: &[Option<Value>]) -> Translated<Pair> {
     };
     let x = live(operands, 1 - slot)?;
     let tensor = constant(operands, slot)?.ok_or_else(|| NodeProblem::malformed("a missing constant"))?;
-    let numbers: Vec<f64> = per_channel(&tensor, t.shape(x))?
-        .into_iter()
-        .map(f64::from)
-        .collect();
+    let (x, numbers) = match per_channel(&tensor, t.shape(x)) {
+        Ok(numbers) => (x, numbers),
+        // Each element of the raw input can have a number of its own.
+        Err(problem) => {
+            let count = t.shape(x).iter().product();
+            if !t.is_raw(x) || !t.has_room(count) {
+                return Err(problem);
+            }
+            let numbers = each(&tensor, t.shape(x)).ok_or(problem)?;
+            (t.reshape(node, x, vec![count]), numbers)
+        }
+    };
+    let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
     if numbers.is_empty() || numbers.iter().any(|v| !v.is_finite()) {
         return Err(NodeProblem::malformed("a constant that is empty or not finite"));
     }
     Ok(Pair::Constant { x, numbers, slot })
 }
 
+/// A number for each element of a sample, row by row, if the constant broadcasts to it.
+fn each(tensor: &Tensor, sample: &[usize]) -> Option<Vec<f32>> {
+    let full = [&[1], sample].concat();
+    let values = tensor.to_floats();
+    let fits = broadcasts_to(&tensor.shape, &full);
+    fits.then(|| {
+        broadcast(&full, &tensor.shape)
+            .into_iter()
+            .map(|i| values[i])
+            .collect()
+    })
+}
+
+/// A result in the shape of what the node reads.
+fn shaped(t: &mut Translation, node: &Node, operands: &[Option<Value>], id: Id) -> Value {
+    let read = operands.iter().flatten().find_map(|value| match value {
+        Value::Live(id) => Some(*id),
+        Value::Constant(_) | Value::Coded(_) | Value::Integers(..) | Value::Broken => None,
+    });
+    let shape = read.map(|read| t.shape(read).to_vec());
+    Value::Live(shape.map_or(id, |shape| t.reshape(node, id, shape)))
+}
+
 pub(crate) fn add(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    Ok(Value::Live(match pair(t, operands)? {
+    let result = match pair(t, node, operands)? {
         Pair::Constant { x, numbers, .. } => t.affine(node, x, Affine::shifted(numbers)),
         // A difference is also written as a sum with the negative.
         Pair::Values(a, b) => match (scaled(t, a), scaled(t, b)) {
@@ -54,29 +87,32 @@ pub(crate) fn add(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
             ((source, -1.0), _) => both(t, node, Layer::Sub, b, source)?,
             _ => both(t, node, Layer::Add, a, b)?,
         },
-    }))
+    };
+    Ok(shaped(t, node, operands, result))
 }
 
 pub(crate) fn sub(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    Ok(Value::Live(match pair(t, operands)? {
+    let result = match pair(t, node, operands)? {
         Pair::Constant { x, numbers, slot: 1 } => {
             let negated = numbers.iter().map(|v| -v).collect();
             t.affine(node, x, Affine::shifted(negated))
         }
         Pair::Constant { x, numbers, .. } => t.affine(node, x, Affine::new(vec![-1.0], numbers)),
         Pair::Values(a, b) => both(t, node, Layer::Sub, a, b)?,
-    }))
+    };
+    Ok(shaped(t, node, operands, result))
 }
 
 pub(crate) fn mul(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    Ok(Value::Live(match pair(t, operands)? {
+    let result = match pair(t, node, operands)? {
         Pair::Constant { x, numbers, .. } => t.affine(node, x, Affine::scaled(numbers)),
         Pair::Values(a, b) => gated(t, node, a, b)?,
-    }))
+    };
+    Ok(shaped(t, node, operands, result))
 }
 
 pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    Ok(Value::Live(match pair(t, operands)? {
+    let result = match pair(t, node, operands)? {
         Pair::Constant { numbers, slot: 1, .. } if numbers.contains(&0.0) => {
             return Err(NodeProblem::malformed("a division by 0"));
         }
@@ -91,7 +127,8 @@ pub(crate) fn div(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
                 "a constant divisor",
             ));
         }
-    }))
+    };
+    Ok(shaped(t, node, operands, result))
 }
 
 /// Factors and offsets: `gamma * (x - mean) / sqrt(var + eps) + beta`.

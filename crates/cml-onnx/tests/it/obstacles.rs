@@ -142,7 +142,8 @@ fn what_a_layer_cannot_do_is_said() {
     );
     let varying = File::new(&[1, 2, 4, 4])
         .floats("v", &[4], &[1.0, 2.0, 3.0, 4.0])
-        .node("Mul", "x v", "y", &[]);
+        .node("MaxPool", "x", "m", &[("kernel_shape", Attr::Ints(&[1, 1]))])
+        .node("Mul", "m v", "y", &[]);
     check(&varying, &[("y", &["differs within a channel"])]);
     let pool = [
         ("kernel_shape", Attr::Ints(&[3, 3])),
