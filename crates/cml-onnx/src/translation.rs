@@ -13,7 +13,12 @@ pub(crate) struct Translation {
     pub(crate) opset: i64,
     pub(crate) draft: NetworkDraft,
     pub(crate) notes: Vec<Note>,
+    /// Numbers for single elements that nodes have so far.
+    pub(crate) listed: usize,
 }
+
+/// Most numbers for single elements.
+const MOST_LISTED: usize = 1 << 24;
 
 impl Translation {
     /// Says what was done with a node.
@@ -27,6 +32,12 @@ impl Translation {
     /// Shape of a layer's result, without the batch axis.
     pub(crate) fn shape(&self, id: Id) -> &[usize] {
         &self.draft.layers[id].shape
+    }
+
+    /// Whether so many more numbers for single elements are not too many.
+    pub(crate) fn has_room(&mut self, numbers: usize) -> bool {
+        self.listed = self.listed.saturating_add(numbers);
+        self.listed <= MOST_LISTED
     }
 
     /// Adds a layer for a node.
