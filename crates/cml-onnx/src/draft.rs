@@ -270,12 +270,17 @@ impl NetworkDraft {
 
     /// Layers that the output depends on, in order.
     pub(crate) fn needed(&self, output: Id) -> Vec<Id> {
+        self.needed_after(output, |_| false)
+    }
+
+    /// The same, but for what only layers depend on that are `first`.
+    pub(crate) fn needed_after(&self, output: Id, first: impl Fn(Id) -> bool) -> Vec<Id> {
         let mut needed = vec![false; self.layers.len()];
         needed[output] = true;
         // The input is there in any case.
         needed[0] = true;
         for id in (0..self.layers.len()).rev() {
-            if needed[id] {
+            if needed[id] && !first(id) {
                 for &operand in &self.layers[id].operands {
                     needed[operand] = true;
                 }

@@ -348,7 +348,9 @@ fn rebuilt(
     }
     let mut moved = BTreeMap::from([(0, at)]);
     let mut places = BTreeMap::from([(0, 0)]);
-    for id in draft.needed(*output).into_iter().filter(|&id| id != 0) {
+    // What leads to the quantizers is done by the client now.
+    let needed = draft.needed_after(*output, |id| quantized.iter().any(|(of, _)| *of == id));
+    for id in needed.into_iter().filter(|&id| id != 0) {
         let step = &draft.layers[id];
         let place = match quantized.iter().find(|(of, _)| *of == id) {
             Some((_, factor)) => {
