@@ -260,7 +260,8 @@ impl Circuit {
         }
         // In values, of which a part is as good as none.
         let period = spacing.half_period / spacing.scale;
-        if u128::from(spacing.half_period) * 2 > u128::from(size) * u128::from(spacing.scale) {
+        let boxes = u128::from(size) * u128::from(spacing.scale) * (2 * u128::from(rotation.slack) + 1);
+        if u128::from(spacing.half_period) * 2 > boxes {
             return Err(format!(
                 "a half period of {period} values does not fit in {size} coefficients"
             ));
@@ -296,8 +297,12 @@ impl Circuit {
                     known.half_period
                 ));
             }
-            if rotation.slack > 0 && rotation.slack > table::narrowest_plateau(table, spacing) {
-                return Err(format!("slack of {} is wider than a plateau", rotation.slack));
+            let (has, most) = (
+                rotation.slack,
+                table::most_slack(table, spacing, table::SLACK_SHARE),
+            );
+            if has > 0 && has > most {
+                return Err(format!("slack of {has}, the table allows {most}"));
             }
             reach.define(&found, |v| table[v as usize], known.image);
         }
