@@ -144,13 +144,20 @@ pub fn lower_reported(
     options: &Options,
 ) -> Result<(Circuit, Vec<PassReport>), LowerError> {
     widths.check(graph)?;
+    let program = Program::of(graph, widths)?;
+    let layers = program.layers.clone();
+    let exact = |layer: u32| {
+        let slack = options.approximate.get(&layers[layer as usize]);
+        slack.is_none_or(|&slack| slack == 0)
+    };
     let settings = Settings {
+        exact: &exact,
         fuse_limit: if options.fuse { MAX_FUSED } else { 0 },
         cost: &|program| {
             encode_best(program, graph, options).map_or(f64::INFINITY, |(_, choice)| choice.total_ns)
         },
     };
-    let (program, reports) = optimize(Program::of(graph, widths)?, &settings)?;
+    let (program, reports) = optimize(program, &settings)?;
     for output in &program.outputs {
         let values = output.rows.iter().map(|(_, range)| range.count()).max();
         let (values, limit) = (values.unwrap_or(0), LARGEST_HALF_PERIOD);

@@ -83,6 +83,11 @@ pub enum Source {
     FreshSmall,
     /// Put out by a lookup.
     Lookup,
+    /// Put out by lookups, and encrypted by the client under the big key with weights of their own.
+    Both {
+        /// Sum of the squared weights of what the client encrypted.
+        fresh: u64,
+    },
 }
 
 /// What reads a linear combination.
@@ -114,7 +119,7 @@ pub struct Requirement {
     pub alike: i64,
     /// The sum of `2 |v w|` over the same pairs, on which depends how far keys differ. Largest among the combinations.
     pub pairs: u64,
-    /// Where the combined values come from; `Lookup` if from both, since its noise is the larger.
+    /// Where the combined values come from. If from both, `nu2` is that of lookups alone.
     pub source: Source,
     /// What reads the combination.
     pub reader: Reader,

@@ -78,6 +78,19 @@ pub fn lower_tuned<E: From<LowerError>>(
     }
 }
 
+/// The fastest circuit of approximate layers that is worth measuring: with as much slack as keeps results within one level, or, where
+/// that makes none, with the largest share of the half period. A lower bound on what an approximate circuit takes; none
+/// if there is none.
+pub fn lower_loosest(graph: &Graph, widths: &Widths, options: &Options) -> Option<Circuit> {
+    let mut options = options.clone();
+    options.approximate = names(graph).into_iter().map(|name| (name, u64::MAX)).collect();
+    [None, Some(SLACK_SHARE)].into_iter().find_map(|share| {
+        options.slack_share = share;
+        let lowered = lower_reported(graph, widths, &options);
+        lowered.ok().map(|(circuit, _)| circuit)
+    })
+}
+
 /// The exact circuit, however large its keys are: approximate ones may have smaller ones.
 fn lower_exact(graph: &Graph, widths: &Widths, options: &Options) -> Result<Tuned, LowerError> {
     let mut exact = options.clone();
@@ -134,7 +147,7 @@ impl<E: From<LowerError>> Search<'_, E> {
         let limit = self.options.goal.max_key_bytes;
         let all: Slacks = self.names.iter().map(|name| (name.clone(), u64::MAX)).collect();
         let Some(best) = self.attempt(&all, None, limit)? else {
-            let best = self.from_below(&all)?;
+            let best = self.loosest(&all)?;
             return best.map(|best| self.tighten(best)).transpose();
         };
         if best.tuned.loss <= self.max_loss || !has_exact {
@@ -147,7 +160,7 @@ impl<E: From<LowerError>> Search<'_, E> {
 
     /// The loosest circuit that loses little enough, of those whose layers all have the same share of their half period; else the
     /// tightest.
-    fn from_below(&mut self, all: &Slacks) -> Result<Option<Attempt>, E> {
+    fn loosest(&mut self, all: &Slacks) -> Result<Option<Attempt>, E> {
         let limit = self.options.goal.max_key_bytes;
         let mut best = None;
         // With the last share a slack is 0, or that of a plateau.
