@@ -5,6 +5,7 @@
 mod digits;
 mod fuse;
 mod merge;
+mod multiples;
 mod passes;
 mod reach;
 mod residue;

@@ -11,6 +11,7 @@
 //! each change the row is: an exact table of `2^(e - t)` times fewer values. This goes on until the table is narrow
 //! enough. The bit above the digit stays in the row; it was only subtracted to read the digit.
 
+use super::multiples::with_multiples;
 use super::passes::{Counts, Settings};
 use super::{Affine, Grid, MAX_RESIDUES, Multiple, Program, ProgramLookup, Terms};
 use crate::table;
@@ -20,9 +21,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Half periods up to this one are always looked up at once.
 const NARROW: u64 = 256;
 
+/// Half periods beyond this one are hardly ever served, whatever the noise.
+const WIDEST: u64 = 1024;
+
 /// What is tried for the number of values of a half period that one polynomial serves: what a lookup costs is
 /// taken to be in proportion to its half period, from there on.
 const SERVED: [u64; 4] = [16, 32, 64, 128];
+
+/// Parts of large weights that are tried.
+const PARTS: [u32; 3] = [1, 2, 4];
 
 /// Digits must make a program cheaper by this factor: they cost lookups one after the other.
 const WORTH: f64 = 0.8;
@@ -47,11 +54,18 @@ pub(crate) fn digits(program: Program, settings: &Settings<'_>) -> (Program, Cou
             continue;
         }
         let split = split(&program, &groups, &digits).without_unread();
-        let cost = (settings.cost)(&split);
-        if cost < least {
-            let rows = digits.iter().filter(|digits| !digits.is_empty()).count();
-            least = cost;
-            best = Some((split, [rows, digits.iter().map(Vec::len).sum()]));
+        for parts in PARTS {
+            let split = if parts > 1 {
+                with_multiples(&split, parts)
+            } else {
+                split.clone()
+            };
+            let cost = (settings.cost)(&split);
+            if cost < least {
+                let rows = digits.iter().filter(|digits| !digits.is_empty()).count();
+                least = cost;
+                best = Some((split, [rows, digits.iter().map(Vec::len).sum()]));
+            }
         }
         tried.push(digits);
     }
@@ -83,7 +97,11 @@ impl Group {
 
     /// The digits that make its lookups cheapest, if a polynomial serves so many values.
     fn digits(&self, served: u64) -> Vec<Digit> {
-        let price = |period: u64| period.div_ceil(served).max(1) as f64;
+        // Encodings of rows that wrap are powers of two.
+        let price = |period: u64| match period.next_power_of_two() {
+            period if period > WIDEST => f64::INFINITY,
+            period => period.div_ceil(served) as f64,
+        };
         let mut left = Left {
             range: self.range,
             changes: self.changes(),
