@@ -1,5 +1,6 @@
 //! Passes keep what a program computes, and their counts are right.
 
+use super::multiples::with_multiples;
 use super::passes::{Counts, PASSES, Pass, Settings, optimize, run};
 use super::verify;
 use super::{Affine, Grid, Program, ProgramLookup, ProgramOutput, Reach, Window, row_range};
@@ -307,6 +308,27 @@ proptest! {
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn weights_in_parts_are_exact(mut before in programs(), parts in 2_u32..5, by in 1_i64..200) {
+        for (row, range) in before.outputs.iter_mut().flat_map(|o| &mut o.rows) {
+            row.terms.values_mut().for_each(|w| *w *= by);
+            row.constant *= by;
+            *range = Interval::new(by * range.lo, by * range.hi);
+        }
+        let after = with_multiples(&before, parts);
+        prop_assert_eq!(after.ranges().pop(), before.ranges().pop());
+        let most = 1_u64 << 8_u32.div_ceil(parts).max(2);
+        for (row, _) in after.outputs.iter().flat_map(|o| &o.rows) {
+            let lookups = row.terms.iter().filter(|(wire, _)| **wire as usize >= after.input_count());
+            for (_, w) in lookups {
+                prop_assert!(w.unsigned_abs() < 2 * most, "{}", w);
+            }
+        }
+        for sample in before.samples() {
+            prop_assert_eq!(after.eval(&sample).1, before.eval(&sample).1);
+        }
+    }
 
     /// Whatever is taken off, results stay, and the analysis proves all ranges again.
     #[test]
