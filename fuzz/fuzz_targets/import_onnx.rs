@@ -6,5 +6,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = cml_onnx::import_bytes(bytes, None);
+    let _ = cml_onnx::import_bytes(bytes, None, &cml_onnx::Options::default());
 });

@@ -1,10 +1,13 @@
 //! Exit codes: whose fault it was.
 
+use crate::kinds;
 use cml_file::{FileError, FrameError};
 use cml_ir::{GRAPH, IrError};
+use cml_quant::QuantError;
 use cml_scheme::ArtifactError;
 use cml_tfhe::artifact::CIRCUIT;
 use std::fmt;
+use std::path::Path;
 
 /// Done.
 pub(crate) const DONE: u8 = 0;
@@ -49,23 +52,44 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
         }
         last = words;
     }
-    let advice = error.chain().find_map(advice).unwrap_or_default();
+    let advice = error.chain().find_map(advice);
+    let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
     format!("{text}{advice}")
 }
 
 /// The command that makes what is needed of what was given.
-fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(FileError::Frame { name, source }) = file_error(cause)
         && matches!(source, FrameError::Magic)
         && name.ends_with(".safetensors")
     {
-        return Some("; `cml quantize` makes a graph of a network");
+        return Some("`cml quantize` makes a graph of a network".to_owned());
+    }
+    if let Some(name) = foreign(cause)
+        && let Some(found) = kinds::recognize(Path::new(name))
+    {
+        return Some(format!("it is {}: {}", found.what, found.advice));
     }
     let FrameError::Kind { found, expected } = cause.downcast_ref()? else {
         return None;
     };
     let compile = (*found, *expected) == (GRAPH.tag, CIRCUIT.tag);
-    compile.then_some("; `cml compile` makes a circuit of a graph")
+    compile.then(|| "`cml compile` makes a circuit of a graph".to_owned())
+}
+
+/// The file that an error says is none of cml's.
+fn foreign<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
+    if let Some(FileError::Frame {
+        name,
+        source: FrameError::Magic,
+    }) = file_error(cause)
+    {
+        return Some(name);
+    }
+    match cause.downcast_ref() {
+        Some(QuantError::File { name, why }) if why.starts_with("not a safetensors file") => Some(name),
+        _ => None,
+    }
 }
 
 /// The error of a file that a crate passes on as its own.

@@ -3,7 +3,7 @@
 use crate::rows::Scope;
 use crate::show::{Report, note, percent};
 use anyhow::bail;
-use cml_ir::{InputSpec, Tensor};
+use cml_ir::{InputSpec, Interval, Tensor};
 use ndarray::Array2;
 use serde_json::json;
 
@@ -162,12 +162,32 @@ impl Samples {
     /// Adds to a report how many input values were clipped.
     pub(crate) fn report_clipped(&self, report: &mut Report, shape: &[usize], spec: &InputSpec) {
         self.clipped(shape, spec).add(report, true);
+        self.fill(shape, spec).iter().for_each(note);
     }
 
     /// The same, but in the text only if there are any.
     pub(crate) fn warn_of_clipped(&self, report: &mut Report, shape: &[usize], spec: &InputSpec) {
         let clipped = self.clipped(shape, spec);
         clipped.add(report, clipped.values > 0);
+        self.fill(shape, spec).iter().for_each(note);
+    }
+
+    /// A warning if the samples take at most a sixteenth of the codes of an input.
+    pub(crate) fn fill(&self, shape: &[usize], spec: &InputSpec) -> Option<String> {
+        const PART: u64 = 16;
+        let codes = self
+            .rows
+            .iter()
+            .filter_map(|row| spec.quantize_all(shape, row).ok());
+        let used = Interval::hull_of(codes.flatten().map(Interval::point))?;
+        let (has, of) = (used.count(), spec.range.count());
+        (has * PART <= of).then(|| {
+            format!(
+                "the values of {} take {has} of the {of} codes of the input: the network was made for data of another scale, \
+                 or few samples say little",
+                self.source
+            )
+        })
     }
 
     fn clipped(&self, shape: &[usize], spec: &InputSpec) -> Clipped {
@@ -227,7 +247,6 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cml_ir::Interval;
 
     fn samples(labels: Option<Vec<usize>>) -> Samples {
         let rows = vec![vec![0.5, 9.0], vec![-9.0, 9.0], vec![0.0, 0.0]];
@@ -270,6 +289,17 @@ mod tests {
         samples(None).warn_of_clipped(&mut report, &[2], &wide);
         assert_eq!(report.text, "done");
         assert_eq!(report.json["clipped_inputs"], 0);
+    }
+
+    #[test]
+    fn data_that_fill_little_of_the_codes_are_doubted() {
+        let fill = |scale: f32| samples(None).fill(&[2], &InputSpec::new(scale, 0, Interval::new(-128, 127)));
+        assert_eq!(fill(0.1), None);
+        let text = fill(9.0).unwrap();
+        assert!(
+            text.starts_with("the values of some.csv take 3 of the 256 codes"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub enum Error {
         found: usize,
     },
     /// A NumPy array of a type that holds no features.
-    #[error("{file}: needs an array of f32, f64, u8 or i64, found {found}")]
+    #[error("{file}: needs an array of f32, f64, u8, i32 or i64, found {found}")]
     ArrayType {
         /// The file's name.
         file: String,
@@ -91,6 +91,18 @@ pub enum Error {
         shape: Vec<usize>,
         /// Most allowed.
         limit: usize,
+    },
+    /// Labels that are not a class for each row.
+    #[error(
+        "{file}: needs classes of {rows} rows, whole numbers from 0, found {found}; leave y out if it holds no classes"
+    )]
+    ArrayLabels {
+        /// The archive's name, and the array's.
+        file: String,
+        /// Rows of samples.
+        rows: usize,
+        /// What is there in place of a class.
+        found: String,
     },
     /// The reader of archives gave up.
     #[error("{file}: not an archive of NumPy arrays that can be read")]

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::csv_table::{CsvTable, Want};
 use crate::error::shorten;
 use crate::named::builtin;
-use crate::read_npy::{bounded, npz_from, open_file};
+use crate::read_npy::{bounded, labelled_npz_from, open_file};
 use crate::{CsvOptions, Error, NAMES, Table, read_npy_from};
 
 /// What bytes hold.
@@ -38,7 +38,8 @@ pub fn is_builtin(source: &str) -> bool {
 }
 
 /// The data set `source`: built in, if it has one of [`NAMES`], else the file at that path. `seed` is
-/// that of generated sets; `options` are for CSV files.
+/// that of generated sets; `options` are for CSV files. An NPZ file has samples `x`, and classes `y` if they
+/// are known.
 ///
 /// ```
 /// let iris = cml_data::open("iris", &Default::default(), 0)?;
@@ -84,10 +85,8 @@ pub fn read_table(
         Format::Npy => Ok(Table::of_array(name, read_npy_from(input, name)?.into_values())),
         Format::Npz => {
             let bytes = bounded(input, name)?;
-            Ok(Table::of_array(
-                name,
-                npz_from(Cursor::new(bytes), name)?.into_values(),
-            ))
+            let (features, labels) = labelled_npz_from(Cursor::new(bytes), name)?;
+            Ok(Table::of_array(name, features.into_values()).with_labels(labels))
         }
     }
 }

@@ -21,6 +21,8 @@ const MAX_BYTES: u64 = 1 << 30;
 const MAX_CELLS: usize = 1 << 27;
 /// Name of the array of an archive that has several.
 const SAMPLES: &str = "x.npy";
+/// Name of the array of classes in an archive.
+const LABELS: &str = "y.npy";
 
 /// Reads the array `[samples, ..]` of an NPY file as features `[samples, columns]`, named from 0.
 ///
@@ -55,6 +57,22 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Features, Error> {
 
 /// As [`read_npz`], from any source; `name` stands for the file in messages.
 pub(crate) fn npz_from(file: impl Read + Seek, name: &str) -> Result<Features, Error> {
+    arrays_of(file, name, false).map(|(features, _)| features)
+}
+
+/// As [`npz_from`], with the classes of an array named `y` beside it.
+pub(crate) fn labelled_npz_from(
+    file: impl Read + Seek,
+    name: &str,
+) -> Result<(Features, Option<Vec<usize>>), Error> {
+    arrays_of(file, name, true)
+}
+
+fn arrays_of(
+    file: impl Read + Seek,
+    name: &str,
+    labelled: bool,
+) -> Result<(Features, Option<Vec<usize>>), Error> {
     let fail = |source| Error::Npz {
         file: name.to_owned(),
         source,
@@ -76,7 +94,36 @@ pub(crate) fn npz_from(file: impl Read + Seek, name: &str) -> Result<Features, E
     };
     let member = format!("{name}, {}", shorten(array));
     let bytes = bounded(archive.by_name(array).map_err(fail)?, &member)?;
-    features(&member, &bytes)
+    let features = features(&member, &bytes)?;
+    if !labelled || array == LABELS || !arrays.iter().any(|a| a == LABELS) {
+        return Ok((features, None));
+    }
+    let member = format!("{name}, {LABELS}");
+    let bytes = bounded(archive.by_name(LABELS).map_err(fail)?, &member)?;
+    let labels = labels(&member, &bytes, features.values().nrows())?;
+    Ok((features, Some(labels)))
+}
+
+/// The classes in the bytes of an NPY file: a whole number from 0 for each row.
+fn labels(file: &str, bytes: &[u8], rows: usize) -> Result<Vec<usize>, Error> {
+    // Larger ones may be rounded.
+    const MOST: f32 = 65536.0;
+    let (shape, values) = numbers(file, bytes)?;
+    let misfit = |found: String| Error::ArrayLabels {
+        file: file.to_owned(),
+        rows,
+        found,
+    };
+    if values.len() != rows || shape.first() != Some(&rows) {
+        return Err(misfit(format!("shape {shape:?}")));
+    }
+    match values
+        .iter()
+        .find(|y| !(0.0..MOST).contains(*y) || y.fract() != 0.0)
+    {
+        Some(bad) => Err(misfit(bad.to_string())),
+        None => Ok(values.iter().map(|&y| y as usize).collect()),
+    }
 }
 
 /// The file at a path.
@@ -106,6 +153,22 @@ pub(crate) fn bounded(input: impl Read, file: &str) -> Result<Vec<u8>, Error> {
 
 /// The features in the bytes of an NPY file.
 fn features(file: &str, bytes: &[u8]) -> Result<Features, Error> {
+    let (shape, values) = numbers(file, bytes)?;
+    let &[rows, .., _] = &shape[..] else {
+        return Err(Error::ArrayRank {
+            file: file.to_owned(),
+            shape,
+        });
+    };
+    let columns = values.len().checked_div(rows).unwrap_or(0);
+    let misfit = |_| Error::EmptyTable { rows, columns };
+    let values = Array2::from_shape_vec((rows, columns), values).map_err(misfit)?;
+    let names = (0..columns).map(|i| i.to_string()).collect();
+    Features::new(values, names)
+}
+
+/// Shape and numbers, row by row, in the bytes of an NPY file.
+fn numbers(file: &str, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), Error> {
     let (header, data) = NpyHeader::parse(file, bytes)?;
     let NpyHeader {
         descr,
@@ -116,12 +179,6 @@ fn features(file: &str, bytes: &[u8]) -> Result<Features, Error> {
         return Err(Error::ArrayType {
             file: file.to_owned(),
             found: shorten(&descr),
-        });
-    };
-    let &[rows, .., _] = &shape[..] else {
-        return Err(Error::ArrayRank {
-            file: file.to_owned(),
-            shape,
         });
     };
     let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
@@ -140,16 +197,14 @@ fn features(file: &str, bytes: &[u8]) -> Result<Features, Error> {
             found: data.len(),
         });
     }
-    let columns = count.checked_div(rows).unwrap_or(0);
-    let misfit = |_| Error::EmptyTable { rows, columns };
     let mut values: Vec<f32> = data.chunks_exact(size).map(number).collect();
     if fortran_order {
-        let view = ArrayViewD::from_shape(IxDyn(&shape).f(), &values).map_err(misfit)?;
+        let [rows, columns] = [shape.first().copied().unwrap_or(0), 0];
+        let view = ArrayViewD::from_shape(IxDyn(&shape).f(), &values);
+        let view = view.map_err(|_| Error::EmptyTable { rows, columns })?;
         values = view.iter().copied().collect();
     }
-    let values = Array2::from_shape_vec((rows, columns), values).map_err(misfit)?;
-    let names = (0..columns).map(|i| i.to_string()).collect();
-    Features::new(values, names)
+    Ok((shape, values))
 }
 
 /// The number in the bytes of an element.
@@ -164,6 +219,8 @@ fn element(descr: &str) -> Option<(usize, Number)> {
         ">f8" => (8, |b| f64::from_be_bytes(array(b)) as f32),
         "<i8" => (8, |b| i64::from_le_bytes(array(b)) as f32),
         ">i8" => (8, |b| i64::from_be_bytes(array(b)) as f32),
+        "<i4" => (4, |b| i32::from_le_bytes(array(b)) as f32),
+        ">i4" => (4, |b| i32::from_be_bytes(array(b)) as f32),
         "|u1" => (1, |b| f32::from(b[0])),
         _ => return None,
     })

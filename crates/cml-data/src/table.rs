@@ -48,6 +48,11 @@ impl Table {
         }
     }
 
+    /// The same with a class for each row, if they are known.
+    pub(crate) fn with_labels(self, labels: Option<Vec<usize>>) -> Self {
+        Self { labels, ..self }
+    }
+
     /// The rows of both parts, those for the training first.
     pub(crate) fn of_split(source: &str, split: &Split) -> Self {
         let (train, test) = (&split.train, &split.test);

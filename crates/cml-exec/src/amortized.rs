@@ -9,22 +9,20 @@
 //! `Y^M = -1`, what goes round changes its sign. Each accumulator does so once in all, so each one begins with its table
 //! turned: `X^-1` for `X`.
 
-mod digits;
 mod key;
 mod pack;
 mod pool;
 mod rotate;
-mod transform;
 
 use rayon::prelude::*;
 use std::time::Instant;
 use tfhe::core_crypto::prelude::{GlweCiphertext, LweCiphertextOwned, LweSize, PolynomialSize};
 
+use crate::digits::{Decomposition, Decompositions};
 use crate::evaluator::{ExecError, Job, check_job, read};
 use cml_scheme::raw::modulus64;
 use cml_scheme::{Amortized, AmortizedKey, Ciphertext, LweKey, Progress};
 use cml_tfhe::cost::LookupCost;
-use digits::{Decomposition, Decompositions};
 use key::ExpandedKey;
 use pool::Pool;
 use rotate::{Accumulators, Steps};

@@ -14,16 +14,17 @@ mod switch;
 use pulp::Arch;
 use rayon::prelude::*;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, GlweCiphertextOwned, LweCiphertextOwned, SignedDecomposer,
-    keyswitch_lwe_ciphertext_with_scalar_change,
+    GlweCiphertextOwned, LweCiphertextOwned, SignedDecomposer, keyswitch_lwe_ciphertext_with_scalar_change,
 };
 
+use crate::digits::add_to_wide_words;
 use crate::key::EvaluationKey;
+use crate::products::BLOCK;
 pub(crate) use batch::{most_lanes, read};
 use cml_scheme::raw::{Dimensions, modulus32, modulus64};
 use cml_scheme::{Ciphertext, LweKey, Parameters};
 use cml_tfhe::table::Reading;
-use product::{Digits, Products};
+use product::Digits;
 use switch::Rotations;
 
 pub(crate) use measure::measure_split;
@@ -157,8 +158,6 @@ struct Scratch {
     rotations: Rotations,
     /// The accumulator: see [`batch`].
     lanes: Vec<GlweCiphertextOwned<u64>>,
-    products: Products,
-    buffers: ComputationBuffers,
 }
 
 impl Evaluator {
@@ -257,17 +256,7 @@ impl Evaluator {
             small: LweCiphertextOwned::new(0, self.dimensions.lwe.to_lwe_size(), modulus32()),
             rotations: Rotations::default(),
             lanes: Vec::new(),
-            products: Products::new(&self.dimensions),
-            buffers: self.transform_buffers(),
         }
-    }
-
-    /// For transforms in both directions.
-    fn transform_buffers(&self) -> ComputationBuffers {
-        let mut buffers = ComputationBuffers::new();
-        let needed = self.key.fft().backward_scratch();
-        buffers.resize(needed.unaligned_bytes_required());
-        buffers
     }
 
     /// Leaves the input under the small key in the scratch.
@@ -312,14 +301,7 @@ impl Evaluator {
             let mut lanes = apart(&whole);
             for (j, (lane, mut difference)) in lanes.iter_mut().zip(apart(&difference)).enumerate() {
                 self.centre(&mut difference);
-                scratch.products.add(
-                    Arch::new(),
-                    lane.as_mut(),
-                    &Digits::of(&self.dimensions, difference.as_ref()),
-                    element,
-                    self.key.fft(),
-                    &mut scratch.buffers,
-                );
+                self.add_product(lane, &difference, element);
                 for (whole, lane) in whole.iter_mut().zip(lane.as_ref().chunks_exact(polynomial.0)) {
                     for (to, &from) in whole.iter_mut().skip(j).step_by(extension).zip(lane) {
                         *to = from;
@@ -328,6 +310,40 @@ impl Evaluator {
             }
         }
         scratch.lanes = apart(&whole);
+    }
+
+    /// Adds the product of a difference and an element: number by number, where [`product`] goes through all of them at once.
+    fn add_product(
+        &self,
+        to: &mut GlweCiphertextOwned<u64>,
+        difference: &GlweCiphertextOwned<u64>,
+        element: &[f64],
+    ) {
+        let (arch, transform) = (Arch::new(), self.key.transform());
+        let (columns, size) = (self.dimensions.glwe_size().0, self.dimensions.polynomial.0);
+        let mut digits = Digits::of(&self.dimensions, difference.as_ref());
+        digits
+            .polynomials()
+            .for_each(|polynomial| transform.forward(arch, polynomial));
+        let digits: Vec<&mut [f64]> = digits.polynomials().collect();
+        let (half, polynomials) = (size / 2, digits.len() * columns);
+        for (column, words) in to.as_mut().chunks_exact_mut(size).enumerate() {
+            let mut sum = vec![0.0; size];
+            for i in 0..half {
+                let (mut re, mut im): (f64, f64) = (0.0, 0.0);
+                for (row, digits) in digits.iter().enumerate() {
+                    let polynomial = row * columns + column;
+                    let place = (i / BLOCK * polynomials + polynomial) * 2 * BLOCK + i % BLOCK;
+                    let (a, b) = (element[place], element[place + BLOCK]);
+                    let (x, y) = (digits[i], digits[i + half]);
+                    (re, im) = (a.mul_add(x, re), a.mul_add(y, im));
+                    (re, im) = ((-b).mul_add(y, re), b.mul_add(x, im));
+                }
+                (sum[i], sum[i + half]) = (re, im);
+            }
+            transform.backward(arch, &mut sum);
+            add_to_wide_words(arch, words, &sum);
+        }
     }
 
     /// Takes half the sum of what the decomposition will round off the mask from the body: see [`product`].

@@ -1,13 +1,14 @@
 //! The server key as the executor uses it: expanded, the bootstrapping key in the Fourier domain.
 
 use crate::aligned::{self, Aligned};
+use crate::products::arrange;
+use crate::transform::Transform;
+use pulp::Arch;
 use rayon::prelude::*;
 use tfhe::core_crypto::commons::generators::MaskRandomGenerator;
-use tfhe::core_crypto::fft_impl::fft64::c64;
-use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialMutView;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, DefaultRandomGenerator, EncryptionMaskByteCount, Fft, FftView, GlweCiphertextList,
-    LweKeyswitchKeyOwned, Polynomial, SeededGlweCiphertextList, SeededLweKeyswitchKey,
+    DefaultRandomGenerator, EncryptionMaskByteCount, GlweCiphertextList, LweKeyswitchKeyOwned,
+    SeededGlweCiphertextList, SeededLweKeyswitchKey,
     decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
     par_decompress_seeded_lwe_keyswitch_key,
 };
@@ -17,10 +18,10 @@ use cml_scheme::{Parameters, Progress, ServerKey, Stage};
 
 /// The bootstrapping key in the Fourier domain.
 ///
-/// For each bit of the small key an element: [`Dimensions::rows`] ciphertexts of `k + 1` polynomials of `N / 2` complex
-/// numbers.
+/// For each bit of the small key an element: [`Dimensions::rows`] ciphertexts of `k + 1` polynomials, transformed and
+/// [arranged](arrange), in units of 2^-64 of the torus, and divided by what transforms there and back multiply with.
 pub(crate) struct FourierKey {
-    data: Aligned<c64>,
+    data: Aligned<f64>,
     /// Numbers of one element.
     element: usize,
 }
@@ -28,7 +29,7 @@ pub(crate) struct FourierKey {
 impl FourierKey {
     /// Zeros.
     fn new(dimensions: &Dimensions, elements: usize) -> Self {
-        let element = dimensions.rows() * dimensions.glwe_size().0 * dimensions.polynomial.0 / 2;
+        let element = dimensions.rows() * dimensions.glwe_size().0 * dimensions.polynomial.0;
         Self {
             data: aligned::zeros(elements * element),
             element,
@@ -36,13 +37,10 @@ impl FourierKey {
     }
 
     /// The elements, bit by bit.
-    pub(crate) fn elements(&self) -> impl Iterator<Item = &[c64]> {
+    pub(crate) fn elements(&self) -> impl Iterator<Item = &[f64]> {
         self.data.chunks_exact(self.element)
     }
 }
-
-/// What one thread needs to expand an element: its standard form, and buffers of transforms.
-type Buffers = (Vec<u64>, ComputationBuffers);
 
 /// Expanded keys: Fourier bootstrapping key and 32-bit keyswitching key.
 ///
@@ -51,7 +49,7 @@ pub struct EvaluationKey {
     parameters: Parameters,
     bootstrap: FourierKey,
     keyswitch: LweKeyswitchKeyOwned<u32>,
-    fft: Fft,
+    transform: Transform,
 }
 
 impl EvaluationKey {
@@ -60,13 +58,12 @@ impl EvaluationKey {
     /// The standard form of the bootstrapping key, as large as the Fourier form,
     /// never exists as a whole: each thread makes and transforms one element after the other.
     pub fn expand(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Self {
-        // The order of Fourier coefficients depends on the plan: key and executor share one.
-        let fft = Fft::new(Dimensions::of(server.parameters()).polynomial);
+        let transform = Transform::new(server.parameters().polynomial_size as usize);
         Self {
             parameters: *server.parameters(),
             keyswitch: expand_keyswitch(server, report),
-            bootstrap: expand_bootstrap(server, &fft, report),
-            fft,
+            bootstrap: expand_bootstrap(server, &transform, report),
+            transform,
         }
     }
 
@@ -76,12 +73,12 @@ impl EvaluationKey {
         let dimensions = Dimensions::of(parameters);
         let ks = dimensions.ks;
         let mut bootstrap = FourierKey::new(&dimensions, bits);
-        bootstrap.data.fill(c64 { re: 1.0, im: 0.0 });
+        bootstrap.data.fill(1.0);
         Self {
             parameters: *parameters,
             bootstrap,
             keyswitch: LweKeyswitchKeyOwned::new(1, ks.0, ks.1, dimensions.big, dimensions.lwe, modulus32()),
-            fft: Fft::new(dimensions.polynomial),
+            transform: Transform::new(dimensions.polynomial.0),
         }
     }
 
@@ -94,8 +91,8 @@ impl EvaluationKey {
         &self.bootstrap
     }
 
-    pub(crate) fn fft(&self) -> FftView<'_> {
-        self.fft.as_view()
+    pub(crate) fn transform(&self) -> &Transform {
+        &self.transform
     }
 
     pub(crate) fn keyswitch(&self) -> &LweKeyswitchKeyOwned<u32> {
@@ -139,7 +136,11 @@ fn expand_keyswitch(server: &ServerKey, report: &mut dyn FnMut(Progress)) -> Lwe
     key
 }
 
-fn expand_bootstrap(server: &ServerKey, fft: &Fft, report: &mut dyn FnMut(Progress)) -> FourierKey {
+fn expand_bootstrap(
+    server: &ServerKey,
+    transform: &Transform,
+    report: &mut dyn FnMut(Progress),
+) -> FourierKey {
     let dimensions = Dimensions::of(server.parameters());
     let (glwe_size, polynomial) = (dimensions.glwe_size(), dimensions.polynomial);
     let (n, rows) = (polynomial.0, dimensions.rows());
@@ -152,7 +153,7 @@ fn expand_bootstrap(server: &ServerKey, fft: &Fft, report: &mut dyn FnMut(Progre
     let mut key = FourierKey::new(&dimensions, total);
     let seed = || compression_seed(server.bootstrap().0);
     let stretch = 8 * dimensions.stretch_level().0 * glwe_size.0 * dimensions.big.0;
-    let expand = |bit: usize, fourier: &mut [c64], bodies: &[u64], (standard, buffers): &mut Buffers| {
+    let expand = |bit: usize, fourier: &mut [f64], bodies: &[u64], standard: &mut Vec<u64>| {
         let mut masks = MaskRandomGenerator::<DefaultRandomGenerator>::new(seed());
         if bit > 0 {
             masks.skip(EncryptionMaskByteCount(bit * stretch));
@@ -167,18 +168,12 @@ fn expand_bootstrap(server: &ServerKey, fft: &Fft, report: &mut dyn FnMut(Progre
             &SeededGlweCiphertextList::from_container(bodies, glwe_size, polynomial, seed(), modulus64()),
             &mut masks,
         );
-        for (data, standard) in fourier.chunks_exact_mut(n / 2).zip(standard.chunks_exact(n)) {
-            let fourier = FourierPolynomialMutView { data };
-            fft.as_view()
-                .forward_as_torus(fourier, Polynomial::from_container(standard), buffers.stack());
+        for (fourier, words) in fourier.chunks_exact_mut(n).zip(standard.chunks_exact(n)) {
+            transform.forward_words(Arch::new(), fourier, words, 1.0);
         }
+        arrange(fourier, n);
     };
-    let buffers = || -> Buffers {
-        let mut buffers = ComputationBuffers::new();
-        let needed = fft.as_view().forward_scratch();
-        buffers.resize(needed.unaligned_bytes_required());
-        (vec![0; rows * glwe_size.0 * n], buffers)
-    };
+    let buffers = || vec![0; rows * glwe_size.0 * n];
     let (element, part) = (key.element, total.div_ceil(PARTS));
     let parts = key.data.chunks_mut(part * element);
     let mut done = 0;

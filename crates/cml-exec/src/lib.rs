@@ -49,12 +49,15 @@
 mod aligned;
 mod amortized;
 mod backend;
+mod digits;
 mod evaluator;
 mod key;
 mod processor;
+mod products;
 mod rows;
 mod server;
 mod timing;
+mod transform;
 
 pub use backend::{Backend, LevelWork, Task};
 pub use evaluator::{Evaluator, ExecError, Job, Load, measure};

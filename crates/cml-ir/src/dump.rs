@@ -1,6 +1,6 @@
 //! Text form: one node a line, stable, made for diffs.
 
-use crate::{Graph, Interval, Op, Tensor, Type};
+use crate::{Graph, InputStep, Interval, Op, Tensor, Type};
 use std::fmt;
 
 impl fmt::Display for Type {
@@ -98,7 +98,17 @@ pub(crate) fn attributes(op: &Op) -> String {
             } else {
                 format!(" offset {}", floats(&spec.offset))
             };
-            format!("scale {}{offset} zero {}", floats(&spec.scale), spec.zero_point)
+            let steps: Vec<&str> = spec.steps.iter().map(InputStep::name).collect();
+            let steps = if steps.is_empty() {
+                String::new()
+            } else {
+                format!(" after {}", steps.join(", "))
+            };
+            format!(
+                "scale {}{offset} zero {}{steps}",
+                floats(&spec.scale),
+                spec.zero_point
+            )
         }
         Op::Dot(d) => format!("w {}{}", tensor(&d.weights), bias(&d.bias)),
         Op::Conv2d(c) => {

@@ -1,14 +1,14 @@
 //! The closed set of operations.
 
 use crate::tensor::channel_len;
-use crate::{Interval, IrError, LIMIT, Lut, Tensor};
+use crate::{InputStep, Interval, IrError, LIMIT, Lut, Tensor, input_step};
 use serde::{Deserialize, Serialize};
 
 /// How a client turns floats into the integers of an input, whose channels are
 /// axis 0 (of a vector each element is one).
 ///
-/// `q = clamp(round_half_even((x - offset[c]) / scale[c] + zero_point), range)`,
-/// in `f32`; one entry serves every channel.
+/// `q = clamp(round_half_even((x' - offset[c]) / scale[c] + zero_point), range)`, in `f32`, where `x'` is what
+/// the steps make of a float `x`; one entry serves every channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "crate::wire::WireInputSpec")]
 pub struct InputSpec {
@@ -25,6 +25,8 @@ pub struct InputSpec {
     /// if they are not known. Formats of files store them apart from the numbers.
     #[serde(skip)]
     pub columns: Vec<String>,
+    /// What is done with a float before it is quantized, one after the other.
+    pub steps: Vec<InputStep>,
 }
 
 impl InputSpec {
@@ -36,6 +38,7 @@ impl InputSpec {
             zero_point,
             range,
             columns: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
@@ -59,13 +62,14 @@ impl InputSpec {
     /// named in the error.
     ///
     /// # Errors
-    /// If there are neither one nor `channels` scales or offsets, one is not
+    /// If there are neither one nor `channels` scales, offsets or numbers of a step, one is not
     /// finite or a scale not positive, the range is empty, or a number is
     /// beyond [`crate::LIMIT`].
     pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
         check_count(node, "input scales", self.scale.len(), 1, channels)?;
         check_count(node, "input offsets", self.offset.len(), 1, channels)?;
         check_floats(node, &self.scale, &self.offset)?;
+        input_step::check(&self.steps, node, channels)?;
         self.range.check()?;
         let has = self.range.magnitude().max(self.zero_point.unsigned_abs());
         if has >= LIMIT as u64 {
@@ -100,7 +104,31 @@ impl InputSpec {
         x.is_finite() && !self.range.contains(self.rounded(c, x) as i64)
     }
 
+    /// Codes of channel `c` that some float has: those to which the steps lead.
+    ///
+    /// # Panics
+    /// As [`InputSpec::quantize`].
+    pub fn reached(&self, c: usize) -> Interval {
+        let ends = self
+            .steps
+            .iter()
+            .fold([f32::NEG_INFINITY, f32::INFINITY], |ends, step| {
+                step.image(c, ends)
+            });
+        let code = |x: f32| (self.nearest(c, x) as i64).clamp(self.range.lo, self.range.hi);
+        Interval::new(code(ends[0]), code(ends[1]))
+    }
+
+    /// Code of the channel, not yet within the range. Steps that end in no number give the zero point.
     fn rounded(&self, c: usize, x: f32) -> f32 {
+        let x = self.steps.iter().fold(x, |x, step| step.eval(c, x));
+        if x.is_nan() {
+            return self.zero_point as f32;
+        }
+        self.nearest(c, x)
+    }
+
+    fn nearest(&self, c: usize, x: f32) -> f32 {
         let relative = (x - of_channel(&self.offset, c)) / of_channel(&self.scale, c);
         (relative + self.zero_point as f32).round_ties_even()
     }

@@ -221,9 +221,12 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 },
             })
         }
-        Layer::Function(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_) => {
-            Err(unsupported(node, node.layer.mnemonic()))
-        }
+        Layer::Function(_)
+        | Layer::Mul
+        | Layer::Transpose(_)
+        | Layer::Slice(_)
+        | Layer::Pad(_)
+        | Layer::Gather(_) => Err(unsupported(node, node.layer.mnemonic())),
         Layer::Input | Layer::Normalize(_) => Err(not_quantized(network, node, 0)),
     }
 }

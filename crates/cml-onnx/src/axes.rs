@@ -21,17 +21,15 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Translated<usize> {
         .ok_or_else(|| NodeProblem::malformed(format!("axis {axis}, has {rank} axes")))
 }
 
-/// Integers that are an operand from operator set `since` on, and an attribute before.
+/// Integers that are an attribute in older operator sets and an operand in newer ones.
 pub(crate) fn list(
-    opset: i64,
-    since: i64,
     node: &Node,
     name: &str,
     operands: &[Option<Value>],
     slot: usize,
 ) -> Translated<Option<Vec<i64>>> {
-    if opset < since {
-        return node.ints(name);
+    if let Some(list) = node.ints(name)? {
+        return Ok(Some(list));
     }
     constant(operands, slot)?.map(|t| t.to_ints()).transpose()
 }
@@ -63,7 +61,7 @@ pub(crate) fn permutation(node: &Node, rank: usize) -> Translated<Vec<usize>> {
 }
 
 /// Shape after a Flatten of a full shape.
-pub(crate) fn flattened(_: i64, node: &Node, _: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
+pub(crate) fn flattened(node: &Node, _: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
     let (wanted, rank) = (node.int_or("axis", 1)?, from.len());
     let at = if wanted == rank as i64 {
         rank
@@ -74,14 +72,9 @@ pub(crate) fn flattened(_: i64, node: &Node, _: &[Option<Value>], from: &[usize]
 }
 
 /// Shape after a Squeeze of a full shape.
-pub(crate) fn squeezed(
-    opset: i64,
-    node: &Node,
-    operands: &[Option<Value>],
-    from: &[usize],
-) -> Translated<Vec<usize>> {
+pub(crate) fn squeezed(node: &Node, operands: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
     let rank = from.len();
-    let axes = match list(opset, 13, node, "axes", operands, 1)? {
+    let axes = match list(node, "axes", operands, 1)? {
         Some(axes) => sorted(&axes, rank)?,
         // Never the batch, which may be 1 by chance.
         None => (1..rank).filter(|&a| from[a] == 1).collect(),
@@ -96,15 +89,9 @@ pub(crate) fn squeezed(
 }
 
 /// Shape after an Unsqueeze of a full shape.
-pub(crate) fn unsqueezed(
-    opset: i64,
-    node: &Node,
-    operands: &[Option<Value>],
-    from: &[usize],
-) -> Translated<Vec<usize>> {
+pub(crate) fn unsqueezed(node: &Node, operands: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
     let rank = from.len();
-    let axes = list(opset, 13, node, "axes", operands, 1)?
-        .ok_or_else(|| NodeProblem::malformed("it has no axes"))?;
+    let axes = list(node, "axes", operands, 1)?.ok_or_else(|| NodeProblem::malformed("it has no axes"))?;
     if axes.len() > 8 {
         return Err(NodeProblem::malformed(format!("{} new axes", axes.len())));
     }
@@ -121,12 +108,7 @@ pub(crate) fn unsqueezed(
 }
 
 /// Shape after a Reshape of a full shape.
-pub(crate) fn reshaped(
-    _: i64,
-    node: &Node,
-    operands: &[Option<Value>],
-    from: &[usize],
-) -> Translated<Vec<usize>> {
+pub(crate) fn reshaped(node: &Node, operands: &[Option<Value>], from: &[usize]) -> Translated<Vec<usize>> {
     let wanted = constant(operands, 1)?
         .ok_or_else(|| NodeProblem::malformed("it has no shape"))?
         .to_ints()?;
@@ -181,19 +163,14 @@ impl AxisSlice {
 }
 
 /// What a Slice of a full shape takes of each axis.
-pub(crate) fn slice(
-    opset: i64,
-    node: &Node,
-    operands: &[Option<Value>],
-    from: &[usize],
-) -> Translated<Vec<AxisSlice>> {
-    let get = |name: &str, slot| list(opset, 10, node, name, operands, slot);
+pub(crate) fn slice(node: &Node, operands: &[Option<Value>], from: &[usize]) -> Translated<Vec<AxisSlice>> {
+    let get = |name: &str, slot| list(node, name, operands, slot);
     let missing = || NodeProblem::malformed("it has no starts or ends");
     let starts = get("starts", 1)?.ok_or_else(missing)?;
     let ends = get("ends", 2)?.ok_or_else(missing)?;
     let count = starts.len();
     let axes = get("axes", 3)?.unwrap_or_else(|| (0..count as i64).collect());
-    let steps = if opset < 10 { None } else { get("steps", 4)? }.unwrap_or_else(|| vec![1; count]);
+    let steps = get("steps", 4)?.unwrap_or_else(|| vec![1; count]);
     if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != count) || count > from.len() {
         return Err(NodeProblem::malformed("starts, ends, axes and steps do not fit"));
     }

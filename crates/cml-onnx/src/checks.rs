@@ -2,6 +2,7 @@
 
 use crate::Obstacle;
 use crate::draft::{Id, NetworkDraft, Step, Weighted, Work, of, shown};
+use crate::raw::{Raw, trace};
 use crate::report::NodeProblem;
 use cml_quant::{Layer, PoolKind, Weights};
 
@@ -28,7 +29,7 @@ pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
         .any(|id| match &draft.layers[id].work {
             Work::Quantize(_) => true,
             Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
-            Work::Input | Work::Affine(_) | Work::Plain(_) => false,
+            Work::Input | Work::Affine(_) | Work::Plain(_) | Work::Unknown => false,
         })
 }
 
@@ -36,6 +37,7 @@ pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
 pub(crate) fn check(draft: &NetworkDraft, output: Id) -> Vec<Obstacle> {
     let mut checks = Checks {
         draft,
+        raws: trace(draft),
         states: vec![State::Unknown; draft.layers.len()],
         found: Vec::new(),
     };
@@ -87,14 +89,14 @@ fn several_readers(draft: &NetworkDraft, output: Id) -> Option<Obstacle> {
 }
 
 /// Whether the functions at the end are factors above 0 and offsets, which become the output's scale.
-fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
+pub(crate) fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
     loop {
         let step = &draft.layers[id];
         match &step.work {
             Work::Affine(a) if a.scale.iter().all(|&s| s > 0.0) => {}
             Work::Plain(Layer::Reshape(_)) => {}
             Work::Affine(_) | Work::Plain(Layer::Function(_)) => return false,
-            Work::Input | Work::Quantize(_) | Work::Weighted(_) => return true,
+            Work::Input | Work::Quantize(_) | Work::Weighted(_) | Work::Unknown => return true,
             Work::Plain(
                 Layer::Input
                 | Layer::Normalize(_)
@@ -104,10 +106,12 @@ fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
                 | Layer::Pool(_)
                 | Layer::Add
                 | Layer::Sub
+                | Layer::Mul
                 | Layer::Transpose(_)
                 | Layer::Slice(_)
                 | Layer::Pad(_)
-                | Layer::Concat(_),
+                | Layer::Concat(_)
+                | Layer::Gather(_),
             ) => return true,
         }
         id = step.operands[0];
@@ -115,11 +119,17 @@ fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
 }
 
 fn refused(step: &Step, problem: NodeProblem) -> Obstacle {
-    Obstacle::new(&step.name, &step.operator, shown(&step.shape), problem)
+    Obstacle::new(&step.shown(), &step.operator, shown(&step.shape), problem)
 }
+
+/// How the user of a file says what its input is.
+const INPUT_DATA: &str = "an import that knows the data: --input-range LO..HI with --input-integers or --input-bits \
+     BITS, or --calibrate DATA";
 
 struct Checks<'a> {
     draft: &'a NetworkDraft,
+    /// What is the raw input still.
+    raws: Vec<Option<Raw>>,
     states: Vec<State>,
     found: Vec<Obstacle>,
 }
@@ -142,10 +152,16 @@ impl Checks<'_> {
                     Work::Input => "the input".to_owned(),
                     _ => format!("{} ({})", operand.name, operand.operator),
                 };
+                let quantizer = format!("a QuantIdentity on {edge:?}, between {after} and {}", step.name);
+                let instead = if self.raws[step.operands[slot]].is_some() {
+                    format!("{INPUT_DATA}; or {quantizer}")
+                } else {
+                    quantizer
+                };
                 self.refuse(
                     step,
                     format!("it reads {edge:?} without a quantizer, the result of {after}"),
-                    format!("a QuantIdentity on {edge:?}, between {after} and {}", step.name),
+                    instead,
                 );
             }
         }
@@ -161,7 +177,7 @@ impl Checks<'_> {
                     return self.refuse(
                         step,
                         "a function is applied to the raw input before its quantizer".to_owned(),
-                        "the quantizer first, or the function applied to the data".to_owned(),
+                        format!("{INPUT_DATA}; or the quantizer first, or the function applied to the data"),
                     );
                 }
                 State::Plain {
@@ -181,6 +197,7 @@ impl Checks<'_> {
             },
             Work::Weighted(weighted) => self.products(step, weighted),
             Work::Plain(layer) => self.layer(step, layer, before.unwrap_or(State::Unknown)),
+            Work::Unknown => State::Unknown,
         }
     }
 
@@ -194,7 +211,8 @@ impl Checks<'_> {
                 Work::Input => return function,
                 Work::Plain(Layer::Function(_)) => function = true,
                 Work::Affine(_) => {}
-                Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_)) => {}
+                Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Gather(_)) => {
+                }
                 _ => return false,
             }
             id = step.operands[0];
@@ -247,6 +265,13 @@ impl Checks<'_> {
                 },
                 (state, _) => state,
             },
+            Layer::Mul => match (self.plain(step, 0), self.plain(step, 1)) {
+                (Some((a, _)), Some((b, _))) => State::Plain {
+                    scale: a * b,
+                    zero_point: 0,
+                },
+                _ => State::Unknown,
+            },
             Layer::Add => self.common(step, |a, b| Some(a.saturating_add(b))),
             Layer::Sub => self.common(step, |a, b| Some(a.saturating_sub(b))),
             Layer::Concat(_) => self.common(step, |a, b| (a == b).then_some(a)),
@@ -254,7 +279,7 @@ impl Checks<'_> {
                 Some((scale, zero_point)) => State::Plain { scale, zero_point },
                 None => State::Unknown,
             },
-            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) => before,
+            Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Gather(_) => before,
             // These are other works than plain layers.
             Layer::Input | Layer::Normalize(_) | Layer::Quantize(_) | Layer::Linear(_) | Layer::Conv2d(_) => {
                 before

@@ -59,9 +59,9 @@ pub(crate) fn function(
 }
 
 /// Bounds, on floats or integers.
-pub(crate) fn clip(t: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+pub(crate) fn clip(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let x = tensor(operands, 0)?;
-    let (lo, hi) = functions::bounds(t.opset, node, operands)?;
+    let (lo, hi) = functions::bounds(node, operands)?;
     if !is_float(&x) {
         return qcdq::clipped(&x, lo, hi).map(Value::Constant);
     }
@@ -70,9 +70,9 @@ pub(crate) fn clip(t: &Translation, node: &Node, operands: &[Option<Value>]) -> 
     Ok(Value::Constant(Tensor::floats(x.shape, values)))
 }
 
-pub(crate) fn slice(t: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+pub(crate) fn slice(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let x = tensor(operands, 0)?;
-    let slice = axes::slice(t.opset, node, operands, &x.shape)?;
+    let slice = axes::slice(node, operands, &x.shape)?;
     let shape: Vec<usize> = slice.iter().map(|s| s.count).collect();
     let from = indices(&shape, |at| {
         let along = at.iter().zip(&slice).map(|(&i, s)| s.at(i));
@@ -114,16 +114,20 @@ pub(crate) fn shape(t: &mut Translation, node: &Node, operands: &[Option<Value>]
     Ok(ints(part.iter().map(|&d| d as i64).collect()))
 }
 
+/// A tensor with its axes in another order.
+pub(crate) fn permuted(tensor: &Tensor, perm: &[usize]) -> Tensor {
+    let shape: Vec<usize> = perm.iter().map(|&a| tensor.shape[a]).collect();
+    let strides = strides(&tensor.shape);
+    let from = indices(&shape, |at| {
+        at.iter().zip(perm).map(|(i, &a)| i * strides[a]).sum()
+    });
+    tensor.pick(shape, from.into_iter())
+}
+
 /// Axes in another order.
 pub(crate) fn transpose(_: &Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let apply = |tensor: &Tensor| -> Translated<Tensor> {
-        let perm = axes::permutation(node, tensor.shape.len())?;
-        let shape: Vec<usize> = perm.iter().map(|&a| tensor.shape[a]).collect();
-        let strides = strides(&tensor.shape);
-        let from = indices(&shape, |at| {
-            at.iter().zip(&perm).map(|(i, &a)| i * strides[a]).sum()
-        });
-        Ok(tensor.pick(shape, from.into_iter()))
+        Ok(permuted(tensor, &axes::permutation(node, tensor.shape.len())?))
     };
     match operands.first() {
         // A scale for each channel follows the axes.
@@ -138,14 +142,14 @@ pub(crate) fn transpose(_: &Translation, node: &Node, operands: &[Option<Value>]
 
 /// The same elements in another shape. Integers of one scale stay integers.
 pub(crate) fn reshape(
-    t: &Translation,
+    _: &Translation,
     node: &Node,
     operands: &[Option<Value>],
     shape: NewShape,
 ) -> Translated<Value> {
     match operands.first() {
         Some(Some(Value::Coded(c))) if c.scale.len() == 1 => {
-            let shape = shape(t.opset, node, operands, &c.codes.shape)?;
+            let shape = shape(node, operands, &c.codes.shape)?;
             Ok(Value::Coded(Coded {
                 scale: Tensor {
                     shape: vec![1; shape.len()],
@@ -160,7 +164,7 @@ pub(crate) fn reshape(
         }
         _ => {
             let x = tensor(operands, 0)?;
-            let shape = shape(t.opset, node, operands, &x.shape)?;
+            let shape = shape(node, operands, &x.shape)?;
             Ok(Value::Constant(Tensor { shape, ..x }))
         }
     }
@@ -332,6 +336,36 @@ pub(crate) fn binary(
     let (x, y) = (a.to_floats(), b.to_floats());
     let values = pairs.map(|(i, j)| floats(x[i], y[j])).collect();
     Ok(Value::Constant(Tensor::floats(shape, values)))
+}
+
+/// Elements of the second or third tensor, as the first says.
+pub(crate) fn chosen(_: &Translation, _: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let [condition, then, otherwise] = [tensor(operands, 0)?, tensor(operands, 1)?, tensor(operands, 2)?];
+    let shape = common(&condition.shape, &common(&then.shape, &otherwise.shape)?)?;
+    limit(&shape)?;
+    let at = |t: &Tensor| broadcast(&shape, &t.shape);
+    let (truth, c, a, b) = (condition.to_floats(), at(&condition), at(&then), at(&otherwise));
+    let of = |i: usize| truth[c[i]] != 0.0;
+    let data = match (&then.data, &otherwise.data) {
+        (Data::Int(x), Data::Int(y)) => Data::Int(
+            (0..c.len())
+                .map(|i| if of(i) { x[a[i]] } else { y[b[i]] })
+                .collect(),
+        ),
+        _ => {
+            let (x, y) = (then.to_floats(), otherwise.to_floats());
+            Data::Float(
+                (0..c.len())
+                    .map(|i| if of(i) { x[a[i]] } else { y[b[i]] })
+                    .collect(),
+            )
+        }
+    };
+    Ok(Value::Constant(Tensor {
+        shape,
+        dtype: then.dtype,
+        data,
+    }))
 }
 
 /// A power of an integer, if it is one that fits.

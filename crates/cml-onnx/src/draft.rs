@@ -1,16 +1,20 @@
 //! The network while it is being translated: layers whose weights can still change.
 
 use crate::report::{NodeProblem, Translated};
-use cml_quant::{ActQuantizer, Layer, Univariate, WeightQuantizer, Weights};
+use cml_quant::{ActQuantizer, InputStep, Layer, Univariate, WeightQuantizer, Weights};
 use ndarray::IxDyn;
 
 /// Index of a layer of the draft.
 pub(crate) type Id = usize;
 
 /// Layers in order, each reading layers before it; the first is the input.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct NetworkDraft {
     pub(crate) layers: Vec<Step>,
+    /// What is done with each float of a sample before its quantizer.
+    pub(crate) input_steps: Vec<InputStep>,
+    /// Names of the elements of the input; none if they are not known.
+    pub(crate) columns: Vec<String>,
 }
 
 /// A layer of the draft.
@@ -18,6 +22,8 @@ pub(crate) struct NetworkDraft {
 pub(crate) struct Step {
     /// Name of the node.
     pub(crate) name: String,
+    /// The line of the program that made it.
+    pub(crate) source: Option<String>,
     /// Its operator.
     pub(crate) operator: String,
     /// Name of its result.
@@ -26,6 +32,21 @@ pub(crate) struct Step {
     pub(crate) operands: Vec<Id>,
     /// Of the result, without the batch axis.
     pub(crate) shape: Vec<usize>,
+}
+
+impl Step {
+    /// Its name in reports.
+    pub(crate) fn shown(&self) -> String {
+        located(&self.name, self.source.as_deref())
+    }
+}
+
+/// A name, and the line of the program that it comes from, if that is known.
+pub(crate) fn located(name: &str, source: Option<&str>) -> String {
+    match source {
+        Some(line) => format!("{name} at {line}"),
+        None => name.to_owned(),
+    }
 }
 
 /// What a layer does.
@@ -38,6 +59,8 @@ pub(crate) enum Work {
     Affine(Affine),
     /// Any layer without weights.
     Plain(Layer),
+    /// What a node with an obstacle would give: it lets the nodes after it be judged.
+    Unknown,
 }
 
 /// A dense layer or a convolution.
@@ -65,6 +88,13 @@ pub(crate) enum WeightedKind {
 pub(crate) struct Affine {
     pub(crate) scale: Vec<f64>,
     pub(crate) offset: Vec<f64>,
+    /// The operations of the file one after the other: on the raw input every rounding counts.
+    pub(crate) written: Vec<InputStep>,
+}
+
+/// Numbers as the file has them.
+fn singles(numbers: &[f64]) -> Vec<f32> {
+    numbers.iter().map(|&n| n as f32).collect()
 }
 
 /// Entry of a channel of a list that has one, or one for each.
@@ -73,15 +103,37 @@ pub(crate) fn of<T: Copy>(list: &[T], channel: usize) -> T {
 }
 
 impl Affine {
+    /// `x * scale + offset`, in this order.
+    pub(crate) fn new(scale: Vec<f64>, offset: Vec<f64>) -> Self {
+        Self {
+            written: vec![
+                InputStep::Multiply(singles(&scale)),
+                InputStep::Add(singles(&offset)),
+            ],
+            scale,
+            offset,
+        }
+    }
+
     pub(crate) fn scaled(scale: Vec<f64>) -> Self {
         Self {
+            written: vec![InputStep::Multiply(singles(&scale))],
             scale,
+            offset: vec![0.0],
+        }
+    }
+
+    pub(crate) fn divided(divisors: &[f64]) -> Self {
+        Self {
+            written: vec![InputStep::Divide(singles(divisors))],
+            scale: divisors.iter().map(|d| d.recip()).collect(),
             offset: vec![0.0],
         }
     }
 
     pub(crate) fn shifted(offset: Vec<f64>) -> Self {
         Self {
+            written: vec![InputStep::Add(singles(&offset))],
             scale: vec![1.0],
             offset,
         }
@@ -104,6 +156,7 @@ impl Affine {
         Self {
             scale: (0..count).map(scale).collect(),
             offset: (0..count).map(offset).collect(),
+            written: [&self.written[..], &next.written].concat(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::draft::{Affine, Id, NetworkDraft, Step, Weighted, WeightedKind, Work, of};
 use crate::report::NodeProblem;
-use crate::{Obstacle, OnnxError, draft};
+use crate::{Obstacle, draft};
 use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError};
 use std::collections::BTreeSet;
 
@@ -15,8 +15,10 @@ pub(crate) fn emit(
     output: Id,
     name: &str,
     obstacles: &mut Vec<Obstacle>,
-) -> Result<Network, OnnxError> {
+) -> Result<Network, QuantError> {
     let mut network = Network::new(name, draft.layers[0].shape.clone());
+    network.set_input_steps(draft.input_steps.clone())?;
+    network.set_columns(draft.columns.clone())?;
     let mut names: BTreeSet<String> = network.layers().iter().map(|l| l.name.clone()).collect();
     let mut ids: Vec<Option<LayerId>> = vec![None; draft.layers.len()];
     ids[0] = Some(network.input());
@@ -24,13 +26,13 @@ pub(crate) fn emit(
         let step = &draft.layers[id];
         let operands: Vec<LayerId> = step.operands.iter().filter_map(|&o| ids[o]).collect();
         let pushed = layer(draft, step)
-            .and_then(|layer| Ok(network.push(&unique(&mut names, &step.name), layer, &operands)?));
+            .and_then(|layer| network.push(&unique(&mut names, &step.name), layer, &operands));
         match pushed {
             Ok(pushed) => ids[id] = Some(pushed),
             Err(error) => {
                 let problem = NodeProblem::new(error.to_string(), "sizes and numbers that fit");
                 obstacles.push(Obstacle::new(
-                    &step.name,
+                    &step.shown(),
                     &step.operator,
                     draft::shown(&step.shape),
                     problem,
@@ -58,7 +60,7 @@ fn unique(names: &mut BTreeSet<String>, name: &str) -> String {
     unique
 }
 
-fn layer(draft: &NetworkDraft, step: &Step) -> Result<Layer, OnnxError> {
+fn layer(draft: &NetworkDraft, step: &Step) -> Result<Layer, QuantError> {
     Ok(match &step.work {
         Work::Input => Layer::Input,
         Work::Quantize(q) => Layer::Quantize(*q),
@@ -74,6 +76,8 @@ fn layer(draft: &NetworkDraft, step: &Step) -> Result<Layer, OnnxError> {
             }
         }
         Work::Plain(layer) => layer.clone(),
+        // Nothing of a draft with obstacles is built.
+        Work::Unknown => Layer::Input,
     })
 }
 

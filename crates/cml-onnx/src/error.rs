@@ -1,7 +1,6 @@
 //! What can be wrong with a file.
 
 use crate::ImportReport;
-use cml_quant::QuantError;
 use std::path::PathBuf;
 
 /// Errors of this crate.
@@ -56,7 +55,4 @@ pub enum OnnxError {
     /// Everything that stands in the way of an import.
     #[error("{0}")]
     Obstacles(ImportReport),
-    /// A network that was imported, but cannot become integers.
-    #[error(transparent)]
-    Network(#[from] QuantError),
 }

@@ -1,6 +1,7 @@
 //! Factors and offsets go into the layer before them, or the one after, where integers stay as they are.
 
 use crate::draft::{Affine, Id, NetworkDraft, Work};
+use crate::raw_quantizer::{absorb_offset, takes_offset};
 use crate::report::Translated;
 use crate::{Obstacle, draft};
 use cml_quant::Layer;
@@ -27,11 +28,10 @@ pub(crate) fn fold(draft: &mut NetworkDraft, output: &mut Id, obstacles: &mut Ve
             Err(problem) => {
                 let step = &draft.layers[id];
                 let shape = draft::shown(&step.shape);
-                obstacles.push(Obstacle::new(&step.name, &step.operator, shape, problem));
+                obstacles.push(Obstacle::new(&step.shown(), &step.operator, shape, problem));
             }
         }
     }
-    forward(draft, *output);
 }
 
 /// Puts an affine function into what it reads; whether that could be done.
@@ -57,7 +57,7 @@ fn absorb(draft: &mut NetworkDraft, readers: &[usize], id: Id, affine: &Affine) 
     match &mut draft.layers[at].work {
         Work::Weighted(weighted) => weighted.absorb(affine)?,
         Work::Affine(first) => *first = first.then(affine),
-        Work::Input | Work::Quantize(_) | Work::Plain(_) => return Ok(false),
+        Work::Input | Work::Quantize(_) | Work::Plain(_) | Work::Unknown => return Ok(false),
     }
     Ok(true)
 }
@@ -76,34 +76,51 @@ pub(crate) fn redirect(draft: &mut NetworkDraft, output: &mut Id, from: Id, to: 
     }
 }
 
-/// Puts a positive factor on codes into the weights that are the only ones to read it.
-fn forward(draft: &mut NetworkDraft, output: Id) {
-    let readers = draft.readers(output);
+/// Puts a factor on codes into the weights that read it, and an offset into their biases.
+pub(crate) fn forward(draft: &mut NetworkDraft) {
     for id in 0..draft.layers.len() {
         if !matches!(draft.layers[id].work, Work::Weighted(_)) {
             continue;
         }
         let at = draft.layers[id].operands[0];
-        let Work::Affine(affine) = &draft.layers[at].work else {
+        let Work::Affine(affine) = draft.layers[at].work.clone() else {
             continue;
         };
         let source = draft.layers[at].operands[0];
-        let plain = matches!(draft.layers[source].work, Work::Quantize(_));
-        if readers[at] != 1 || !plain || affine.scale.len() != 1 || affine.offset.iter().any(|&o| o != 0.0) {
+        let shifts = affine.offset.iter().any(|&o| o != 0.0);
+        if affine.len() != 1 || !is_codes(draft, source) || (shifts && !takes_offset(&draft.layers[id].work))
+        {
             continue;
         }
-        let factor = Affine::scaled(affine.scale.clone());
+        let kept = draft.layers[id].work.clone();
+        if shifts {
+            absorb_offset(&mut draft.layers[id].work, &affine);
+        }
         if let Work::Weighted(weighted) = &mut draft.layers[id].work {
             // The bias is added after the product.
             let bias = weighted.bias.take();
-            let kept = weighted.clone();
-            if weighted.absorb(&factor).is_err() {
-                *weighted = kept;
-                weighted.bias = bias;
+            let factor = Affine::scaled(affine.scale.clone());
+            let absorbed = weighted.absorb(&factor);
+            weighted.bias = bias;
+            if absorbed.is_err() {
+                draft.layers[id].work = kept;
                 continue;
             }
-            weighted.bias = bias;
         }
         draft.layers[id].operands[0] = source;
+    }
+}
+
+/// Whether a layer is a quantizer, or moves what one gives.
+fn is_codes(draft: &NetworkDraft, mut id: Id) -> bool {
+    loop {
+        let step = &draft.layers[id];
+        match &step.work {
+            Work::Quantize(_) => return true,
+            Work::Plain(Layer::Reshape(_) | Layer::Transpose(_) | Layer::Slice(_)) => id = step.operands[0],
+            Work::Input | Work::Weighted(_) | Work::Affine(_) | Work::Plain(_) | Work::Unknown => {
+                return false;
+            }
+        }
     }
 }

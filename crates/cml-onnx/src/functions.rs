@@ -1,11 +1,12 @@
 //! Functions of one variable.
 
 use crate::model::Node;
+use crate::regions;
 use crate::report::{NodeProblem, Translated};
 use crate::tensor::Dtype;
 use crate::translation::{Translation, constant, live};
 use crate::value::{Value, per_channel};
-use cml_quant::Univariate as U;
+use cml_quant::{Expression, ExpressionStep as Step, Pairing, Univariate as U};
 
 /// What a function of one variable is made from.
 pub(crate) struct FunctionArguments<'a> {
@@ -71,6 +72,104 @@ pub(crate) fn selu(p: &FunctionArguments<'_>) -> Translated<U> {
     })
 }
 
+/// A function as steps; the argument is value 0.
+fn expression(steps: Vec<Step>) -> U {
+    U::Expression(Expression { steps })
+}
+
+pub(crate) fn apply_to(function: U, operand: usize) -> Step {
+    Step::Apply {
+        function: Box::new(function),
+        operand,
+    }
+}
+
+pub(crate) fn paired(operation: Pairing, a: usize, b: usize) -> Step {
+    Step::Pair {
+        operation,
+        operands: [a, b],
+    }
+}
+
+pub(crate) fn affine(scale: f32, offset: f32) -> U {
+    U::Affine {
+        scale: vec![scale],
+        offset: vec![offset],
+    }
+}
+
+/// `x * tanh(softplus(x))`.
+pub(crate) fn mish(_: &FunctionArguments<'_>) -> Translated<U> {
+    Ok(expression(vec![
+        apply_to(U::Softplus, 0),
+        apply_to(U::Tanh, 1),
+        paired(Pairing::Mul, 0, 2),
+    ]))
+}
+
+/// `x * sigmoid(alpha * x)`.
+pub(crate) fn swish(p: &FunctionArguments<'_>) -> Translated<U> {
+    let alpha = p.node.float_or("alpha", 1.0)?;
+    Ok(expression(vec![
+        apply_to(affine(alpha, 0.0), 0),
+        apply_to(U::Sigmoid, 1),
+        paired(Pairing::Mul, 0, 2),
+    ]))
+}
+
+/// `max(0, x) + min(0, alpha * (exp(x / alpha) - 1))`.
+pub(crate) fn celu(p: &FunctionArguments<'_>) -> Translated<U> {
+    let alpha = p.node.float_or("alpha", 1.0)?;
+    if alpha == 0.0 {
+        return Err(NodeProblem::malformed("alpha is 0"));
+    }
+    Ok(expression(vec![
+        apply_to(U::Relu, 0),
+        apply_to(affine(alpha.recip(), 0.0), 0),
+        apply_to(U::Elu { alpha: 1.0 }, 2),
+        apply_to(affine(alpha, 0.0), 3),
+        Step::Constant { values: vec![0.0] },
+        paired(Pairing::Min, 4, 5),
+        paired(Pairing::Add, 1, 6),
+    ]))
+}
+
+/// `x / (1 + |x|)`.
+pub(crate) fn softsign(_: &FunctionArguments<'_>) -> Translated<U> {
+    Ok(expression(vec![
+        apply_to(U::Abs, 0),
+        apply_to(affine(1.0, 1.0), 1),
+        paired(Pairing::Div, 0, 2),
+    ]))
+}
+
+/// `x` above `alpha`, else 0.
+pub(crate) fn thresholded_relu(p: &FunctionArguments<'_>) -> Translated<U> {
+    let alpha = p.node.float_or("alpha", 1.0)?;
+    Ok(expression(vec![
+        Step::Constant { values: vec![alpha] },
+        paired(Pairing::Less, 1, 0),
+        Step::Constant { values: vec![0.0] },
+        Step::Select { operands: [2, 0, 3] },
+    ]))
+}
+
+/// `x - bias` above `lambd`, `x + bias` below `-lambd`, else 0.
+pub(crate) fn shrink(p: &FunctionArguments<'_>) -> Translated<U> {
+    let (bias, bound) = (p.node.float_or("bias", 0.0)?, p.node.float_or("lambd", 0.5)?);
+    Ok(expression(vec![
+        Step::Constant { values: vec![bound] },
+        Step::Constant { values: vec![-bound] },
+        Step::Constant { values: vec![0.0] },
+        paired(Pairing::Less, 1, 0),
+        paired(Pairing::Less, 0, 2),
+        apply_to(affine(1.0, -bias), 0),
+        apply_to(affine(1.0, bias), 0),
+        Step::Select { operands: [5, 7, 3] },
+        Step::Select { operands: [4, 6, 8] },
+    ]))
+}
+
 /// A power with a constant exponent.
 pub(crate) fn pow(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     apply(t, node, operands, |p| {
@@ -86,7 +185,7 @@ pub(crate) fn pow(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
 
 /// Bounds on floats, or on the integers of a quantizer.
 pub(crate) fn clip(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    let (lo, hi) = bounds(t.opset, node, operands)?;
+    let (lo, hi) = bounds(node, operands)?;
     if let Some(Some(Value::Integers(x, levels))) = operands.first() {
         let mut levels = *levels;
         // As floats: an unbounded side saturates.
@@ -112,10 +211,12 @@ pub(crate) fn clipped(lo: f32, hi: f32) -> Translated<U> {
 }
 
 /// A cast to floats.
-pub(crate) fn cast(_: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+pub(crate) fn cast(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let x = live(operands, 0)?;
     match Dtype::from_onnx(node.int_or("to", 0)?) {
         Some(Dtype::Float) => Ok(Value::Live(x)),
+        // Truth values are 1 and 0 already.
+        Some(Dtype::Bool) if regions::is_truth(t, x) => Ok(Value::Live(x)),
         _ => Err(NodeProblem::new(
             "a cast of a value to integers",
             "Floor, Round, or a quantizer",
@@ -123,10 +224,10 @@ pub(crate) fn cast(_: &mut Translation, node: &Node, operands: &[Option<Value>])
     }
 }
 
-/// Bounds of a Clip: attributes up to operator set 10, then operands that may be left out.
-pub(crate) fn bounds(opset: i64, node: &Node, operands: &[Option<Value>]) -> Translated<(f32, f32)> {
+/// Bounds of a Clip: attributes in older operator sets, operands that may be left out in newer ones.
+pub(crate) fn bounds(node: &Node, operands: &[Option<Value>]) -> Translated<(f32, f32)> {
     let bound = |name: &str, slot: usize, default: f32| -> Translated<f32> {
-        if opset < 11 {
+        if node.attributes.contains_key(name) {
             return node.float_or(name, default);
         }
         match constant(operands, slot)? {

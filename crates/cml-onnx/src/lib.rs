@@ -13,16 +13,17 @@
 //!
 //! ```
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/mlp4_learned.qonnx.onnx");
-//! let imported = cml_onnx::import(path.as_ref())?;
+//! let imported = cml_onnx::import(path.as_ref(), &cml_onnx::Options::default())?;
 //! let graph = cml_quant::to_graph(&imported.network)?;
 //! assert_eq!(imported.network.input_len(), 5);
-//! # Ok::<(), cml_onnx::OnnxError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 // In the order of the stages: bytes to a model (`wire`, `parse`, `order`), nodes to a draft (`translate`,
 // which looks them up in the table of `operators`; their handlers see the state in `translation`), the draft
-// to a network (`fold`, `hoist`, `checks`, `emit`).
+// to a network (`fold`, `raw_quantizer`, `raw`, `checks`, `emit`).
 mod axes;
+mod channels_last;
 mod checks;
 mod constants;
 mod draft;
@@ -30,10 +31,15 @@ mod elementwise;
 mod emit;
 mod error;
 mod external;
+mod extras;
 mod fold;
 mod functions;
-mod hoist;
+mod gates;
+mod grid;
 mod import;
+mod inline;
+mod interface;
+mod layout;
 mod model;
 mod moves;
 mod operators;
@@ -43,7 +49,12 @@ mod pools;
 mod qcdq;
 mod qonnx;
 mod quantizers;
+mod raw;
+mod raw_quantizer;
+mod rearrange;
+mod regions;
 mod report;
+mod resize;
 mod tensor;
 mod translate;
 mod translation;
@@ -53,6 +64,6 @@ mod window;
 mod wire;
 
 pub use error::OnnxError;
-pub use import::{Imported, check, import, import_bytes, import_named};
+pub use import::{Imported, InputData, Options, import, import_bytes};
 pub use operators::supported_operators;
-pub use report::{ImportReport, Note, Obstacle};
+pub use report::{Dialect, ImportReport, Note, Obstacle, Origin};

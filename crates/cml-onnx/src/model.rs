@@ -1,7 +1,8 @@
 //! The graph of a file, decoded: nodes in the order of execution, constants, interface.
 
+use crate::draft::located;
 use crate::report::{NodeProblem, Translated};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use std::collections::BTreeMap;
 
 /// A decoded file.
@@ -13,6 +14,10 @@ pub(crate) struct Model {
     pub(crate) inputs: Vec<Info>,
     pub(crate) outputs: Vec<String>,
     pub(crate) constants: BTreeMap<String, Tensor>,
+    /// Shapes of results that the file states.
+    pub(crate) shapes: BTreeMap<String, Vec<Option<usize>>>,
+    /// The program that wrote it, with its version.
+    pub(crate) producer: Option<String>,
 }
 
 /// Name and shape of a value; unknown sizes are `None`.
@@ -20,6 +25,8 @@ pub(crate) struct Model {
 pub(crate) struct Info {
     pub(crate) name: String,
     pub(crate) shape: Option<Vec<Option<usize>>>,
+    pub(crate) dtype: Option<Dtype>,
+    pub(crate) is_text: bool,
 }
 
 /// An attribute's value.
@@ -37,8 +44,10 @@ pub(crate) enum Attribute {
 /// An operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Its own name, or that of its first result.
+    /// Its module and operator where the exporter noted them, else its own name, or that of its first result.
     pub(crate) name: String,
+    /// The line of the program that made it, where the exporter noted it.
+    pub(crate) source: Option<String>,
     pub(crate) op: String,
     /// Who defines the operator; empty for ONNX itself.
     pub(crate) domain: String,
@@ -49,6 +58,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Its name in reports.
+    pub(crate) fn shown(&self) -> String {
+        located(&self.name, self.source.as_deref())
+    }
+
     fn wrong<T>(&self, name: &str, needs: &str) -> Translated<T> {
         Err(NodeProblem::malformed(format!("attribute {name} is no {needs}")))
     }

@@ -3,19 +3,14 @@
 use crate::axes;
 use crate::draft::{Id, Work};
 use crate::model::Node;
+use crate::rearrange::{bordered, check_size, gathered, value};
 use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, constant, live};
 use crate::value::Value;
-use cml_quant::{Concat, Layer, Pad, Slice, Transpose};
+use cml_quant::{Concat, Layer, Pad, Slice};
 
 /// The shape that a node gives the elements of a value of a full shape, batch axis included.
-pub(crate) type NewShape = fn(i64, &Node, &[Option<Value>], &[usize]) -> Translated<Vec<usize>>;
-
-/// A value of the sample and its shape, batch axis included.
-fn value(t: &Translation, operands: &[Option<Value>]) -> Translated<(Id, Vec<usize>)> {
-    let x = live(operands, 0)?;
-    Ok((x, [&[1], t.shape(x)].concat()))
-}
+pub(crate) type NewShape = fn(&Node, &[Option<Value>], &[usize]) -> Translated<Vec<usize>>;
 
 pub(crate) fn reshape(
     t: &mut Translation,
@@ -24,7 +19,7 @@ pub(crate) fn reshape(
     shape: NewShape,
 ) -> Translated<Value> {
     let (x, full) = value(t, operands)?;
-    let shape = shape(t.opset, node, operands, &full)?;
+    let shape = shape(node, operands, &full)?;
     match shape.split_first() {
         Some((1, sample)) if !sample.is_empty() => Ok(Value::Live(t.reshape(node, x, sample.to_vec()))),
         _ => Err(NodeProblem::new(
@@ -44,28 +39,12 @@ pub(crate) fn transpose(t: &mut Translation, node: &Node, operands: &[Option<Val
         ));
     }
     let perm: Vec<usize> = perm[1..].iter().map(|a| a - 1).collect();
-    if perm.iter().copied().eq(0..perm.len()) {
-        return Ok(Value::Live(x));
-    }
-    let shape = perm.iter().map(|&a| full[a + 1]).collect();
-    let y = t.push(
-        node,
-        Work::Plain(Layer::Transpose(Transpose { perm })),
-        &[x],
-        shape,
-    );
-    Ok(Value::Live(y))
+    Ok(Value::Live(t.transpose(node, x, perm)))
 }
 
 pub(crate) fn slice(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
     let (x, full) = value(t, operands)?;
-    let ranges = axes::slice(t.opset, node, operands, &full)?;
-    if let Some(bad) = ranges.iter().find(|r| r.step < 0) {
-        return Err(NodeProblem::new(
-            format!("a step of {}", bad.step),
-            "a step of at least 1",
-        ));
-    }
+    let ranges = axes::slice(node, operands, &full)?;
     if let Some(axis) = ranges.iter().position(|r| r.count == 0) {
         return Err(NodeProblem::new(
             format!("nothing is left of axis {axis}"),
@@ -73,6 +52,14 @@ pub(crate) fn slice(t: &mut Translation, node: &Node, operands: &[Option<Value>]
         ));
     }
     let sample = &ranges[1..];
+    if sample.iter().any(|r| r.step < 0) {
+        let mut y = x;
+        for (axis, range) in sample.iter().enumerate() {
+            let indices = (0..range.count).map(|i| range.at(i)).collect();
+            y = gathered(t, node, y, axis, indices)?;
+        }
+        return Ok(Value::Live(y));
+    }
     let layer = Layer::Slice(Slice {
         starts: sample.iter().map(|r| r.start).collect(),
         ends: sample.iter().map(|r| r.at(r.count - 1) + 1).collect(),
@@ -87,21 +74,19 @@ pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
     let (x, full) = value(t, operands)?;
     const MOST: i64 = 1 << 20;
     let mode = node.text_or("mode", "constant")?;
-    let value = if t.opset < 11 {
-        node.float_or("value", 0.0)?
-    } else {
-        constant(operands, 2)?
-            .map_or(Some(0.0), |v| v.scalar())
-            .unwrap_or(f32::NAN)
+    let value = match constant(operands, 2)? {
+        None => node.float_or("value", 0.0)?,
+        Some(value) if value.len() == 0 => 0.0,
+        Some(value) => value.scalar().unwrap_or(f32::NAN),
     };
-    if mode != "constant" || value != 0.0 {
+    if mode == "constant" && value != 0.0 {
         return Err(NodeProblem::new(
             format!("padding in mode {mode} with {value}"),
-            "constant padding with 0",
+            "constant padding with 0, or mode reflect, edge or wrap",
         ));
     }
-    let pads = axes::list(t.opset, 11, node, "pads", operands, 1)?
-        .ok_or_else(|| NodeProblem::malformed("it has no pads"))?;
+    let pads =
+        axes::list(node, "pads", operands, 1)?.ok_or_else(|| NodeProblem::malformed("it has no pads"))?;
     let padded = match constant(operands, 3)? {
         Some(axes) => axes
             .to_ints()?
@@ -129,6 +114,15 @@ pub(crate) fn pad(t: &mut Translation, node: &Node, operands: &[Option<Value>]) 
     let padding = padding.split_off(1);
     if padding.iter().all(|p| *p == [0, 0]) {
         return Ok(Value::Live(x));
+    }
+    if mode != "constant" {
+        let mut y = x;
+        for (axis, &border) in padding.iter().enumerate() {
+            let indices = bordered(&mode, full[axis + 1], border)?;
+            y = gathered(t, node, y, axis, indices)?;
+            check_size(t, y)?;
+        }
+        return Ok(Value::Live(y));
     }
     let sizes = full[1..].iter().zip(&padding);
     let shape = sizes.map(|(d, p)| d.saturating_add(p[0] + p[1])).collect();

@@ -9,11 +9,13 @@ use crate::moves::{self, NewShape};
 use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, first};
 use crate::value::Value;
-use crate::{axes, constants, elementwise, pools, qcdq, qonnx, weighted};
+use crate::{axes, channels_last, constants, elementwise, pools, qcdq, qonnx, rearrange, weighted};
 use cml_quant::Univariate as U;
 
 /// Translates a node whose operands are as given; `None` stands for those that are left out.
 pub(crate) type Apply = fn(&mut Translation, &Node, &[Option<Value>]) -> Translated<Value>;
+/// The same with several results.
+pub(crate) type ApplySeveral = fn(&mut Translation, &Node, &[Option<Value>]) -> Translated<Vec<Value>>;
 /// The same where all operands are constants.
 pub(crate) type Fold = fn(&Translation, &Node, &[Option<Value>]) -> Translated<Value>;
 
@@ -26,6 +28,8 @@ pub(crate) enum Domain {
     Ml,
     /// Quantizers of QONNX. Exporters give them domains of several names.
     Qonnx,
+    /// Operators of ONNX whose channels are the last axis, as transforms of qonnx write them.
+    ChannelsLast,
 }
 
 /// An operator that is read.
@@ -41,6 +45,8 @@ pub(crate) struct Operator {
 pub(crate) enum Handler {
     /// One function for values of the sample and for constants.
     Any(Apply),
+    /// Values of the sample become several results.
+    Several(ApplySeveral),
     /// Values of the sample become layers; constants are folded, or refused.
     Sample { apply: Apply, fold: Option<Fold> },
     /// Constants only.
@@ -60,6 +66,7 @@ impl Domain {
             Self::Onnx => "ai.onnx",
             Self::Ml => "ai.onnx.ml",
             Self::Qonnx => "qonnx.custom_op.general",
+            Self::ChannelsLast => "qonnx.custom_op.channels_last",
         }
     }
 
@@ -68,6 +75,7 @@ impl Domain {
         match name {
             "" | "ai.onnx" => Self::Onnx,
             "ai.onnx.ml" => Self::Ml,
+            "qonnx.custom_op.channels_last" => Self::ChannelsLast,
             _ => Self::Qonnx,
         }
     }
@@ -96,6 +104,13 @@ const fn qonnx(name: &'static str, apply: Apply) -> Operator {
     }
 }
 
+const fn channels_last(name: &'static str, apply: Apply) -> Operator {
+    Operator {
+        domain: Domain::ChannelsLast,
+        ..onnx(name, layer(apply))
+    }
+}
+
 /// Of values of the sample only.
 const fn layer(apply: Apply) -> Handler {
     Handler::Sample { apply, fold: None }
@@ -110,6 +125,11 @@ const fn folding(apply: Apply, fold: Fold) -> Handler {
 
 const fn function(make: MakeFunction) -> Handler {
     Handler::Function(make)
+}
+
+/// A truth value as ONNX casts it.
+fn truth(holds: bool) -> f32 {
+    f32::from(u8::from(holds))
 }
 
 /// Every operator that is read.
@@ -131,7 +151,12 @@ pub(crate) const OPERATORS: &[Operator] = &[
     onnx("Sub", folding(elementwise::sub, |_, _, x| constants::binary(x, |a, b| a - b, i64::checked_sub))),
     onnx("Mul", folding(elementwise::mul, |_, _, x| constants::binary(x, |a, b| a * b, i64::checked_mul))),
     onnx("Div", folding(elementwise::div, |_, _, x| constants::binary(x, |a, b| a / b, i64::checked_div))),
+    onnx("Sum", layer(elementwise::sum)),
     onnx("BatchNormalization", layer(elementwise::batch_norm)),
+    // The same with the channels last.
+    channels_last("Conv", channels_last::conv),
+    channels_last("MaxPool", channels_last::max_pool),
+    channels_last("BatchNormalization", channels_last::batch_norm),
     // Windows and axes.
     onnx("AveragePool", layer(pools::average)),
     onnx("MaxPool", layer(pools::max)),
@@ -139,6 +164,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     onnx("GlobalMaxPool", layer(pools::global_max)),
     onnx("ReduceMean", layer(pools::reduce_mean)),
     onnx("ReduceSum", layer(pools::reduce_sum)),
+    onnx("ReduceMax", layer(pools::reduce_max)),
     // Moves.
     onnx("Flatten", Handler::Reshape(axes::flattened)),
     onnx("Reshape", Handler::Reshape(axes::reshaped)),
@@ -148,6 +174,14 @@ pub(crate) const OPERATORS: &[Operator] = &[
     onnx("Slice", folding(moves::slice, constants::slice)),
     onnx("Concat", folding(moves::concat, constants::concat)),
     onnx("Pad", layer(moves::pad)),
+    onnx("Split", Handler::Several(rearrange::split)),
+    onnx("Gather", folding(rearrange::gather, constants::gather)),
+    onnx("Tile", layer(rearrange::tile)),
+    onnx("Expand", layer(rearrange::expand)),
+    onnx("DepthToSpace", layer(rearrange::depth_to_space)),
+    onnx("SpaceToDepth", layer(rearrange::space_to_depth)),
+    onnx("Resize", layer(rearrange::resize)),
+    onnx("Upsample", layer(rearrange::resize)),
     // Functions of one variable.
     onnx("Relu", function(|_| Ok(U::Relu))),
     onnx("LeakyRelu", function(functions::leaky_relu)),
@@ -172,11 +206,39 @@ pub(crate) const OPERATORS: &[Operator] = &[
     onnx("Floor", function(|_| Ok(U::Floor))),
     onnx("Ceil", function(|_| Ok(U::Ceil))),
     onnx("Reciprocal", function(|_| Ok(U::Reciprocal))),
-    onnx("Pow", folding(functions::pow, |_, _, x| constants::binary(x, f32::powf, constants::power))),
+    onnx("Sin", function(|_| Ok(U::Sin))),
+    onnx("Cos", function(|_| Ok(U::Cos))),
+    onnx("Tan", function(|_| Ok(U::Tan))),
+    onnx("Asin", function(|_| Ok(U::Asin))),
+    onnx("Acos", function(|_| Ok(U::Acos))),
+    onnx("Atan", function(|_| Ok(U::Atan))),
+    onnx("Sinh", function(|_| Ok(U::Sinh))),
+    onnx("Cosh", function(|_| Ok(U::Cosh))),
+    onnx("Asinh", function(|_| Ok(U::Asinh))),
+    onnx("Acosh", function(|_| Ok(U::Acosh))),
+    onnx("Atanh", function(|_| Ok(U::Atanh))),
+    onnx("Mish", function(functions::mish)),
+    onnx("Swish", function(functions::swish)),
+    onnx("Celu", function(functions::celu)),
+    onnx("Softsign", function(functions::softsign)),
+    onnx("ThresholdedRelu", function(functions::thresholded_relu)),
+    onnx("Shrink", function(functions::shrink)),
+    onnx("Min", folding(elementwise::min, |_, _, x| constants::binary(x, f32::min, |a, b| Some(a.min(b))))),
+    onnx("Max", folding(elementwise::max, |_, _, x| constants::binary(x, f32::max, |a, b| Some(a.max(b))))),
+    // Comparisons of one value.
+    onnx("Less", folding(elementwise::less, |_, _, x| constants::binary(x, |a, b| truth(a < b), |a, b| Some(i64::from(a < b))))),
+    onnx("LessOrEqual", folding(elementwise::less_or_equal, |_, _, x| constants::binary(x, |a, b| truth(a <= b), |a, b| Some(i64::from(a <= b))))),
+    onnx("Greater", folding(elementwise::greater, |_, _, x| constants::binary(x, |a, b| truth(a > b), |a, b| Some(i64::from(a > b))))),
+    onnx("GreaterOrEqual", folding(elementwise::greater_or_equal, |_, _, x| constants::binary(x, |a, b| truth(a >= b), |a, b| Some(i64::from(a >= b))))),
+    onnx("Equal", folding(elementwise::equal, |_, _, x| constants::binary(x, |a, b| truth(a == b), |a, b| Some(i64::from(a == b))))),
+    onnx("And", layer(elementwise::min)),
+    onnx("Or", layer(elementwise::max)),
+    onnx("Not", layer(elementwise::not)),
+    onnx("Where", folding(elementwise::select, constants::chosen)),
+    onnx("Pow", folding(elementwise::pow, |_, _, x| constants::binary(x, f32::powf, constants::power))),
     // Constants and shapes.
     onnx("Constant", Handler::Any(constants::literal)),
     onnx("ConstantOfShape", Handler::Constants(constants::filled)),
-    onnx("Gather", Handler::Constants(constants::gather)),
     onnx("Shape", Handler::Any(constants::shape)),
     // What changes nothing, and what the client does.
     onnx("Dropout", Handler::Any(|_, _, x| first(x))),
@@ -209,6 +271,31 @@ pub(crate) fn shown(node: &Node) -> String {
     format!("{}.{}", node.domain, node.op)
 }
 
+/// Whether the result of an operator has the shape of what it reads, read or not.
+pub(crate) fn keeps_shape(node: &Node) -> bool {
+    const SAME: &[&str] = &[
+        "Add",
+        "BatchNormalization",
+        "Celu",
+        "Div",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "LpNormalization",
+        "Mish",
+        "Mul",
+        "Pow",
+        "Silu",
+        "Sub",
+        "Swish",
+        "ThresholdedRelu",
+    ];
+    let of_kind = find(node).is_some_and(|o| {
+        o.domain == Domain::Qonnx || matches!(o.handler, Handler::Function(_) | Handler::AtEnd)
+    });
+    of_kind || (Domain::of(&node.domain) == Domain::Onnx && SAME.contains(&node.op.as_str()))
+}
+
 /// What to say of operators that are not read.
 const HINTS: &[(&[&str], &str, &str)] = &[
     (
@@ -226,11 +313,6 @@ const HINTS: &[(&[&str], &str, &str)] = &[
         &["If", "Loop", "Scan"],
         "the program that runs must not depend on data",
         "the branch itself",
-    ),
-    (
-        &["Mish", "Swish", "Silu"],
-        "this function is not supported",
-        "HardSwish, Gelu or Relu",
     ),
     (
         &[
@@ -260,7 +342,7 @@ pub(crate) fn supported(node: &Node) -> Translated<&'static Operator> {
     let hint = HINTS.iter().find(|(names, ..)| names.contains(&node.op.as_str()));
     let (why, instead) = match (Domain::of(&node.domain), hint) {
         (Domain::Onnx, Some(&(_, why, instead))) => (why, instead),
-        (Domain::Onnx | Domain::Qonnx, _) => (
+        (Domain::Onnx | Domain::Qonnx | Domain::ChannelsLast, _) => (
             "this operator is not supported",
             "layers with weights, pools, BatchNormalization, or functions of one variable",
         ),

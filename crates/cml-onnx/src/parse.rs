@@ -1,10 +1,12 @@
 //! From bytes to a [`Model`].
 
+use crate::extras::{self, FunctionProto, NodeExtras};
+use crate::inline::{self, Function, Functions, InnerNode};
 use crate::model::{Attribute, Info, Model, Node};
-use crate::tensor::Tensor;
+use crate::tensor::{Dtype, Tensor};
 use crate::{OnnxError, order, wire};
 use rten_onnx::onnx::{
-    AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    AttributeProto, AttributeType, DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -44,10 +46,17 @@ pub(crate) fn parse(bytes: &[u8], folder: Option<&Path>) -> Result<Model, OnnxEr
             return Err(OnnxError::Twice(name));
         }
     }
+    let extras = extras::read(bytes)?;
     let mut nodes = Vec::with_capacity(graph.node.len());
-    for node in &graph.node {
-        nodes.push(reader.node(node)?);
+    for (node, extras) in graph.node.iter().zip(&extras.nodes) {
+        nodes.push(reader.node(node, extras)?);
     }
+    let mut functions = Functions::new();
+    for function in extras.functions {
+        let key = (function.domain.clone(), function.name.clone());
+        functions.insert(key, reader.function(function)?);
+    }
+    let nodes = inline::inline(nodes, &functions)?;
     let inputs: Vec<Info> = graph
         .input
         .iter()
@@ -55,12 +64,17 @@ pub(crate) fn parse(bytes: &[u8], folder: Option<&Path>) -> Result<Model, OnnxEr
         .filter(|i| !constants.contains_key(&i.name))
         .collect();
     only_sources(&inputs, &constants, &nodes)?;
+    let stated = graph.value_info.iter().chain(&graph.output).map(info);
+    let producer = [proto.producer_name, proto.producer_version].map(Option::unwrap_or_default);
+    let producer = producer.join(" ").trim().replace(char::is_control, "\u{fffd}");
     Ok(Model {
         opset,
         nodes: order::sort(nodes)?,
         inputs,
         outputs: outputs(&graph),
         constants,
+        shapes: stated.filter_map(|i| Some((i.name, i.shape?))).collect(),
+        producer: Some(producer).filter(|p| !p.is_empty()),
     })
 }
 
@@ -96,6 +110,10 @@ fn info(value: &ValueInfoProto) -> Info {
         shape: tensor
             .and_then(|t| t.shape.as_ref())
             .map(|s| s.dim.iter().map(size).collect()),
+        dtype: tensor
+            .and_then(|t| t.elem_type)
+            .and_then(|t| Dtype::from_onnx(i64::from(t.0))),
+        is_text: tensor.and_then(|t| t.elem_type) == Some(DataType::STRING),
     }
 }
 
@@ -122,7 +140,7 @@ impl Reader<'_> {
         Tensor::decode(proto, self.folder)
     }
 
-    fn node(&mut self, proto: &NodeProto) -> Result<Node, OnnxError> {
+    fn node(&mut self, proto: &NodeProto, extras: &NodeExtras) -> Result<Node, OnnxError> {
         let mut attributes = BTreeMap::new();
         for attribute in &proto.attribute {
             let name = attribute.name.clone().unwrap_or_default();
@@ -130,13 +148,37 @@ impl Reader<'_> {
         }
         let own = proto.name.clone().filter(|n| !n.is_empty());
         let result = || proto.output.first().cloned().unwrap_or_default();
+        let op = proto.op_type.clone().unwrap_or_default();
+        let (module, source) = extras::place(&extras.metadata, &op);
         Ok(Node {
-            name: own.unwrap_or_else(result),
-            op: proto.op_type.clone().unwrap_or_default(),
+            name: module.or(own).unwrap_or_else(result),
+            source,
+            op,
             domain: proto.domain.clone().unwrap_or_default(),
             inputs: proto.input.clone(),
             outputs: proto.output.clone(),
             attributes,
+        })
+    }
+
+    fn function(&mut self, proto: FunctionProto) -> Result<Function, OnnxError> {
+        let mut nodes = Vec::with_capacity(proto.nodes.len());
+        for (node, extras) in proto.nodes.iter().zip(proto.extras) {
+            nodes.push(InnerNode {
+                node: self.node(node, &extras)?,
+                references: extras.references,
+            });
+        }
+        let mut defaults = BTreeMap::new();
+        for attribute in &proto.defaults {
+            let name = attribute.name.clone().unwrap_or_default();
+            defaults.insert(name, self.attribute(attribute)?);
+        }
+        Ok(Function {
+            inputs: proto.inputs,
+            outputs: proto.outputs,
+            nodes,
+            defaults,
         })
     }
 

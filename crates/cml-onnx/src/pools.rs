@@ -31,14 +31,19 @@ pub(crate) fn global_max(t: &mut Translation, node: &Node, operands: &[Option<Va
     windows(t, node, operands, |plane, _| Ok(global(PoolKind::Max, plane)))
 }
 
-/// The mean over axes, which are an operand from operator set 18 on.
+/// The mean over axes.
 pub(crate) fn reduce_mean(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    reduce(t, node, operands, PoolKind::Average, 18).map(Value::Live)
+    reduce(t, node, operands, PoolKind::Average).map(Value::Live)
 }
 
-/// The sum over axes, which are an operand from operator set 13 on.
+/// The sum over axes.
 pub(crate) fn reduce_sum(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    reduce(t, node, operands, PoolKind::Sum, 13).map(Value::Live)
+    reduce(t, node, operands, PoolKind::Sum).map(Value::Live)
+}
+
+/// The maximum over axes.
+pub(crate) fn reduce_max(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    reduce(t, node, operands, PoolKind::Max).map(Value::Live)
 }
 
 /// Windows of a plane, with the number of their positions.
@@ -111,40 +116,39 @@ fn pooled(t: &mut Translation, node: &Node, x: Id, pool: Pool, positions: [usize
     t.push(node, Work::Plain(Layer::Pool(pool)), &[x], result)
 }
 
-/// A mean or sum over the last axes.
-fn reduce(
-    t: &mut Translation,
-    node: &Node,
-    operands: &[Option<Value>],
-    kind: PoolKind,
-    since: i64,
-) -> Translated<Id> {
+/// A mean, sum or maximum over axes.
+fn reduce(t: &mut Translation, node: &Node, operands: &[Option<Value>], kind: PoolKind) -> Translated<Id> {
     let x = live(operands, 0)?;
     let full = [&[1], t.shape(x)].concat();
     let rank = full.len();
-    let axes = match axes::list(t.opset, since, node, "axes", operands, 1)?.filter(|a| !a.is_empty()) {
+    let axes = match axes::list(node, "axes", operands, 1)?.filter(|a| !a.is_empty()) {
         Some(axes) => axes::sorted(&axes, rank)?,
         None if node.int_or("noop_with_empty_axes", 0)? != 0 => return Ok(x),
         None => (0..rank).collect(),
     };
     // The batch is one sample: its axis says nothing, but must stay.
-    let first = axes.iter().copied().find(|&a| a > 0).unwrap_or(rank);
-    if axes.first() == Some(&0) || !axes.iter().copied().eq(first..rank) {
+    if axes.first() == Some(&0) {
         return Err(NodeProblem::new(
             format!("it reduces axes {axes:?} of {full:?}"),
-            "the last axes only, without the batch (axis 0)",
+            "axes without the batch (axis 0)",
         ));
     }
-    let kept = &full[1..first];
-    let count: usize = full[first..].iter().product();
-    let mut result = kept.to_vec();
-    if node.int_or("keepdims", 1)? != 0 {
-        result.resize(rank - 1, 1);
-    }
+    // The axes that go come last.
+    let (gone, left): (Vec<usize>, Vec<usize>) = (1..rank).partition(|a| axes.contains(a));
+    let perm = left.iter().chain(&gone).map(|a| a - 1).collect();
+    let x = t.transpose(node, x, perm);
+    let kept: Vec<usize> = left.iter().map(|&a| full[a]).collect();
+    let count: usize = gone.iter().map(|&a| full[a]).product();
+    let result: Vec<usize> = if node.int_or("keepdims", 1)? != 0 {
+        let size = |a: usize| if axes.contains(&a) { 1 } else { full[a] };
+        (1..rank).map(size).collect()
+    } else {
+        kept.clone()
+    };
     if result.is_empty() {
         return Err(NodeProblem::new("nothing is left but the batch", "keepdims=True"));
     }
-    let (channels, rows) = match kept {
+    let (channels, rows) = match &kept[..] {
         [] => (1, 1),
         [c] => (*c, 1),
         [c, rest @ ..] => (*c, rest.iter().product()),

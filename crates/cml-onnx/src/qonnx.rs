@@ -1,6 +1,7 @@
 //! `Quant`, `BipolarQuant` and `Trunc` of QONNX.
 
 use crate::draft::{Affine, Id};
+use crate::functions::{affine, apply_to as applied, paired};
 use crate::model::Node;
 use crate::quantizers::{
     MOST_BITS, MOST_CONSTANT_BITS, activation, coded, codes, constant_operand, levels, required, scale_of,
@@ -10,7 +11,7 @@ use crate::report::{NodeProblem, Translated};
 use crate::tensor::Tensor;
 use crate::translation::{Translation, live};
 use crate::value::{Levels, Value};
-use cml_quant::Univariate;
+use cml_quant::{Expression, ExpressionStep as Step, Pairing, Univariate};
 
 /// Rounds to an integer in one of the modes of QONNX.
 fn rounding(mode: &str) -> Option<fn(f32) -> f32> {
@@ -19,6 +20,9 @@ fn rounding(mode: &str) -> Option<fn(f32) -> f32> {
         "FLOOR" => f32::floor,
         "CEIL" => f32::ceil,
         "ROUND_TO_ZERO" | "DOWN" => f32::trunc,
+        "UP" => |x| x.abs().ceil().copysign(x),
+        "HALF_UP" => |x| (x.abs() + 0.5).floor().copysign(x),
+        "HALF_DOWN" => |x| (x.abs() - 0.5).ceil().copysign(x),
         _ => return None,
     })
 }
@@ -102,26 +106,54 @@ fn on_signed_grid(weights: &Tensor, scale: &Tensor, zero: &Tensor, bits: u32) ->
 
 /// What rounds as a mode other than the nearest says, before a quantizer that rounds to the nearest.
 fn rounded(t: &mut Translation, node: &Node, x: Id, levels: Levels, mode: &str) -> Translated<Id> {
-    let function = match mode {
-        "ROUND" | "HALF_EVEN" => return Ok(x),
-        "FLOOR" => Univariate::Floor,
-        "CEIL" => Univariate::Ceil,
+    if matches!(mode, "ROUND" | "HALF_EVEN") {
+        return Ok(x);
+    }
+    let mut steps = vec![
+        Step::Constant {
+            values: vec![levels.scale],
+        },
+        paired(Pairing::Div, 0, 1),
+        applied(affine(1.0, levels.zero_point as f32), 2),
+    ];
+    rounding_steps(mode, &mut steps)?;
+    let last = steps.len();
+    steps.push(applied(affine(1.0, -(levels.zero_point as f32)), last));
+    steps.push(paired(Pairing::Mul, last + 1, 1));
+    Ok(t.function(node, x, Univariate::Expression(Expression { steps })))
+}
+
+/// Adds the steps that round the last value in a mode.
+fn rounding_steps(mode: &str, steps: &mut Vec<Step>) -> Translated<()> {
+    let x = steps.len();
+    // Of the magnitude, and then the sign back.
+    let (offset, function) = match mode {
+        "ROUND" | "HALF_EVEN" => {
+            steps.push(applied(Univariate::Round, x));
+            return Ok(());
+        }
+        "FLOOR" => {
+            steps.push(applied(Univariate::Floor, x));
+            return Ok(());
+        }
+        "CEIL" => {
+            steps.push(applied(Univariate::Ceil, x));
+            return Ok(());
+        }
+        "DOWN" | "ROUND_TO_ZERO" => (0.0, Univariate::Floor),
+        "UP" => (0.0, Univariate::Ceil),
+        "HALF_UP" => (0.5, Univariate::Floor),
+        "HALF_DOWN" => (-0.5, Univariate::Ceil),
         _ => return Err(unknown_mode(mode)),
     };
-    // Only then is a product with the inverse what a division gives.
-    if levels.scale.to_bits() & 0x7f_ffff != 0 || !levels.scale.is_normal() {
-        return Err(NodeProblem::new(
-            format!(
-                "rounding mode {mode} with scale {}, which is no power of two",
-                levels.scale
-            ),
-            "rounding mode ROUND, or a scale that is a power of two",
-        ));
-    }
-    let scale = f64::from(levels.scale);
-    let y = t.affine(node, x, Affine::scaled(vec![scale.recip()]));
-    let y = t.function(node, y, function);
-    Ok(t.affine(node, y, Affine::scaled(vec![scale])))
+    steps.extend([
+        applied(Univariate::Abs, x),
+        applied(affine(1.0, offset), x + 1),
+        applied(function, x + 2),
+        applied(Univariate::Sign, x),
+        paired(Pairing::Mul, x + 3, x + 4),
+    ]);
+    Ok(())
 }
 
 /// `scale` where x is at least 0, else `-scale`.
@@ -138,14 +170,7 @@ pub(crate) fn bipolar(t: &mut Translation, node: &Node, operands: &[Option<Value
     let y = t.function(node, x, Univariate::Clip { lo: -1.0, hi: 0.0 });
     let y = t.function(node, y, Univariate::Floor);
     let doubled = f64::from(scale) * 2.0;
-    let y = t.affine(
-        node,
-        y,
-        Affine {
-            scale: vec![doubled],
-            offset: vec![f64::from(scale)],
-        },
-    );
+    let y = t.affine(node, y, Affine::new(vec![doubled], vec![f64::from(scale)]));
     let levels = Levels {
         scale,
         zero_point: 0,
@@ -157,11 +182,14 @@ pub(crate) fn bipolar(t: &mut Translation, node: &Node, operands: &[Option<Value
 
 /// Drops the lowest bits of codes: `(round_mode(q / 2^(in - out)) - zero) * scale`.
 pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
-    if operands.len() != 5 {
-        return Err(NodeProblem::new(
-            format!("Trunc with {} operands, needs 5", operands.len()),
-            "Trunc of version 1, or Quant",
-        ));
+    match operands.len() {
+        5 => {}
+        6 => return rescaled(t, node, operands),
+        count => {
+            return Err(NodeProblem::malformed(format!(
+                "Trunc with {count} operands, needs 5 or 6"
+            )));
+        }
     }
     let x = live(operands, 0)?;
     let scale = scale_of(&required(operands, 1, "scale")?)?;
@@ -189,7 +217,7 @@ pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]
         _ => return Err(unknown_mode(&mode)),
     };
     let scale_64 = f64::from(scale);
-    let y = t.affine(node, x, Affine::scaled(vec![scale_64.recip()]));
+    let y = t.affine(node, x, Affine::divided(&[scale_64]));
     let y = t.function(node, y, Univariate::Round);
     let y = t.affine(node, y, Affine::scaled(vec![f64::from(shift).exp2().recip()]));
     let y = t.function(node, y, function);
@@ -199,6 +227,53 @@ pub(crate) fn trunc(t: &mut Translation, node: &Node, operands: &[Option<Value>]
     let levels = Levels {
         scale,
         zero_point: 0,
+        lo,
+        hi,
+    };
+    activation(t, node, y, levels).map(Value::Live)
+}
+
+/// `Trunc` of version 2: to codes of an output scale, which is the scale times a power of two, with bounds put
+/// on them before they are rounded.
+fn rescaled(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    let x = live(operands, 0)?;
+    let scale = scale_of(&required(operands, 1, "scale")?)?;
+    let zero = whole(&required(operands, 2, "zero point")?, "zero point")?;
+    let output_scale = scale_of(&required(operands, 4, "output scale")?)?;
+    let bits = required(operands, 5, "output bit width")?;
+    let bits = width(&bits, "output bit width", MOST_BITS)?;
+    let (signed, narrow) = (node.int_or("signed", 1)? != 0, node.int_or("narrow", 0)? != 0);
+    let step = (f64::from(output_scale) / f64::from(scale)).log2().round().exp2();
+    let kept = zero as f64 / step;
+    if kept.fract() != 0.0 || !(1.0..1e9).contains(&step) {
+        return Err(NodeProblem::new(
+            format!("Trunc from scale {scale} to {output_scale} with zero point {zero}"),
+            "an output scale that is the scale times a power of two, and zero point 0",
+        ));
+    }
+    let (lo, hi) = levels(bits, signed, narrow);
+    let mut steps = vec![
+        Step::Constant { values: vec![scale] },
+        paired(Pairing::Div, 0, 1),
+        applied(affine(1.0, zero as f32), 2),
+        applied(Univariate::Round, 3),
+        applied(affine(step.recip() as f32, 0.0), 4),
+        applied(
+            Univariate::Clip {
+                lo: lo as f32,
+                hi: hi as f32,
+            },
+            5,
+        ),
+    ];
+    rounding_steps(&mode_of(node, "FLOOR")?, &mut steps)?;
+    let last = steps.len();
+    steps.push(applied(affine(1.0, -(kept as f32)), last));
+    steps.push(applied(affine(output_scale, 0.0), last + 1));
+    let y = t.function(node, x, Univariate::Expression(Expression { steps }));
+    let levels = Levels {
+        scale: output_scale,
+        zero_point: kept as i64,
         lo,
         hi,
     };

@@ -1,5 +1,6 @@
 //! What stands in the way of an import, and what was left out of one.
 
+use crate::model::Model;
 use serde::Serialize;
 use std::fmt;
 
@@ -27,9 +28,63 @@ pub struct Note {
     pub text: String,
 }
 
+/// How a file says what is quantized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// Nothing is.
+    #[default]
+    Float,
+    /// `Quant` and its like.
+    Qonnx,
+    /// `QuantizeLinear` and `DequantizeLinear`.
+    Qcdq,
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Float => "float ONNX",
+            Self::Qonnx => "QONNX",
+            Self::Qcdq => "QCDQ",
+        })
+    }
+}
+
+/// What a file is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// How it says what is quantized.
+    pub dialect: Dialect,
+    /// Version of ONNX's own operators.
+    pub opset: i64,
+    /// The program that wrote it, with its version, if it says so.
+    pub producer: Option<String>,
+}
+
+impl Origin {
+    pub(crate) fn of(model: &Model) -> Self {
+        let has = |names: &[&str]| model.nodes.iter().any(|n| names.contains(&n.op.as_str()));
+        let dialect = if has(&["Quant", "IntQuant", "BipolarQuant", "Trunc"]) {
+            Dialect::Qonnx
+        } else if has(&["QuantizeLinear", "DequantizeLinear"]) {
+            Dialect::Qcdq
+        } else {
+            Dialect::Float
+        };
+        Self {
+            dialect,
+            opset: model.opset,
+            producer: model.producer.clone(),
+        }
+    }
+}
+
 /// Every obstacle of a file, and every note.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
+    /// What the file is.
+    pub origin: Origin,
     /// Why the file cannot be imported; none if it can.
     pub obstacles: Vec<Obstacle>,
     /// What an import leaves out.

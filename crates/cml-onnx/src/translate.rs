@@ -1,19 +1,19 @@
 //! Node by node from a [`Model`] to a [`NetworkDraft`], going on after every obstacle.
 
-use crate::draft::{Id, NetworkDraft, Step, Work, shown};
+use crate::draft::{Id, NetworkDraft, Work, shown};
+use crate::interface::MAX_LIVE;
 use crate::model::{Model, Node};
 use crate::operators::{self, Handler};
-use crate::report::{ImportReport, NodeProblem, Obstacle, Translated};
+use crate::report::{ImportReport, NodeProblem, Obstacle, Origin, Translated};
 use crate::translation::{Translation, first};
 use crate::value::Value;
-use crate::{constants, functions, moves};
+use crate::{constants, functions, interface, moves};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Oldest and newest operator set.
-const OPSETS: std::ops::RangeInclusive<i64> = 9..=21;
+/// Oldest operator set: since then operands are broadcast as in numpy. Newer ones are judged by what their
+/// operators say, and not by their number.
+const OLDEST_OPSET: i64 = 7;
 
-/// Most elements of a value of the sample.
-const MAX_LIVE: usize = 1 << 22;
 /// Most elements of all constants that nodes compute.
 const MAX_FOLDED: usize = 1 << 26;
 
@@ -32,7 +32,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
         model,
         state: Translation {
             opset: model.opset,
-            draft: NetworkDraft { layers: Vec::new() },
+            draft: NetworkDraft::default(),
             notes: Vec::new(),
         },
         values: constants
@@ -51,6 +51,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
         draft: driver.state.draft,
         output,
         report: ImportReport {
+            origin: Origin::of(model),
             obstacles: driver.obstacles,
             notes: driver.state.notes,
         },
@@ -65,7 +66,7 @@ fn final_values(model: &Model) -> BTreeSet<String> {
         if ends && operators::find(node).is_some_and(|o| o.may_end) {
             let only_here = |name: &str| {
                 let mut nodes = model.nodes.iter();
-                nodes.all(|n| n.name == node.name || !n.inputs.iter().any(|i| i == name))
+                nodes.all(|n| std::ptr::eq(n, node) || !n.inputs.iter().any(|i| i == name))
             };
             if let Some(name) = node.input(0).filter(|n| only_here(n)) {
                 last.insert(name.to_owned());
@@ -100,74 +101,13 @@ impl Driver<'_> {
     /// The input of the network.
     fn interface(&mut self) {
         let model = self.model;
-        if !OPSETS.contains(&model.opset) {
-            let why = format!(
-                "operator set {}, needs {} to {}",
-                model.opset,
-                OPSETS.start(),
-                OPSETS.end()
-            );
+        if model.opset < OLDEST_OPSET {
+            let why = format!("operator set {}, needs at least {OLDEST_OPSET}", model.opset);
             let problem = NodeProblem::new(why, "an export with opset_version=17");
             self.refuse("model", "opset", String::new(), problem);
         }
-        let shape = match self.input_shape() {
-            Ok(shape) => shape,
-            Err(problem) => {
-                let names: Vec<&str> = model.inputs.iter().map(|i| i.name.as_str()).collect();
-                self.refuse(&names.join(", "), "input", String::new(), problem);
-                for name in names {
-                    self.values.insert(name.to_owned(), Value::Broken);
-                }
-                vec![1]
-            }
-        };
-        let edge = model.inputs.first().map_or("x", |i| i.name.as_str());
-        self.state.draft.push(Step {
-            name: edge.to_owned(),
-            operator: "input".to_owned(),
-            edge: edge.to_owned(),
-            work: Work::Input,
-            operands: Vec::new(),
-            shape,
-        });
-        self.values.entry(edge.to_owned()).or_insert(Value::Live(0));
-    }
-
-    fn input_shape(&self) -> Translated<Vec<usize>> {
-        let [input] = &self.model.inputs[..] else {
-            return Err(NodeProblem::new(
-                format!("{} inputs, needs 1", self.model.inputs.len()),
-                "one input tensor, joined outside the network",
-            ));
-        };
-        let shape = input
-            .shape
-            .as_ref()
-            .ok_or_else(|| NodeProblem::new("an input of unknown shape", "an export with a fixed shape"))?;
-        let known = |d: &Option<usize>| d.map_or("?".to_owned(), |d| d.to_string());
-        let text = || shape.iter().map(known).collect::<Vec<_>>().join(", ");
-        let Some((None | Some(1), sample)) = shape.split_first().filter(|(_, s)| !s.is_empty()) else {
-            return Err(NodeProblem::new(
-                format!(
-                    "input of shape [{}], needs a first axis (the batch) of 1 or symbolic",
-                    text()
-                ),
-                "an export with one sample, shape [1, ..]",
-            ));
-        };
-        let sample: Option<Vec<usize>> = sample.iter().copied().collect();
-        let count = |s: &Vec<usize>| s.iter().fold(1usize, |n, &d| n.saturating_mul(d));
-        sample
-            .filter(|s| (1..=MAX_LIVE).contains(&count(s)))
-            .ok_or_else(|| {
-                NodeProblem::new(
-                    format!(
-                        "input of shape [{}], needs known sizes of 1 to {MAX_LIVE} elements",
-                        text()
-                    ),
-                    "an export in which only the batch axis is symbolic",
-                )
-            })
+        let found = interface::inputs(model, &mut self.state.draft, &mut self.values);
+        self.obstacles.extend(found);
     }
 
     fn output(&mut self) -> Option<Id> {
@@ -208,18 +148,51 @@ impl Driver<'_> {
 
     fn node(&mut self, node: &Node) {
         let result = self.operands(node).and_then(|operands| match operands {
-            None => operators::supported(node).map(|_| None),
-            Some(operands) => self.apply(node, &operands).map(Some),
+            None => operators::supported(node).map(|_| Vec::new()),
+            Some(operands) => self.apply(node, &operands),
         });
-        let mut result = result.unwrap_or_else(|problem| {
+        let result = result.unwrap_or_else(|problem| {
             let shape = self.read_shapes(node);
-            self.refuse(&node.name, &operators::shown(node), shape, problem);
-            None
+            self.refuse(&node.shown(), &operators::shown(node), shape, problem);
+            self.unknown(node).into_iter().collect()
         });
-        for name in node.outputs.iter().filter(|o| !o.is_empty()) {
-            self.values
-                .insert(name.clone(), result.take().unwrap_or(Value::Broken));
+        let mut results = result.into_iter();
+        for name in &node.outputs {
+            let value = results.next().unwrap_or(Value::Broken);
+            if !name.is_empty() {
+                self.values.insert(name.clone(), value);
+            }
         }
+    }
+
+    /// The result of a node with an obstacle, if its shape is known: what reads it is judged all the same.
+    fn unknown(&mut self, node: &Node) -> Option<Value> {
+        let live = node
+            .inputs
+            .iter()
+            .filter_map(|name| match self.values.get(name)? {
+                Value::Live(id) | Value::Integers(id, _) => Some(*id),
+                Value::Constant(_) | Value::Coded(_) | Value::Broken => None,
+            });
+        let operands: Vec<Id> = live.collect();
+        let stated = node.outputs.first().and_then(|name| self.model.shapes.get(name));
+        let stated = stated.and_then(|shape| shape.get(1..)?.iter().copied().collect::<Option<Vec<usize>>>());
+        let largest = operands.iter().map(|&id| self.state.shape(id));
+        let largest = largest.max_by_key(|shape| shape.iter().product::<usize>());
+        let same = largest
+            .filter(|_| operators::keeps_shape(node))
+            .map(<[usize]>::to_vec);
+        let shape = stated.filter(|shape| !shape.is_empty()).or(same)?;
+        let count = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d));
+        if operands.is_empty() || !(1..=MAX_LIVE).contains(&count) {
+            return None;
+        }
+        Some(Value::Live(self.state.push(
+            node,
+            Work::Unknown,
+            &operands,
+            shape,
+        )))
     }
 
     /// Values that a node reads, `None` for those left out; nothing if one is broken.
@@ -252,12 +225,13 @@ impl Driver<'_> {
             .join(" and ")
     }
 
-    fn apply(&mut self, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    /// Results of a node, the first ones of those that it names.
+    fn apply(&mut self, node: &Node, operands: &[Option<Value>]) -> Translated<Vec<Value>> {
         let operator = operators::supported(node)?;
         let constant = !operands.is_empty() && operands.iter().flatten().all(Value::is_constant);
         let is_final = self.is_final(node);
         let state = &mut self.state;
-        match (&operator.handler, constant) {
+        let value = match (&operator.handler, constant) {
             (Handler::AtEnd, _) if is_final => {
                 let text = "at the end is left to the client: the outputs are what it reads";
                 self.state.note(node, format!("{} {text}", node.op));
@@ -268,6 +242,10 @@ impl Driver<'_> {
                 "the same at the end, where it is left to the client",
             )),
             (Handler::Any(apply), _) => apply(state, node, operands),
+            (Handler::Several(apply), _) => {
+                let results = apply(state, node, operands)?.into_iter();
+                return results.map(|value| self.bounded(value)).collect();
+            }
             (Handler::Sample { fold: Some(fold), .. } | Handler::Constants(fold), true) => {
                 let value = fold(state, node, operands)?;
                 self.counted(value)
@@ -300,7 +278,8 @@ impl Driver<'_> {
                 let value = moves::reshape(state, node, operands, *shape)?;
                 self.bounded(value)
             }
-        }
+        };
+        value.map(|value| vec![value])
     }
 
     /// Refuses too many elements of computed constants.

@@ -5,7 +5,7 @@ use crate::model::Node;
 use crate::report::{NodeProblem, Note, Translated};
 use crate::tensor::Tensor;
 use crate::value::Value;
-use cml_quant::{Layer, Reshape, Univariate};
+use cml_quant::{Layer, Reshape, Transpose, Univariate};
 
 /// The draft so far, and what was left out of it.
 pub(crate) struct Translation {
@@ -19,7 +19,7 @@ impl Translation {
     /// Says what was done with a node.
     pub(crate) fn note(&mut self, node: &Node, text: String) {
         self.notes.push(Note {
-            node: node.name.clone(),
+            node: node.shown(),
             text,
         });
     }
@@ -33,6 +33,7 @@ impl Translation {
     pub(crate) fn push(&mut self, node: &Node, work: Work, operands: &[Id], shape: Vec<usize>) -> Id {
         self.draft.push(Step {
             name: node.name.clone(),
+            source: node.source.clone(),
             operator: node.op.clone(),
             edge: node.outputs.first().cloned().unwrap_or_default(),
             work,
@@ -47,6 +48,16 @@ impl Translation {
             return x;
         }
         let layer = Layer::Reshape(Reshape { shape: shape.clone() });
+        self.push(node, Work::Plain(layer), &[x], shape)
+    }
+
+    /// Adds a transposition, unless every axis stays.
+    pub(crate) fn transpose(&mut self, node: &Node, x: Id, perm: Vec<usize>) -> Id {
+        if perm.iter().copied().eq(0..perm.len()) {
+            return x;
+        }
+        let shape = perm.iter().map(|&axis| self.shape(x)[axis]).collect();
+        let layer = Layer::Transpose(Transpose { perm });
         self.push(node, Work::Plain(layer), &[x], shape)
     }
 

@@ -38,6 +38,19 @@ pub(crate) struct Levels {
     pub(crate) hi: i64,
 }
 
+impl Levels {
+    /// The same steps counted from the zero point. QuantizeLinear rounds before it adds that, which is another
+    /// integer where two are as near.
+    pub(crate) fn from_zero(self) -> Self {
+        Self {
+            zero_point: 0,
+            lo: self.lo.saturating_sub(self.zero_point),
+            hi: self.hi.saturating_sub(self.zero_point),
+            ..self
+        }
+    }
+}
+
 impl Coded {
     /// Index into the scale for each code, row-major.
     pub(crate) fn scale_at(&self) -> Vec<usize> {
@@ -110,6 +123,40 @@ pub(crate) fn common(a: &[usize], b: &[usize]) -> Translated<Vec<usize>> {
 /// Whether a shape broadcasts to another without enlarging it.
 pub(crate) fn broadcasts_to(small: &[usize], shape: &[usize]) -> bool {
     small.len() <= shape.len() && common(small, shape).is_ok_and(|c| c == shape)
+}
+
+/// How the numbers of a constant lie on a value of the sample.
+pub(crate) enum Spread {
+    /// One, or one for each channel (axis 0).
+    Channels(Vec<f32>),
+    /// One for each index of another axis.
+    Axis(usize, Vec<f32>),
+    /// One for each element.
+    Elements(Vec<f32>),
+}
+
+/// The numbers of a tensor as they lie on a sample of a shape.
+///
+/// # Errors
+/// If the tensor does not broadcast to the shape.
+pub(crate) fn spread(tensor: &Tensor, sample: &[usize]) -> Translated<Spread> {
+    let full = [&[1], sample].concat();
+    if !broadcasts_to(&tensor.shape, &full) || tensor.scalar().is_some() {
+        return per_channel(tensor, sample).map(Spread::Channels);
+    }
+    if let Ok(channels) = per_channel(tensor, sample) {
+        return Ok(Spread::Channels(channels));
+    }
+    let lead = full.len() - tensor.shape.len();
+    let mut axes = tensor.shape.iter().enumerate().filter(|(_, d)| **d > 1);
+    let values = tensor.to_floats();
+    Ok(match (axes.next(), axes.next()) {
+        (Some((axis, _)), None) => Spread::Axis(axis + lead - 1, values),
+        _ => {
+            let at = broadcast(&full, &tensor.shape).into_iter();
+            Spread::Elements(at.map(|i| values[i]).collect())
+        }
+    })
 }
 
 /// Values of a tensor, one or one for each channel (axis 0) of a sample of a shape.

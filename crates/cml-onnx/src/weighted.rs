@@ -1,5 +1,6 @@
 //! Dense layers and convolutions.
 
+use crate::channels_last::channels_first;
 use crate::draft::{Affine, Id, Weighted, WeightedKind, Work, fitting};
 use crate::model::Node;
 use crate::report::{NodeProblem, Translated};
@@ -51,6 +52,11 @@ pub(crate) fn gemm(t: &mut Translation, node: &Node, operands: &[Option<Value>])
 }
 
 pub(crate) fn matmul(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Translated<Value> {
+    if let [Some(weight), Some(Value::Live(x))] = operands
+        && weight.is_constant()
+    {
+        return from_left(t, node, weight, *x).map(Value::Live);
+    }
     let weight = weight_of(operands)?;
     let x = live(operands, 0)?;
     push_dense(t, node, x, dense(matrix(weight, false)?)).map(Value::Live)
@@ -66,16 +72,74 @@ fn dense(weights: Weights<IxDyn>) -> Weighted {
 
 fn push_dense(t: &mut Translation, node: &Node, x: Id, layer: Weighted) -> Translated<Id> {
     let (out, fan_in) = (layer.weights.shape()[0], layer.weights.shape()[1]);
-    if t.shape(x) != [fan_in] {
-        return Err(NodeProblem::new(
-            format!(
-                "weights for {fan_in} features with a value of shape {:?}",
-                t.shape(x)
-            ),
+    let shape = t.shape(x);
+    match shape.split_last() {
+        Some((&features, [])) if features == fan_in => {
+            Ok(t.push(node, Work::Weighted(layer), &[x], vec![out]))
+        }
+        Some((&features, _)) if features == fan_in => {
+            let x = channels_first(t, node, x);
+            let y = pointwise(t, node, x, layer);
+            let perm = (1..t.shape(y).len()).chain([0]).collect();
+            Ok(t.transpose(node, y, perm))
+        }
+        _ => Err(NodeProblem::new(
+            format!("weights for {fan_in} features with a value of shape {shape:?}"),
             "a Flatten before it, or weights that fit",
+        )),
+    }
+}
+
+/// Dense weights `[out, in]` at each place of a value `[in, ..]`: a convolution with a kernel of 1 x 1.
+fn pointwise(t: &mut Translation, node: &Node, x: Id, layer: Weighted) -> Id {
+    let shape = t.shape(x).to_vec();
+    let plane = match shape[1..] {
+        [height, width] => [height, width],
+        _ => [shape[1..].iter().product(), 1],
+    };
+    let out = layer.weights.shape()[0];
+    let layer = Weighted {
+        kind: WeightedKind::Conv {
+            stride: [1, 1],
+            padding: [0; 4],
+            groups: 1,
+        },
+        weights: kernel_of_one(layer.weights),
+        bias: layer.bias,
+    };
+    let x = t.reshape(node, x, vec![shape[0], plane[0], plane[1]]);
+    let y = t.push(node, Work::Weighted(layer), &[x], vec![out, plane[0], plane[1]]);
+    let result = [&[out], &shape[1..]].concat();
+    t.reshape(node, y, result)
+}
+
+/// Weights `[out, in]` as `[out, in, 1, 1]`.
+fn kernel_of_one(weights: Weights<IxDyn>) -> Weights<IxDyn> {
+    match weights {
+        Weights::Float(floats) => Weights::Float(floats.insert_axis(Axis(2)).insert_axis(Axis(3))),
+        Weights::Codes { codes, quantizer } => Weights::Codes {
+            codes: codes.insert_axis(Axis(2)).insert_axis(Axis(3)),
+            quantizer,
+        },
+    }
+}
+
+/// A constant matrix `[out, in]` times a value `[.., in, columns]`.
+fn from_left(t: &mut Translation, node: &Node, weight: &Value, x: Id) -> Translated<Id> {
+    let layer = dense(matrix(weight, true)?);
+    let (shape, fan_in) = (t.shape(x).to_vec(), layer.weights.shape()[1]);
+    let rank = shape.len();
+    if rank < 2 || shape[rank - 2] != fan_in {
+        return Err(NodeProblem::new(
+            format!("weights for {fan_in} rows with a value of shape {shape:?}"),
+            "weights that fit",
         ));
     }
-    Ok(t.push(node, Work::Weighted(layer), &[x], vec![out]))
+    let others = (0..rank).filter(|&a| a != rank - 2);
+    let x = t.transpose(node, x, [rank - 2].into_iter().chain(others).collect());
+    let y = pointwise(t, node, x, layer);
+    let back = (1..rank - 1).chain([0, rank - 1]).collect();
+    Ok(t.transpose(node, y, back))
 }
 
 /// Weights `[out, in]` of a matrix `[in, out]`, or of `[out, in]` if `transposed`.

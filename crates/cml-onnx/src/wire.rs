@@ -26,6 +26,7 @@ enum Message {
     Shape,
     Leaf,
     Opset,
+    Function,
 }
 
 /// What the bytes of a field are.
@@ -43,11 +44,13 @@ impl Message {
         let message = match (self, field) {
             (M::Model, 7) => M::Graph,
             (M::Model, 8) => M::Opset,
+            (M::Model, 25) => M::Function,
             (M::Model, 14) | (M::Tensor, 13) | (M::Shape, 1) => M::Leaf,
-            (M::Graph, 1) => M::Node,
+            (M::Graph, 1) | (M::Function, 7) => M::Node,
             (M::Graph, 5) => M::Tensor,
             (M::Graph, 11..=13) => M::ValueInfo,
-            (M::Node, 5) => M::Attribute,
+            (M::Node, 5) | (M::Function, 11) => M::Attribute,
+            (M::Node, 9) => M::Leaf,
             (M::Attribute, 5) => M::Tensor,
             (M::Attribute, 6) => M::Graph,
             (M::ValueInfo, 2) | (M::SequenceType, 1) => M::Type,

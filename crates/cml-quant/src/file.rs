@@ -12,17 +12,18 @@ use crate::file_training::FileTraining;
 use crate::layers::{Conv2dForm, LinearForm};
 use crate::tensors::{Tensors, Written};
 use crate::{
-    ActQuantizer, Concat, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError, Reshape,
-    Slice, Transpose, Univariate,
+    ActQuantizer, Concat, Gather, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError,
+    Reshape, Slice, Transpose, Univariate,
 };
 use cml_file::{Access, write_atomic};
+use cml_ir::InputStep;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
 
@@ -37,6 +38,8 @@ struct FileNetwork {
     labels: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    input_steps: Vec<InputStep>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<FileTraining>,
 }
@@ -61,10 +64,12 @@ enum FileOp {
     Reshape(Reshape),
     Add,
     Sub,
+    Mul,
     Transpose(Transpose),
     Slice(Slice),
     Pad(Pad),
     Concat(Concat),
+    Gather(Gather),
 }
 
 impl FileOp {
@@ -81,10 +86,12 @@ impl FileOp {
             Layer::Reshape(reshape) => Self::Reshape(reshape.clone()),
             Layer::Add => Self::Add,
             Layer::Sub => Self::Sub,
+            Layer::Mul => Self::Mul,
             Layer::Transpose(transpose) => Self::Transpose(transpose.clone()),
             Layer::Slice(slice) => Self::Slice(slice.clone()),
             Layer::Pad(pad) => Self::Pad(pad.clone()),
             Layer::Concat(concat) => Self::Concat(concat.clone()),
+            Layer::Gather(gather) => Self::Gather(gather.clone()),
         })
     }
 
@@ -100,10 +107,12 @@ impl FileOp {
             Self::Reshape(reshape) => Layer::Reshape(reshape),
             Self::Add => Layer::Add,
             Self::Sub => Layer::Sub,
+            Self::Mul => Layer::Mul,
             Self::Transpose(transpose) => Layer::Transpose(transpose),
             Self::Slice(slice) => Layer::Slice(slice),
             Self::Pad(pad) => Layer::Pad(pad),
             Self::Concat(concat) => Layer::Concat(concat),
+            Self::Gather(gather) => Layer::Gather(gather),
         })
     }
 }
@@ -237,6 +246,7 @@ fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, Qua
         output: network.output()?.index(),
         labels: network.labels().to_vec(),
         columns: network.columns().to_vec(),
+        input_steps: network.input_steps().to_vec(),
         training: network.training().map(FileTraining::of),
     })
 }
@@ -257,6 +267,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
     network.set_columns(parsed.columns)?;
+    network.set_input_steps(parsed.input_steps)?;
     network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;
     Ok(network)
 }

@@ -19,7 +19,12 @@ impl Network {
     /// If a layer quantizes.
     pub(crate) fn float_values(&self, sample: &[f32]) -> Result<Vec<Vec<f32>>, QuantError> {
         let mut values = Vec::with_capacity(self.layers().len());
-        values.push(sample.to_vec());
+        let width = self.layers()[0].channel_len();
+        let prepare = |(i, &x): (usize, &f32)| {
+            let steps = self.input_steps().iter();
+            steps.fold(x, |x, step| step.eval(i / width, x))
+        };
+        values.push(sample.iter().enumerate().map(prepare).collect());
         for node in &self.layers()[1..] {
             let value = node.layer.kind().floats(&Place {
                 network: self,

@@ -2,12 +2,13 @@
 
 use crate::error::{check_number, misfit};
 use crate::{Layer, LayerNode, Network, QuantError};
-use cml_ir::InputSpec;
+use cml_ir::{InputSpec, Interval};
 use ndarray::{Array1, Array2, ArrayView2};
 
 impl Network {
-    /// How the raw input becomes codes: its quantizer, with the normalization
-    /// before it if there is one, `scale[c] = q.scale / factor[c]` in `f32`.
+    /// How the raw input becomes codes: the steps before it, its quantizer, and the normalization
+    /// between them if there is one, `scale[c] = q.scale / factor[c]` in `f32`. Codes that the steps never
+    /// lead to are not in its range.
     ///
     /// The forward pass, the graph and training all quantize with it.
     ///
@@ -24,17 +25,19 @@ impl Network {
         let Layer::Quantize(q) = &node.layer else {
             return Err(self.not_quantized(node, 0));
         };
-        let spec = InputSpec::new(q.scale, q.zero_point, q.codes());
-        let Some(normalize) = normalize else {
-            return Ok(spec);
+        let mut spec = InputSpec {
+            steps: self.input_steps().to_vec(),
+            ..InputSpec::new(q.scale, q.zero_point, q.codes())
         };
-        let spec = InputSpec {
-            scale: normalize.factor.iter().map(|factor| q.scale / factor).collect(),
-            offset: normalize.offset.clone(),
-            ..spec
-        };
+        if let Some(normalize) = normalize {
+            spec.scale = normalize.factor.iter().map(|factor| q.scale / factor).collect();
+            spec.offset.clone_from(&normalize.offset);
+        }
         // A quotient may have left the range of `f32`.
-        spec.check(&self.layers()[0].name, cml_ir::channels(&self.layers()[0].shape))?;
+        let channels = cml_ir::channels(&self.layers()[0].shape);
+        spec.check(&self.layers()[0].name, channels)?;
+        let reached = (0..channels).map(|c| spec.reached(c));
+        spec.range = Interval::hull_of(reached).unwrap_or(spec.range);
         Ok(spec)
     }
 

@@ -5,7 +5,7 @@ use crate::layers::element_count;
 use crate::{
     ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Reshape, Univariate,
 };
-use cml_ir::{TrainingRows, names_fault};
+use cml_ir::{InputSpec, InputStep, Interval, TrainingRows, names_fault};
 
 /// Most elements of a layer's result, as in `cml_ir`.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -29,6 +29,7 @@ pub struct Network {
     output: Option<LayerId>,
     labels: Vec<String>,
     columns: Vec<String>,
+    steps: Vec<InputStep>,
     training: Option<TrainingRows>,
 }
 
@@ -47,6 +48,7 @@ impl Network {
             output: None,
             labels: Vec::new(),
             columns: Vec::new(),
+            steps: Vec::new(),
             training: None,
         }
     }
@@ -88,6 +90,28 @@ impl Network {
     /// if they are not known.
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// What is done with each float of a sample before anything else: the values of layer 0 are those after
+    /// it.
+    pub fn input_steps(&self) -> &[InputStep] {
+        &self.steps
+    }
+
+    /// Says what is done with each float of a sample before anything else. In a quantized network that is for
+    /// the client, before it quantizes: see [`Network::input_spec`].
+    ///
+    /// # Errors
+    /// If a step is not valid for the input, as [`cml_ir::InputSpec::check`] says.
+    pub fn set_input_steps(&mut self, steps: Vec<InputStep>) -> Result<(), QuantError> {
+        let input = &self.layers[0];
+        let spec = InputSpec {
+            steps,
+            ..InputSpec::new(1.0, 0, Interval::point(0))
+        };
+        spec.check(&input.name, cml_ir::channels(&input.shape))?;
+        self.steps = spec.steps;
+        Ok(())
     }
 
     /// Which rows the network was trained on, if that is known.

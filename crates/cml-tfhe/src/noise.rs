@@ -53,7 +53,7 @@
 //!
 //! [`Requirement::pairs`] is `m - nu2`, summed over rotations: the key is the same for all, so bounds add up.
 //!
-//! Errors of the transforms vary with the plan that the transform chooses by timing; [`FOURIER_ALLOWANCE`] covers it.
+//! Errors of the transforms vary a little with the instructions of the machine; [`FOURIER_ALLOWANCE`] covers it.
 //!
 //! # Sources
 //!
@@ -72,6 +72,7 @@ use cml_scheme::Parameters;
 pub use variances::{
     FOURIER_ALLOWANCE, KEY_DEVIATIONS, KEY_SHARE_LOG2, Variances, alike_share, fresh_small_variance,
     fresh_variance, keyswitch_variance, lookup_variance, modulus_switch_variance, rounding_variance,
+    transforms_variance,
 };
 
 /// Where the values of a linear combination come from.

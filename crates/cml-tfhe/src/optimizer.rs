@@ -148,7 +148,7 @@ pub struct Choice {
 /// and how often it is looked up.
 ///
 /// The candidates: rings with `768 <= k N <= 65536`, except `k` of 5 and 6 with
-/// `N = 256`, whose Fourier noise the published fit does not cover; small keys of
+/// `N = 256`, of which no noise was measured; small keys of
 /// 600 to 1316 bits, one for each noise bound; all levels, each with the base
 /// of least noise. For each of them and each requirement the smallest table that
 /// leaves enough margin: `extension` polynomials of size `N`, any number. Takes some

@@ -6,7 +6,7 @@ use anyhow::bail;
 use cml_file::{Artifact, describe, peek_tag, read_file, to_hex};
 use cml_ir::Graph;
 use cml_keys::artifact::{CLIENT_KEY, LOCKED_CLIENT_KEY};
-use cml_quant::{Concat, Layer, Network, Pad, Slice, Transpose, WeightQuantizer};
+use cml_quant::{Concat, Gather, Layer, Network, Pad, Slice, Transpose, WeightQuantizer};
 use cml_scheme::{ClientSpec, artifact};
 use cml_tfhe::Circuit;
 use cml_tfhe::artifact::CIRCUIT;
@@ -111,7 +111,15 @@ fn weights(quantizer: Option<&WeightQuantizer>) -> String {
 fn network(network: &Network) -> String {
     let lines = network.layers().iter().map(|node| {
         let what = match &node.layer {
-            Layer::Input => "input".to_owned(),
+            Layer::Input => {
+                let steps: Vec<&str> = network.input_steps().iter().map(|s| s.name()).collect();
+                let steps = if steps.is_empty() {
+                    String::new()
+                } else {
+                    format!(", then {}", steps.join(", "))
+                };
+                format!("input{steps}")
+            }
             Layer::Quantize(q) => format!(
                 "quantize to codes {} scale {} zero {}",
                 q.codes(),
@@ -156,6 +164,10 @@ fn network(network: &Network) -> String {
             }
             Layer::Pad(Pad { padding }) => format!("pad {padding:?}"),
             Layer::Concat(Concat { axis }) if *axis > 0 => format!("concat, axis {axis}"),
+            Layer::Gather(Gather { axis, indices }) => {
+                format!("gather, axis {axis}, {} indices", indices.len())
+            }
+            Layer::Mul => "mul, by quarter squares: two lookups for each element".to_owned(),
             Layer::Function(_) | Layer::Reshape(_) | Layer::Add | Layer::Sub | Layer::Concat(_) => {
                 node.layer.mnemonic().to_owned()
             }

@@ -3,7 +3,7 @@
 use crate::border::Border;
 use crate::data::{DataArgs, Samples};
 use crate::progress::bar;
-use crate::score::predict;
+use crate::score::{Prediction, predict};
 use crate::show::{Report, table, timed};
 use anyhow::{Context, bail};
 use cml_bitwidth::{Observed, Overflow, Widths, analyze, observe};
@@ -68,23 +68,21 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
 
 fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
     let progress = bar(samples.len() as u64, "simulating");
-    let mut outputs = 0;
-    let class = |(i, row): (usize, &Vec<f32>)| {
+    let run = |(i, row): (usize, &Vec<f32>)| {
         progress.inc(1);
         let scores = network
             .forward(row)
             .with_context(|| format!("{}: sample {i}", samples.source))?;
-        outputs = scores.len();
-        Ok(cml_ir::argmax(&scores))
+        let class = cml_ir::argmax(&scores);
+        Ok(Prediction { scores, class })
     };
-    let (classes, time) = timed(|| samples.rows.iter().enumerate().map(class).collect());
+    let (predictions, time) = timed(|| samples.rows.iter().enumerate().map(run).collect());
     progress.finish_and_clear();
-    let classes: anyhow::Result<Vec<usize>> = classes;
-    let score = (classes?, outputs);
+    let predictions: anyhow::Result<Vec<Prediction>> = predictions;
     Ok(report(
         samples,
         network.labels(),
-        score,
+        &predictions?,
         "network",
         time,
         json!({"what": "network"}),
@@ -100,11 +98,10 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
     };
     let (results, time) = timed(|| inputs.iter().map(run).collect::<Result<Vec<_>, _>>());
     progress.finish_and_clear();
-    let Some((_, node, output)) = graph.outputs().next() else {
+    let Some((_, _, output)) = graph.outputs().next() else {
         bail!("graph {} has no output", graph.name())
     };
-    let outputs = node.ty.shape.iter().product();
-    let classes: Vec<usize> = results?.iter().map(|r| predict(output, &r[0]).class).collect();
+    let predictions: Vec<Prediction> = results?.iter().map(|r| predict(output, &r[0])).collect();
 
     let widths = analyze(graph);
     let observed = observe(graph, &inputs)?;
@@ -115,7 +112,7 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
     let mut result = report(
         samples,
         &output.labels,
-        (classes, outputs),
+        &predictions,
         "integer graph",
         time,
         json!({"what": "graph"}),
@@ -211,8 +208,7 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     progress.finish_and_clear();
     let results = results?;
     let spec = &circuit.outputs()[0].spec;
-    let outputs = circuit.outputs()[0].shape.iter().product();
-    let classes: Vec<usize> = results.iter().map(|(_, r)| predict(spec, &r[0]).class).collect();
+    let predictions: Vec<Prediction> = results.iter().map(|(_, r)| predict(spec, &r[0])).collect();
     let differing = results.iter().filter(|(clear, noise)| clear != noise).count();
     let what = if seed.is_some() {
         "circuit with sampled noise"
@@ -222,7 +218,7 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     let mut report = report(
         samples,
         &spec.labels,
-        (classes, outputs),
+        &predictions,
         what,
         time,
         json!({"what": "circuit", "noise_seed": seed, "differ_from_exact": differing}),
@@ -236,15 +232,17 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     Ok(report)
 }
 
-/// Of the classes that came out, of a network with so many outputs, which may have names.
+/// Of what came out, of a network whose classes may have names.
 fn report(
     samples: &Samples,
     names: &[String],
-    (classes, outputs): (Vec<usize>, usize),
+    predictions: &[Prediction],
     what: &str,
     time: Duration,
     mut json: Value,
 ) -> Report {
+    let outputs = predictions.first().map_or(0, |p| p.scores.len());
+    let classes: Vec<usize> = predictions.iter().map(|p| p.class).collect();
     let score = samples.score(&classes, outputs);
     let shown = score.accuracy_text().unwrap_or_else(|| {
         let why = if outputs > 1 {
@@ -261,6 +259,7 @@ fn report(
     json["foreign_labels"] = json!(score.foreign);
     json["seconds"] = json!(time.as_secs_f64());
     json["classes"] = json!(classes);
+    json["scores"] = predictions.iter().map(|p| json!(p.scores)).collect();
     if outputs > 1 && !names.is_empty() {
         json["labels"] = classes.iter().map(|&class| json!(names.get(class))).collect();
     }

@@ -81,8 +81,8 @@ fn what_is_not_an_array_of_features_is_refused() {
     refused(b"\x93NUMPY\x04\x00", "has a version other than 1 to 3");
     let four = [0u8; 4];
     refused(
-        &npy("<i4", false, "(1, 1)", &four),
-        "needs an array of f32, f64, u8 or i64, found <i4",
+        &npy("<c8", false, "(1, 1)", &four),
+        "needs an array of f32, f64, u8, i32 or i64, found <c8",
     );
     refused(&npy("|O", false, "(1, 1)", &four), "found |O");
     refused(
@@ -151,6 +151,38 @@ fn archive(path: &Path, members: &[(&str, &[u8])]) {
         zip.write_all(data).unwrap();
     }
     zip.finish().unwrap();
+}
+
+#[test]
+fn an_archive_may_hold_the_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.npz");
+    let x = npy("|u1", false, "(2, 1)", &[5, 6]);
+    let labels = |y: &[u8]| {
+        archive(&path, &[("x.npy", &x), ("y.npy", y)]);
+        let table = cml_data::open(path.to_str().unwrap(), &Default::default(), 0);
+        table
+            .map(|table| table.labels().map(<[usize]>::to_vec))
+            .map_err(|e| e.to_string())
+    };
+    let i4 = [3i32.to_le_bytes(), 0i32.to_le_bytes()].concat();
+    assert_eq!(labels(&npy("<i4", false, "(2,)", &i4)), Ok(Some(vec![3, 0])));
+    assert_eq!(
+        labels(&npy("|u1", false, "(2, 1)", &[1, 2])),
+        Ok(Some(vec![1, 2]))
+    );
+    let refused = |y: &[u8], found: &str| {
+        let message = labels(y).unwrap_err();
+        assert!(
+            message.contains("f.npz, y.npy: needs classes of 2 rows") && message.contains(found),
+            "{message}"
+        );
+    };
+    refused(&npy("|u1", false, "(3,)", &[1, 2, 3]), "found shape [3]");
+    let halves = [0.5f32.to_le_bytes(), 1f32.to_le_bytes()].concat();
+    refused(&npy("<f4", false, "(2,)", &halves), "found 0.5");
+    let below = [1i32.to_le_bytes(), (-1i32).to_le_bytes()].concat();
+    refused(&npy("<i4", false, "(2,)", &below), "found -1");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use tfhe::core_crypto::prelude::{
     SeededGlweCiphertextList, decompress_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
 };
 
-use super::rotate::arrange;
-use super::transform::Transform;
 use crate::aligned::{self, Aligned};
+use crate::products::arrange;
+use crate::transform::Transform;
 use cml_scheme::raw::{Dimensions, PARTS, compression_seed, modulus32, modulus64};
 use cml_scheme::{Amortized, AmortizedKey, Progress, Stage};
 
@@ -145,13 +145,11 @@ fn selectors(key: &AmortizedKey, transform: &Transform, report: &mut dyn FnMut(P
         total,
     });
     let (_, bodies) = key.selectors();
-    let scale = (-32_f64).exp2() * 2.0 / n as f64;
+    let unit = (-32_f64).exp2();
     let expand = |selector: usize, fourier: &mut [f64], bodies: &[u64], standard: &mut Vec<u64>| {
         decompress(key, &dimensions, selector, bodies, standard);
         for (fourier, words) in fourier.chunks_exact_mut(n).zip(standard.chunks_exact(n)) {
-            let scaled = words.iter().map(|&word| word as i64 as f64 * scale);
-            fourier.iter_mut().zip(scaled).for_each(|(to, word)| *to = word);
-            transform.forward(Arch::new(), fourier);
+            transform.forward_words(Arch::new(), fourier, words, unit);
         }
     };
     let element = rows * 2 * n;

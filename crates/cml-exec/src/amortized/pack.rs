@@ -6,10 +6,10 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::digits::{Decomposition, add_to_wide_words, decompose_wide};
 use super::key::ExpandedKey;
-use super::transform::Transform;
 use crate::aligned::{self, Aligned};
+use crate::digits::{Decomposition, add_to_wide_words, decompose_wide};
+use crate::transform::Transform;
 use cml_scheme::Ciphertext;
 
 /// Packs of fewer ciphertexts are made by one thread.

@@ -15,17 +15,15 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::digits::{Decompositions, decompose, to_words};
 use super::pool::Pool;
-use super::transform::Transform;
 use crate::aligned::{self, Aligned};
+use crate::digits::{Decompositions, decompose, to_words};
+use crate::products::{BLOCK, TOGETHER, add_product, nothing, part, put};
+use crate::transform::Transform;
 use cml_scheme::GapDigit;
 
 /// Sums that are taken together: their accumulators, transformed, stay in a cache of the second level.
 const TILE: usize = 8;
-/// Vectors that a sum is made of at a time: factors and accumulators of all stay in the first cache.
-const TOGETHER: usize = 4;
-
 /// Transformed digits of one lane of an accumulator: `rows` polynomials.
 type Fourier = Aligned<f64>;
 
@@ -78,7 +76,7 @@ impl Accumulators {
     /// One step, after each place was turned by a degree below `2 N` times the lanes if degrees are given.
     ///
     /// `selectors` has for each value of the digit [`Decompositions::rows`] ciphertexts of two polynomials, transformed and
-    /// [arranged](arrange), in units that make sums of them units of 2^-32 of the torus.
+    /// [arranged](crate::products::arrange), in units that make sums of them units of 2^-32 of the torus.
     pub(crate) fn step(
         &mut self,
         steps: &Steps<'_>,
@@ -189,7 +187,7 @@ fn parts(chains: usize, length: usize) -> usize {
 /// Buffers of one thread.
 pub(crate) struct Scratch {
     state: Aligned<i32>,
-    /// Transformed accumulators of a tile and before it, [arranged](arrange).
+    /// Transformed accumulators of a tile and before it, [arranged](crate::products::arrange).
     window: Aligned<f64>,
     slots: usize,
     digits: Fourier,
@@ -283,30 +281,9 @@ impl Scratch {
     }
 }
 
-/// Numbers of a block: see [`arrange`].
-const BLOCK: usize = 32;
-
-/// Puts what products take together side by side, for selectors of one digit in the order value, row, polynomial, real
-/// and imaginary parts: [`BLOCK`] real parts and as many imaginary ones of each polynomial, then the next ones of each.
-///
-/// Polynomials have a power of two of numbers. So what is at one place of all of them falls into a few sets of a cache, and
-/// would not stay there.
-pub(crate) fn arrange(selectors: &mut [f64], size: usize) {
-    let half = size / 2;
-    let mut arranged: Vec<f64> = Vec::with_capacity(selectors.len());
-    for first in (0..half).step_by(BLOCK) {
-        for polynomial in selectors.chunks_exact(size) {
-            let (re, im) = polynomial.split_at(half);
-            arranged.extend_from_slice(&re[first..first + BLOCK]);
-            arranged.extend_from_slice(&im[first..first + BLOCK]);
-        }
-    }
-    selectors.copy_from_slice(&arranged);
-}
-
 /// For each place of a tile the sum over all values of selector times input.
 struct Products<'a> {
-    /// Transformed accumulators, [arranged](arrange): for each block `slots` of them.
+    /// Transformed accumulators, [arranged](crate::products::arrange): for each block `slots` of them.
     window: &'a [f64],
     slots: usize,
     rows: usize,
@@ -324,24 +301,22 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (half, rows) = (self.size / 2, self.rows);
+        let rows = self.rows;
         // Of a block: of one polynomial, of all inputs, of all selectors.
         let polynomial = 2 * BLOCK;
         let of_inputs = self.slots * rows * polynomial;
-        let of_selectors = self.selectors.len() / (half / BLOCK);
+        let of_selectors = self.selectors.len() / (self.size / 2 / BLOCK);
         let values = of_selectors / (2 * rows * polynomial);
         let blocks = self
             .window
             .chunks_exact(of_inputs)
             .zip(self.selectors.chunks_exact(of_selectors));
-        let zero = simd.splat_f64s(0.0);
         let lanes = TOGETHER * S::F64_LANES;
         for (block, (inputs, selectors)) in blocks.enumerate() {
             for (place, sums) in self.sums.chunks_exact_mut(2 * self.size).enumerate() {
                 let (of_mask, of_body) = sums.split_at_mut(self.size);
                 for at in (0..BLOCK).step_by(lanes) {
-                    let mut mask = [(zero, zero); TOGETHER];
-                    let mut body = [(zero, zero); TOGETHER];
+                    let (mut mask, mut body) = (nothing(simd), nothing(simd));
                     // The value 0 takes the place itself, which is the last of its inputs.
                     let mut slot = (self.first + place + values - 1) % self.slots;
                     for selector in selectors.chunks_exact(2 * rows * polynomial) {
@@ -358,51 +333,10 @@ impl WithSimd for Products<'_> {
                         slot = if slot == 0 { self.slots - 1 } else { slot - 1 };
                     }
                     let start = block * BLOCK + at;
-                    for (to, sum) in [(&mut *of_mask, mask), (&mut *of_body, body)] {
-                        let (re, im) = to.split_at_mut(half);
-                        let re = S::as_mut_simd_f64s(&mut re[start..start + lanes]).0;
-                        let im = S::as_mut_simd_f64s(&mut im[start..start + lanes]).0;
-                        for ((re, im), sum) in re.iter_mut().zip(im).zip(sum) {
-                            (*re, *im) = sum;
-                        }
-                    }
+                    put::<S>(of_mask, start, mask);
+                    put::<S>(of_body, start, body);
                 }
             }
         }
     }
-}
-
-/// Some vectors of real parts, and of imaginary ones.
-type Part<'a, S> = (
-    &'a [<S as Simd>::f64s; TOGETHER],
-    &'a [<S as Simd>::f64s; TOGETHER],
-);
-
-/// Vectors of a polynomial in a block, from the number `at` of it on.
-#[inline(always)]
-fn part<S: Simd>(polynomial: &[f64], at: usize) -> Part<'_, S> {
-    let (re, im) = polynomial.split_at(BLOCK);
-    let (re, im) = (S::as_simd_f64s(&re[at..]).0, S::as_simd_f64s(&im[at..]).0);
-    match (re.first_chunk(), im.first_chunk()) {
-        (Some(re), Some(im)) => (re, im),
-        _ => unreachable!("a block has {BLOCK} numbers"),
-    }
-}
-
-#[inline(always)]
-fn add_product<S: Simd>(
-    simd: S,
-    sum: &mut [(S::f64s, S::f64s); TOGETHER],
-    (a, b): Part<'_, S>,
-    (x, y): Part<'_, S>,
-) {
-    *sum = std::array::from_fn(|i| {
-        let (re, im) = sum[i];
-        let re = simd.mul_add_f64s(a[i], x[i], re);
-        let im = simd.mul_add_f64s(a[i], y[i], im);
-        (
-            simd.mul_add_f64s(simd.neg_f64s(b[i]), y[i], re),
-            simd.mul_add_f64s(b[i], x[i], im),
-        )
-    });
 }

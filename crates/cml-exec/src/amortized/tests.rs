@@ -1,9 +1,10 @@
 mod noise;
 
 use super::*;
+use crate::digits;
+use crate::transform::Transform;
 use cml_scheme::{GapDigit, Ring, security};
 use pulp::Arch;
-use transform::Transform;
 
 /// A set of the table, with decompositions for lookups of some bits.
 pub(super) fn set(slots: u32, size: u32, gap_digits: u32, pbs: (u32, u32)) -> Amortized {
@@ -167,7 +168,7 @@ fn steps_equal_the_simple_ones_bit_for_bit() {
                 let selectors: Vec<f64> = (0..count).map(|_| f64::from(next() as i32) / 4096.0).collect();
                 simple = simple_step(&simple, &steps, digit, &selectors, turn);
                 let mut arranged = selectors.clone();
-                rotate::arrange(&mut arranged, size);
+                crate::products::arrange(&mut arranged, size);
                 fast.step(&steps, digit, &arranged, turn);
                 for (place, lanes) in simple.iter().enumerate() {
                     for (lane, words) in lanes.iter().enumerate() {

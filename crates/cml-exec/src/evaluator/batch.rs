@@ -12,11 +12,8 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
-use tfhe::core_crypto::fft_impl::fft64::c64;
-use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
 use tfhe::core_crypto::prelude::{
-    ComputationBuffers, Container, GlweCiphertext, LweCiphertextOwned, MonomialDegree,
-    extract_lwe_sample_from_glwe_ciphertext,
+    Container, GlweCiphertext, LweCiphertextOwned, MonomialDegree, extract_lwe_sample_from_glwe_ciphertext,
 };
 
 use super::keyswitch::keyswitch_batch;
@@ -24,6 +21,7 @@ use super::product::{Digits, Products, Roundings};
 use super::switch::Rotations;
 use super::{Evaluator, ExecError, Job};
 use crate::aligned::{self, Aligned};
+use crate::transform::Transform;
 use cml_scheme::raw::{modulus32, modulus64};
 use cml_scheme::{Ciphertext, LweKey, Parameters};
 use cml_tfhe::table::Reading;
@@ -49,7 +47,6 @@ pub(super) struct Scratch {
     products: Products,
     table: Vec<u64>,
     sample: LweCiphertextOwned<u64>,
-    buffers: ComputationBuffers,
 }
 
 /// Most lanes in one batch.
@@ -70,7 +67,6 @@ impl Evaluator {
             products: Products::new(&self.dimensions),
             table: Vec::new(),
             sample: LweCiphertextOwned::new(0, self.dimensions.big.to_lwe_size(), modulus64()),
-            buffers: self.transform_buffers(),
         }
     }
 
@@ -114,15 +110,10 @@ impl Evaluator {
                     let (digits, roundings) = (&mut scratch.digits[to], &mut scratch.roundings);
                     digits.decompose_difference(arch, from.as_ref(), less, power, roundings);
                 }
-                for (lane, digits) in lanes.iter_mut().zip(&scratch.digits) {
-                    scratch.products.add(
-                        arch,
-                        lane.as_mut(),
-                        digits,
-                        element,
-                        self.key.fft(),
-                        &mut scratch.buffers,
-                    );
+                for (lane, digits) in lanes.iter_mut().zip(&mut scratch.digits) {
+                    scratch
+                        .products
+                        .add(arch, lane.as_mut(), digits, element, self.key.transform());
                 }
             }
         }
@@ -245,12 +236,11 @@ impl Scratch {
         &mut self,
         arch: Arch,
         lane: &mut [u64],
-        digits: &Digits,
-        element: &[c64],
-        fft: FftView<'_>,
+        digits: &mut Digits,
+        element: &[f64],
+        transform: &Transform,
     ) {
-        self.products
-            .add(arch, lane, digits, element, fft, &mut self.buffers);
+        self.products.add(arch, lane, digits, element, transform);
     }
 }
 

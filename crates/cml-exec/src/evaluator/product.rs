@@ -1,8 +1,8 @@
 //! The external product of a rotated difference and a key element, for one lane.
 //!
-//! With one level of one base the arithmetic is that of `add_external_product_assign` of the `tfhe` crate, bit
-//! for bit. There the decomposition into digits is compiled for the instructions that every machine has, and
-//! takes a fifth of the time; here it is one pass with the rotation and the difference, compiled for this machine.
+//! Digits are those of the `tfhe` crate. There the decomposition is compiled for the instructions that every machine has, and
+//! takes a fifth of the time; here it is one pass with the rotation and the difference, compiled for this machine. All
+//! digits are transformed before products begin, so each sum is made in registers and written once.
 //!
 //! **Two decompositions.** What is rounded off the mask meets a key of `k N` bits, what is rounded off the body meets
 //! none: see [`Parameters`](cml_scheme::Parameters).
@@ -14,48 +14,39 @@
 //! in neighbouring coefficients. It is to the decomposition what the centred modulus switch is to that switch.
 
 use pulp::{Arch, Simd, WithSimd};
-use tfhe::core_crypto::fft_impl::fft64::c64;
-use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
-use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomialMutView;
-use tfhe::core_crypto::prelude::{
-    ComputationBuffers, DecompositionBaseLog, DecompositionLevelCount, Polynomial, SignedDecomposer,
-};
+use tfhe::core_crypto::prelude::{DecompositionBaseLog, DecompositionLevelCount, SignedDecomposer};
 
 use crate::aligned::{self, Aligned};
+use crate::digits::{Decomposition, add_to_wide_words, number};
+use crate::products::{BLOCK, TOGETHER, add_product, nothing, part, put};
+use crate::transform::Transform;
 use cml_scheme::raw::Dimensions;
 
-/// What the decomposition of a mask rounds off: the sum over its polynomials, coefficient by coefficient.
-pub(super) struct Roundings(Vec<i64>);
+/// Buffers of the decompositions of one thread.
+pub(super) struct Roundings {
+    /// What the decomposition of a mask rounds off: the sum over its polynomials, coefficient by coefficient.
+    sums: Vec<i64>,
+    /// What is still to be taken apart of a polynomial.
+    state: Aligned<u64>,
+}
 
 impl Roundings {
     pub(super) fn new(dimensions: &Dimensions) -> Self {
-        Self(vec![0; dimensions.polynomial.0])
-    }
-}
-
-/// A base and a number of levels.
-#[derive(Clone, Copy)]
-struct Decomposition {
-    base_log: u32,
-    levels: usize,
-}
-
-impl Decomposition {
-    fn of((base_log, levels): (DecompositionBaseLog, DecompositionLevelCount)) -> Self {
+        let n = dimensions.polynomial.0;
         Self {
-            base_log: base_log.0 as u32,
-            levels: levels.0,
+            sums: vec![0; n],
+            state: aligned::zeros(n),
         }
     }
+}
 
-    fn bits(self) -> u32 {
-        self.base_log * self.levels as u32
-    }
+fn decomposition((base_log, levels): (DecompositionBaseLog, DecompositionLevelCount)) -> Decomposition {
+    Decomposition::new(base_log.0 as u32, levels.0 as u32)
 }
 
 /// Signed digits of the polynomials of one lane, in the order of the rows of the key ([`Dimensions::rows`]).
 pub(super) struct Digits {
-    words: Aligned<u64>,
+    numbers: Aligned<f64>,
     mask: Decomposition,
     body: Decomposition,
     n: usize,
@@ -65,9 +56,9 @@ impl Digits {
     pub(super) fn new(dimensions: &Dimensions) -> Self {
         let n = dimensions.polynomial.0;
         Self {
-            words: aligned::zeros(dimensions.rows() * n),
-            mask: Decomposition::of(dimensions.pbs),
-            body: Decomposition::of(dimensions.pbs_body),
+            numbers: aligned::zeros(dimensions.rows() * n),
+            mask: decomposition(dimensions.pbs),
+            body: decomposition(dimensions.pbs_body),
             n,
         }
     }
@@ -76,7 +67,7 @@ impl Digits {
     pub(super) fn of(dimensions: &Dimensions, ciphertext: &[u64]) -> Self {
         let mut digits = Self::new(dimensions);
         let mask_words = ciphertext.len() - digits.n;
-        let (mask_digits, body_digits) = digits.words.split_at_mut(digits.mask.levels * mask_words);
+        let (mask_digits, body_digits) = digits.numbers.split_at_mut(digits.mask.levels * mask_words);
         let (mask, body) = ciphertext.split_at(mask_words);
         for ((base_log, levels), words, digits) in [
             (dimensions.pbs, mask, mask_digits),
@@ -86,7 +77,8 @@ impl Digits {
             for (place, &word) in words.iter().enumerate() {
                 let terms = decomposer.decompose(word);
                 let to = digits.iter_mut().skip(place).step_by(words.len());
-                to.zip(terms).for_each(|(to, term)| *to = term.value());
+                to.zip(terms)
+                    .for_each(|(to, term)| *to = term.value() as i64 as f64);
             }
         }
         digits
@@ -101,7 +93,9 @@ impl Digits {
         degree: usize,
         roundings: &mut Roundings,
     ) {
-        let (mask_digits, body_digits) = self.words.split_at_mut(self.mask.levels * (from.len() - self.n));
+        let (mask_digits, body_digits) = self
+            .numbers
+            .split_at_mut(self.mask.levels * (from.len() - self.n));
         arch.dispatch(DecomposeDifference {
             mask_digits,
             body_digits,
@@ -111,21 +105,26 @@ impl Digits {
             degree,
             mask: self.mask,
             body: self.body,
-            roundings: &mut roundings.0,
+            roundings,
         });
+    }
+
+    /// The polynomials.
+    pub(super) fn polynomials(&mut self) -> impl Iterator<Item = &mut [f64]> {
+        self.numbers.chunks_exact_mut(self.n)
     }
 }
 
 struct DecomposeDifference<'a> {
-    mask_digits: &'a mut [u64],
-    body_digits: &'a mut [u64],
+    mask_digits: &'a mut [f64],
+    body_digits: &'a mut [f64],
     from: &'a [u64],
     less: &'a [u64],
     n: usize,
     degree: usize,
     mask: Decomposition,
     body: Decomposition,
-    roundings: &'a mut [i64],
+    roundings: &'a mut Roundings,
 }
 
 impl WithSimd for DecomposeDifference<'_> {
@@ -135,55 +134,50 @@ impl WithSimd for DecomposeDifference<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let n = self.n;
         let (negative, shift) = (self.degree >= n, self.degree % n);
-        // The last level's digits hold what is still to be taken apart.
-        let (mask_lower, mask_state) = last_level(self.mask_digits, self.mask);
-        let (body_lower, body_state) = last_level(self.body_digits, self.body);
-        let (mask_from, body_from) = self.from.split_at(mask_state.len());
-        let (mask_less, body_less) = self.less.split_at(mask_state.len());
-        let rounded = self.roundings;
-        rounded.fill(0);
-        let bits = self.mask.bits();
+        let Roundings { sums, state } = self.roundings;
+        let (mask_from, body_from) = self.from.split_at(self.from.len() - n);
+        let (mask_less, body_less) = self.less.split_at(self.less.len() - n);
+        sums.fill(0);
         let polynomials = mask_from.chunks_exact(n).zip(mask_less.chunks_exact(n));
-        for (state, (from, less)) in mask_state.chunks_exact_mut(n).zip(polynomials) {
+        let level = mask_from.len();
+        for (number, (from, less)) in polynomials.enumerate() {
+            let bits = self.mask.bits();
             let (stay, wrap) = from.split_at(n - shift);
             let (low, high) = state.split_at_mut(shift);
             let (less_low, less_high) = less.split_at(shift);
-            let (rounded_low, rounded_high) = rounded.split_at_mut(shift);
-            round_mask(high, stay, less_high, rounded_high, negative, bits);
-            round_mask(low, wrap, less_low, rounded_low, !negative, bits);
+            let (sums_low, sums_high) = sums.split_at_mut(shift);
+            round_mask(high, stay, less_high, sums_high, negative, bits);
+            round_mask(low, wrap, less_low, sums_low, !negative, bits);
+            take_apart(&mut self.mask_digits[number * n..], level, state, self.mask);
         }
-        take_apart(mask_lower, mask_state, self.mask.base_log);
 
-        centre(rounded);
+        centre(sums);
         let bits = self.body.bits();
         let (stay, wrap) = body_from.split_at(n - shift);
-        let (low, high) = body_state.split_at_mut(shift);
+        let (low, high) = state.split_at_mut(shift);
         let (less_low, less_high) = body_less.split_at(shift);
-        let (centre_low, centre_high) = rounded.split_at(shift);
+        let (centre_low, centre_high) = sums.split_at(shift);
         round_body(high, stay, less_high, centre_high, negative, bits);
         round_body(low, wrap, less_low, centre_low, !negative, bits);
-        take_apart(body_lower, body_state, self.body.base_log);
+        take_apart(self.body_digits, n, state, self.body);
     }
 }
 
-/// Digits of the levels before the last one, and of that.
+/// Takes the digits of all levels off rounded numbers, the least significant first. Those of a level lie `apart` from those of
+/// the next one.
 #[inline(always)]
-fn last_level(digits: &mut [u64], decomposition: Decomposition) -> (&mut [u64], &mut [u64]) {
-    let level = digits.len() / decomposition.levels;
-    digits.split_at_mut(digits.len() - level)
-}
-
-/// Takes the digits of all levels off the rounded numbers, the least significant first.
-#[inline(always)]
-fn take_apart(lower: &mut [u64], state: &mut [u64], base_log: u32) {
-    let mask = (1 << base_log) - 1;
-    for digits in lower.chunks_exact_mut(state.len()) {
-        for (digit, state) in digits.iter_mut().zip(state.iter_mut()) {
-            (*digit, *state) = take_digit(*state, mask, base_log);
+fn take_apart(digits: &mut [f64], apart: usize, state: &mut [u64], by: Decomposition) {
+    let mask = (1 << by.base_log) - 1;
+    for level in 0..by.levels - 1 {
+        let digits = &mut digits[level * apart..][..state.len()];
+        for (to, state) in digits.iter_mut().zip(state.iter_mut()) {
+            let (digit, rest) = take_digit(*state, mask, by.base_log);
+            (*to, *state) = (number(digit as i64), rest);
         }
     }
-    for state in state {
-        (*state, _) = take_digit(*state, mask, base_log);
+    let digits = &mut digits[(by.levels - 1) * apart..][..state.len()];
+    for (to, &mut state) in digits.iter_mut().zip(state) {
+        *to = number(state as i64);
     }
 }
 
@@ -211,28 +205,22 @@ fn round_body(to: &mut [u64], from: &[u64], less: &[u64], centre: &[i64], negate
 /// Half the product with `J = 1 + X + .. + X^(N - 1)`, modulo `X^N + 1`: what is up to each coefficient, less
 /// half of all.
 ///
-/// In four parts at once, since each sum waits for the one before it.
+/// Eight at a time, in a vector: each gets those one, two and four before it, and then what was up to the eight.
 #[inline(always)]
 pub(super) fn centre(roundings: &mut [i64]) {
-    let quarter = roundings.len() / 4;
-    let (first, second) = roundings.split_at_mut(2 * quarter);
-    let ((a, b), (c, d)) = (first.split_at_mut(quarter), second.split_at_mut(quarter));
-    let sum = |part: &[i64]| {
-        part.iter()
-            .fold(0_i64, |sum, &rounding| sum.wrapping_add(rounding))
-    };
-    let (sum_a, sum_b, sum_c, sum_d) = (sum(a), sum(b), sum(c), sum(d));
-    let total = sum_a.wrapping_add(sum_b).wrapping_add(sum_c).wrapping_add(sum_d);
-    let mut up_to_a = -(total >> 1);
-    let mut up_to_b = up_to_a.wrapping_add(sum_a);
-    let mut up_to_c = up_to_b.wrapping_add(sum_b);
-    let mut up_to_d = up_to_c.wrapping_add(sum_c);
-    for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-        up_to_a = up_to_a.wrapping_add(*a);
-        up_to_b = up_to_b.wrapping_add(*b);
-        up_to_c = up_to_c.wrapping_add(*c);
-        up_to_d = up_to_d.wrapping_add(*d);
-        (*a, *b, *c, *d) = (up_to_a, up_to_b, up_to_c, up_to_d);
+    let total = roundings.iter().fold(0_i64, |sum, &r| sum.wrapping_add(r));
+    let mut before = -(total >> 1);
+    for eight in roundings.as_chunks_mut::<8>().0 {
+        let mut sums = *eight;
+        for distance in [1, 2, 4] {
+            let from = sums;
+            sums = std::array::from_fn(|i| {
+                let other = if i < distance { 0 } else { from[i - distance] };
+                from[i].wrapping_add(other)
+            });
+        }
+        *eight = sums.map(|sum| sum.wrapping_add(before));
+        before = before.wrapping_add(sums[7]);
     }
 }
 
@@ -257,79 +245,71 @@ fn take_digit(state: u64, mask: u64, base_log: u32) -> (u64, u64) {
 
 /// Buffers of the products of one thread.
 pub(super) struct Products {
-    fourier: Aligned<c64>,
-    sum: Aligned<c64>,
+    sums: Aligned<f64>,
 }
 
 impl Products {
     pub(super) fn new(dimensions: &Dimensions) -> Self {
-        let half = dimensions.polynomial.0 / 2;
         Self {
-            fourier: aligned::zeros(half),
-            sum: aligned::zeros(half * dimensions.glwe_size().0),
+            sums: aligned::zeros(dimensions.polynomial.0 * dimensions.glwe_size().0),
         }
     }
 
-    /// Adds the product of the digits and the element to a lane.
+    /// Adds the product of the digits, which are transformed, and the element to a lane.
     pub(super) fn add(
         &mut self,
         arch: Arch,
         lane: &mut [u64],
-        digits: &Digits,
-        element: &[c64],
-        fft: FftView<'_>,
-        buffers: &mut ComputationBuffers,
+        digits: &mut Digits,
+        element: &[f64],
+        transform: &Transform,
     ) {
-        let n = digits.n;
-        let rows = element.chunks_exact(self.sum.len());
-        for (number, (polynomial, row)) in digits.words.chunks_exact(n).zip(rows).enumerate() {
-            let fourier = FourierPolynomialMutView {
-                data: &mut self.fourier[..],
-            };
-            let standard = Polynomial::from_container(polynomial);
-            fft.forward_as_integer(fourier, standard, buffers.stack());
-            arch.dispatch(AddProducts {
-                sum: &mut self.sum,
-                row,
-                fourier: &self.fourier,
-                first: number == 0,
-            });
+        for polynomial in digits.polynomials() {
+            transform.forward(arch, polynomial);
         }
-        for (polynomial, sum) in lane.chunks_exact_mut(n).zip(self.sum.chunks_exact_mut(n / 2)) {
-            let polynomial = Polynomial::from_container(polynomial);
-            fft.add_backward_in_place_as_torus(
-                polynomial,
-                FourierPolynomialMutView { data: sum },
-                buffers.stack(),
-            );
+        let size = digits.n;
+        arch.dispatch(SumProducts {
+            sums: &mut self.sums,
+            digits: &digits.numbers,
+            element,
+            size,
+        });
+        for (words, sum) in lane.chunks_exact_mut(size).zip(self.sums.chunks_exact_mut(size)) {
+            transform.backward(arch, sum);
+            add_to_wide_words(arch, words, sum);
         }
     }
 }
 
-/// Adds the products of one polynomial with each one of a row; the first time it sets them.
-struct AddProducts<'a> {
-    sum: &'a mut [c64],
-    row: &'a [c64],
-    fourier: &'a [c64],
-    first: bool,
+/// For each polynomial of a ciphertext the sum over all rows of digits times that polynomial of the row.
+struct SumProducts<'a> {
+    sums: &'a mut [f64],
+    /// A polynomial for each row.
+    digits: &'a [f64],
+    /// Of each row as many polynomials as there are sums, [arranged](crate::products::arrange).
+    element: &'a [f64],
+    size: usize,
 }
 
-impl WithSimd for AddProducts<'_> {
+impl WithSimd for SumProducts<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (factor, _) = S::as_simd_c64s(self.fourier);
-        let half = self.fourier.len();
-        let polynomials = self.sum.chunks_exact_mut(half).zip(self.row.chunks_exact(half));
-        for (sum, key) in polynomials {
-            let (sum, _) = S::as_mut_simd_c64s(sum);
-            let (key, _) = S::as_simd_c64s(key);
-            let all = sum.iter_mut().zip(key).zip(factor);
-            if self.first {
-                all.for_each(|((sum, &key), &factor)| *sum = simd.mul_c64s(key, factor));
-            } else {
-                all.for_each(|((sum, &key), &factor)| *sum = simd.mul_add_c64s(key, factor, *sum));
+        let size = self.size;
+        let row = self.sums.len() / size * 2 * BLOCK;
+        let blocks = self.element.chunks_exact(self.digits.len() / size * row);
+        for (block, element) in blocks.enumerate() {
+            for at in (0..BLOCK).step_by(TOGETHER * S::F64_LANES) {
+                let place = block * BLOCK + at;
+                for (column, sum) in self.sums.chunks_exact_mut(size).enumerate() {
+                    let mut total = nothing(simd);
+                    for (digits, row) in self.digits.chunks_exact(size).zip(element.chunks_exact(row)) {
+                        let key = &row[column * 2 * BLOCK..][..2 * BLOCK];
+                        add_product(simd, &mut total, part::<S>(key, at), part::<S>(digits, place));
+                    }
+                    put::<S>(sum, place, total);
+                }
             }
         }
     }

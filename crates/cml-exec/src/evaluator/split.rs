@@ -121,9 +121,9 @@ impl Evaluator {
                 scratch.decompose(arch, digits, read(from).as_ref(), read(to).as_ref(), power);
             }
             meeting.wait();
-            for (&to, digits) in own.iter().zip(&digits) {
+            for (&to, digits) in own.iter().zip(&mut digits) {
                 let mut lane = lanes[to].write().unwrap_or_else(|e| e.into_inner());
-                scratch.add(arch, lane.as_mut(), digits, element, self.key.fft());
+                scratch.add(arch, lane.as_mut(), digits, element, self.key.transform());
             }
             meeting.wait();
         }

@@ -4,8 +4,8 @@ use super::tokens::{Token, Tokens, unquote};
 use crate::graph::NodeId;
 use crate::tensor::channels;
 use crate::{
-    Conv2d, Dot, Graph, GraphBuilder, InputSpec, Interval, IrError, Lut, Op, OutputSpec, Pad, Steps, SumPool,
-    Tensor, Type,
+    Conv2d, Dot, Graph, GraphBuilder, InputSpec, InputStep, Interval, IrError, Lut, Op, OutputSpec, Pad,
+    Steps, SumPool, Tensor, Type,
 };
 use std::str::FromStr;
 
@@ -177,6 +177,7 @@ impl<'a> Line<'a> {
                     columns: self.field_or("columns", Vec::new(), |line| {
                         line.list(|line| line.quoted("a column in quotes"))
                     })?,
+                    steps: self.field_or("steps", Vec::new(), |line| line.list(Self::step))?,
                 },
             },
             "dot" => {
@@ -282,12 +283,41 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// What is done with the floats of an input.
+    fn step(&mut self) -> Result<InputStep, IrError> {
+        let token = self.tokens.next();
+        let Token::Word(name) = token else {
+            return Err(self.wrong("a step of the input", &token));
+        };
+        let all = [
+            InputStep::Add(Vec::new()),
+            InputStep::Multiply(Vec::new()),
+            InputStep::Divide(Vec::new()),
+            InputStep::Max(Vec::new()),
+            InputStep::Min(Vec::new()),
+            InputStep::Sign,
+            InputStep::Abs,
+            InputStep::Round,
+            InputStep::Floor,
+            InputStep::Ceil,
+        ];
+        match all.iter().find(|step| step.name() == name) {
+            None => Err(self.wrong("a step of the input", &token)),
+            Some(step) if step.list().is_none() => Ok(step.clone()),
+            Some(step) => Ok(step.with_list(self.numbers()?)),
+        }
+    }
+
     /// A field of one float or a list of them.
     fn floats(&mut self, name: &str) -> Result<Vec<f32>, IrError> {
-        self.field(name, |line| match line.tokens.peek() {
-            Token::Number(_) => Ok(vec![line.number()?]),
-            _ => line.list(Self::number),
-        })
+        self.field(name, Self::numbers)
+    }
+
+    fn numbers(&mut self) -> Result<Vec<f32>, IrError> {
+        match self.tokens.peek() {
+            Token::Number(_) => Ok(vec![self.number()?]),
+            _ => self.list(Self::number),
+        }
     }
 
     fn field<T>(

@@ -1,7 +1,7 @@
 //! From a graph to its text.
 
 use crate::tensor::channels;
-use crate::{Conv2d, Graph, InputSpec, Lut, Op, OutputSpec, Steps, Tensor};
+use crate::{Conv2d, Graph, InputSpec, InputStep, Lut, Op, OutputSpec, Steps, Tensor};
 use std::fmt::{Display, Write};
 
 /// The whole graph as text, which [`crate::graph_from_text`] reads back: the graph that is read is
@@ -73,10 +73,25 @@ fn input(spec: &InputSpec) -> String {
         format!(" columns {:?}", spec.columns)
     };
     format!(
-        " scale {}{offset}{zero} range {}{columns}",
+        " scale {}{offset}{zero} range {}{columns}{}",
         floats(&spec.scale),
-        spec.range
+        spec.range,
+        steps(&spec.steps)
     )
+}
+
+fn steps(steps: &[InputStep]) -> String {
+    let step = |step: &InputStep| match step.list() {
+        None => step.name().to_owned(),
+        Some(list) => format!("{} {}", step.name(), floats(list)),
+    };
+    match steps {
+        [] => String::new(),
+        _ => format!(
+            " steps [{}]",
+            steps.iter().map(step).collect::<Vec<_>>().join(", ")
+        ),
+    }
 }
 
 fn output(spec: &OutputSpec) -> String {

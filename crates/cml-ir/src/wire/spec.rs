@@ -3,7 +3,7 @@
 //! Files of other crates (circuits, client specifications, networks) hold these types too. So they
 //! are serialized themselves, and what is read, from whatever format, goes through their checks.
 
-use crate::{InputSpec, Interval, IrError, OutputSpec};
+use crate::{InputSpec, InputStep, Interval, IrError, OutputSpec};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -18,6 +18,7 @@ pub(crate) struct WireInputSpec {
     offset: Vec<f32>,
     zero_point: i64,
     range: Interval,
+    steps: Vec<InputStep>,
 }
 
 #[derive(Deserialize)]
@@ -47,9 +48,11 @@ impl TryFrom<WireInputSpec> for InputSpec {
             zero_point: wire.zero_point,
             range: wire.range,
             columns: Vec::new(),
+            steps: wire.steps,
         };
         // For the number of channels that the lists say; the tensor's own is checked with it.
-        let channels = spec.scale.len().max(spec.offset.len()).max(1);
+        let lists = spec.steps.iter().filter_map(InputStep::list).map(<[f32]>::len);
+        let channels = lists.fold(spec.scale.len().max(spec.offset.len()).max(1), usize::max);
         spec.check("input", channels)?;
         Ok(spec)
     }
@@ -114,10 +117,15 @@ mod tests {
             zero_point: 3,
             range: Interval::new(-8, 7),
             columns: Vec::new(),
+            steps: vec![InputStep::Divide(vec![-3.0]), InputStep::Sign],
         };
         let check = |spoil: fn(&mut InputSpec), expected| refused(&good, spoil, expected);
         check(|s| s.scale[1] = 0.0, "scale is 0, must be finite and positive");
         check(|s| s.scale.clear(), "input scales: needs 1 or 1, has 0");
+        check(
+            |s| s.steps[0] = InputStep::Divide(vec![0.0]),
+            "divisor of the input",
+        );
         check(|s| s.offset = vec![0.0; 3], "input scales: needs 1 or 3, has 2");
         check(|s| s.range.lo = 8, "interval 8..7 is empty");
         check(|s| s.zero_point = i64::MIN, "values reach a magnitude of");

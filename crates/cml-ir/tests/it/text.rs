@@ -3,7 +3,8 @@
 use crate::random::graphs;
 use cml_file::Artifact;
 use cml_ir::{
-    Graph, GraphBuilder, InputSpec, Interval, OutputSpec, Tensor, graph_from_text, graph_hash, graph_to_text,
+    Graph, GraphBuilder, InputSpec, InputStep, Interval, OutputSpec, Tensor, graph_from_text, graph_hash,
+    graph_to_text,
 };
 use proptest::prelude::*;
 
@@ -57,6 +58,7 @@ proptest! {
             zero_point,
             range: Interval::point(zero_point),
             columns: vec![format!("{column}'"), column],
+            steps: vec![InputStep::Add(vec![offset, 0.1]), InputStep::Floor, InputStep::Min(vec![scale])],
         };
         let x = b.input("x", vec![2], input).unwrap();
         let output = OutputSpec {

@@ -1,7 +1,7 @@
 //! Data that lies in other files.
 
 use crate::wire::{File, external};
-use cml_onnx::{Imported, OnnxError, import, import_bytes};
+use cml_onnx::{Imported, OnnxError, Options, import, import_bytes};
 use std::fs;
 use std::path::Path;
 
@@ -31,8 +31,8 @@ fn data_beside_the_file_is_read() {
     let check = |imported: Imported| {
         assert_eq!(imported.network.forward(&[1.0, 10.0]).unwrap(), [31.0, 42.0]);
     };
-    check(import(&folder.path().join("net.onnx")).unwrap());
-    check(import_bytes(&bytes, Some(folder.path())).unwrap());
+    check(import(&folder.path().join("net.onnx"), &Options::default()).unwrap());
+    check(import_bytes(&bytes, Some(folder.path()), &Options::default()).unwrap());
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn nothing_else_is_read() {
     fs::create_dir_all(folder.join("sub")).unwrap();
     weights(&folder);
     let check = |entries: &[(&str, &str)], expected: &str| {
-        let error = import_bytes(&file(entries), Some(&folder)).unwrap_err();
+        let error = import_bytes(&file(entries), Some(&folder), &Options::default()).unwrap_err();
         assert!(matches!(error, OnnxError::External { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     };
@@ -68,7 +68,7 @@ fn nothing_else_is_read() {
         &[("location", "weights.bin"), ("length", "99999999999")],
         "needs 16",
     );
-    let error = import_bytes(&file(&[("location", "weights.bin")]), None).unwrap_err();
+    let error = import_bytes(&file(&[("location", "weights.bin")]), None, &Options::default()).unwrap_err();
     assert!(error.to_string().contains("without the file's folder"), "{error}");
     #[cfg(unix)]
     {

@@ -1,6 +1,8 @@
 //! Tests of the public interface.
 
 mod external;
+mod forms;
+mod inputs;
 mod malformed;
 mod obstacles;
 mod operators;

@@ -2,7 +2,7 @@
 
 use crate::wire::{Attr, File, block, number, quantized, tensor, varint};
 use crate::world::{fixed, vector};
-use cml_onnx::{OnnxError, import, import_bytes};
+use cml_onnx::{OnnxError, Options, import, import_bytes};
 use proptest::prelude::*;
 use std::fs;
 
@@ -11,7 +11,7 @@ fn sample(name: &str) -> Vec<u8> {
 }
 
 fn error(bytes: &[u8]) -> OnnxError {
-    import_bytes(bytes, None).unwrap_err()
+    import_bytes(bytes, None, &Options::default()).unwrap_err()
 }
 
 fn check(bytes: &[u8], expected: &str) {
@@ -37,7 +37,7 @@ fn files_that_are_something_else() {
     check(b"PK\x03\x04 not at all", "not a complete ONNX file");
     check(&[0xff; 64], "not a complete ONNX file");
     assert!(matches!(
-        import("nowhere.onnx".as_ref()),
+        import("nowhere.onnx".as_ref(), &Options::default()),
         Err(OnnxError::Io { .. })
     ));
 }
@@ -67,7 +67,7 @@ fn graphs_that_are_none() {
     let reversed = File::new(&[1, 2])
         .node("Relu", "a", "y", &[])
         .node("Tanh", "x", "a", &[]);
-    import_bytes(&reversed.build(), None).unwrap();
+    import_bytes(&reversed.build(), None, &Options::default()).unwrap();
 }
 
 #[test]
@@ -123,7 +123,11 @@ fn wrong_ranks_and_attributes() {
 fn shapes_from_operands() {
     let reshape = |shape: &[i64]| {
         let file = File::new(&[1, 2, 3]).ints("s", &[shape.len() as i64], shape);
-        import_bytes(&file.node("Reshape", "x s", "y", &[]).build(), None)
+        import_bytes(
+            &file.node("Reshape", "x s", "y", &[]).build(),
+            None,
+            &Options::default(),
+        )
     };
     for (shape, sample) in [
         (&[1, 6][..], &[6][..]),
@@ -212,11 +216,11 @@ proptest! {
         ]),
         flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4),
     ) {
-        let _ = import_bytes(&damaged(file, &flips), None);
+        let _ = import_bytes(&damaged(file, &flips), None, &Options::default());
     }
 
     #[test]
     fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = import_bytes(&bytes, None);
+        let _ = import_bytes(&bytes, None, &Options::default());
     }
 }

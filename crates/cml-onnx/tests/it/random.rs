@@ -2,7 +2,7 @@
 
 use crate::wire::{Attr, File};
 use crate::world::fixed;
-use cml_onnx::{OnnxError, import_bytes};
+use cml_onnx::{OnnxError, Options, import_bytes};
 use proptest::prelude::*;
 
 const OPERATORS: &[&str] = &[
@@ -47,6 +47,31 @@ const OPERATORS: &[&str] = &[
     "q:BipolarQuant",
     "q:Trunc",
     "Softmax",
+    "Split",
+    "Tile",
+    "Expand",
+    "DepthToSpace",
+    "SpaceToDepth",
+    "Resize",
+    "Upsample",
+    "ReduceMax",
+    "Min",
+    "Max",
+    "Sum",
+    "Less",
+    "GreaterOrEqual",
+    "Equal",
+    "Where",
+    "Not",
+    "And",
+    "Mish",
+    "Shrink",
+    "Celu",
+    "Mul",
+    "Sub",
+    "qonnx.custom_op.channels_last:Conv",
+    "qonnx.custom_op.channels_last:MaxPool",
+    "qonnx.custom_op.channels_last:BatchNormalization",
 ];
 
 const CONSTANTS: &[&str] = &[
@@ -136,6 +161,7 @@ fn build(opset: u64, nodes: &[Random]) -> Vec<u8> {
             "count_include_pad",
             "signed",
             "narrow",
+            "blocksize",
         ]
         .into_iter()
         .enumerate()
@@ -153,6 +179,7 @@ fn build(opset: u64, nodes: &[Random]) -> Vec<u8> {
             "dilations",
             "starts",
             "ends",
+            "split",
         ]
         .into_iter()
         .enumerate()
@@ -175,8 +202,8 @@ proptest! {
     #![proptest_config(fixed(2000, 11))]
 
     #[test]
-    fn any_graph_is_a_network_or_a_report(opset in 9u64..22, nodes in prop::collection::vec(node(), 1..7)) {
-        match import_bytes(&build(opset, &nodes), None) {
+    fn any_graph_is_a_network_or_a_report(opset in 7u64..28, nodes in prop::collection::vec(node(), 1..7)) {
+        match import_bytes(&build(opset, &nodes), None, &Options::default()) {
             Ok(imported) if imported.network.is_float() => {
                 let sample = vec![0.5; imported.network.input_len()];
                 prop_assert!(imported.network.forward(&sample).is_ok());

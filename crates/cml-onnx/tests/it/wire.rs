@@ -6,6 +6,9 @@ pub(crate) struct File {
     nodes: Vec<u8>,
     tensors: Vec<u8>,
     interface: Vec<u8>,
+    functions: Vec<u8>,
+    /// Each node, for functions.
+    bodies: Vec<Vec<u8>>,
     pub(crate) opset: u64,
 }
 
@@ -104,7 +107,32 @@ impl File {
             };
             bytes.extend(block(5, &[text(1, name), value].concat()));
         }
+        self.bodies.push(bytes.clone());
         self.nodes.extend(block(1, &bytes));
+        self
+    }
+
+    /// Metadata for the node that was added last.
+    pub(crate) fn noted(mut self, entries: &[(&str, &str)]) -> Self {
+        let mut last = self.bodies.pop().unwrap();
+        self.nodes.truncate(self.nodes.len() - block(1, &last).len());
+        for (key, value) in entries {
+            last.extend(block(9, &[text(1, key), text(2, value)].concat()));
+        }
+        self.nodes.extend(block(1, &last));
+        self.bodies.push(last);
+        self
+    }
+
+    /// A function `domain.name` of nodes in which a value `a` becomes `b`.
+    pub(crate) fn function(mut self, name: &str, body: &File) -> Self {
+        // Nodes of a graph have field 1, those of a function field 7.
+        let mut nodes = Vec::new();
+        for node in &body.bodies {
+            nodes.extend(block(7, node));
+        }
+        let bytes = [text(1, name), text(4, "a"), text(5, "b"), nodes, text(10, "own")].concat();
+        self.functions.extend(block(25, &bytes));
         self
     }
 
@@ -132,7 +160,13 @@ impl File {
     pub(crate) fn build(&self) -> Vec<u8> {
         let graph = [&self.nodes[..], &self.tensors, &self.interface].concat();
         let opset = [text(1, ""), number(2, self.opset as i64)].concat();
-        [number(1, 8), block(7, &graph), block(8, &opset)].concat()
+        [
+            number(1, 8),
+            block(7, &graph),
+            self.functions.clone(),
+            block(8, &opset),
+        ]
+        .concat()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files of the tests, and what is compared with them.
 
-use cml_onnx::{Imported, import};
+use cml_onnx::{Imported, Options, import};
 use cml_quant::Network;
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
@@ -31,7 +31,12 @@ pub(crate) fn rows(name: &str) -> Vec<(Vec<f32>, Vec<f32>)> {
 
 /// Imports a file that must have no obstacles.
 pub(crate) fn imported(file: &str) -> Imported {
-    import(&vector(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+    imported_with(file, &Options::default())
+}
+
+/// As [`imported`], with what is known of the data.
+pub(crate) fn imported_with(file: &str, options: &Options) -> Imported {
+    import(&vector(file), options).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
 /// Outputs of the integer graph, which must be those of the forward pass to the bit.

@@ -6,10 +6,13 @@
 
 mod conv2d;
 mod dense;
+mod expression;
+mod gather;
 pub(crate) mod kind;
 mod max_pool;
 pub(crate) mod moves;
 mod pool;
+mod product;
 mod quantizer;
 mod raw;
 mod reshape;
@@ -23,6 +26,8 @@ pub use conv2d::Conv2d;
 pub(crate) use conv2d::Conv2dForm;
 pub use dense::Linear;
 pub(crate) use dense::LinearForm;
+pub use expression::{Expression, ExpressionStep, Pairing};
+pub use gather::Gather;
 pub use moves::{Concat, Pad, Slice, Transpose};
 pub use pool::{Pool, PoolKind};
 pub use quantizer::ActQuantizer;
@@ -62,6 +67,8 @@ pub enum Layer {
     Add,
     /// Elementwise difference of two values of one scale.
     Sub,
+    /// Elementwise product of two values, each of one scale.
+    Mul,
     /// Axes in another order.
     Transpose(Transpose),
     /// A part of each axis.
@@ -70,6 +77,8 @@ pub enum Layer {
     Pad(Pad),
     /// Values of one scale and zero point, one after the other along an axis.
     Concat(Concat),
+    /// Elements at constant indices of an axis.
+    Gather(Gather),
 }
 
 /// A layer with its name and what it reads.
@@ -103,6 +112,29 @@ impl Layer {
         self.kind().mnemonic()
     }
 
+    /// Where each element of the result comes from, operand and index in it, if the layer only moves elements:
+    /// `from` and `to` are the shapes of its operands and of its result. `None` for an element is 0.0.
+    pub fn origins(&self, from: &[&[usize]], to: &[usize]) -> Option<Vec<Option<(usize, usize)>>> {
+        match self {
+            Layer::Reshape(_) => Some((0..element_count(to)).map(|i| Some((0, i))).collect()),
+            Layer::Transpose(transpose) => Some(moves::origins(transpose, from, to)),
+            Layer::Slice(slice) => Some(moves::origins(slice, from, to)),
+            Layer::Pad(pad) => Some(moves::origins(pad, from, to)),
+            Layer::Concat(concat) => Some(moves::origins(concat, from, to)),
+            Layer::Gather(gather) => Some(moves::origins(gather, from, to)),
+            Layer::Input
+            | Layer::Normalize(_)
+            | Layer::Quantize(_)
+            | Layer::Linear(_)
+            | Layer::Conv2d(_)
+            | Layer::Pool(_)
+            | Layer::Function(_)
+            | Layer::Add
+            | Layer::Sub
+            | Layer::Mul => None,
+        }
+    }
+
     /// What its kind says of it.
     pub(crate) fn kind(&self) -> &dyn LayerKind {
         match self {
@@ -120,6 +152,8 @@ impl Layer {
             Layer::Slice(slice) => slice,
             Layer::Pad(pad) => pad,
             Layer::Concat(concat) => concat,
+            Layer::Gather(gather) => gather,
+            Layer::Mul => &product::Product,
         }
     }
 

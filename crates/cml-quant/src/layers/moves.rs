@@ -81,13 +81,13 @@ fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-fn moved_floats(layer: &impl Move, at: &Place<'_, Vec<f32>>) -> Vec<f32> {
+pub(crate) fn moved_floats(layer: &impl Move, at: &Place<'_, Vec<f32>>) -> Vec<f32> {
     let from = origins(layer, &at.shapes(), &at.node.shape).into_iter();
     from.map(|from| from.map_or(0.0, |(operand, i)| at.read(operand)[i]))
         .collect()
 }
 
-fn moved_integers(layer: &impl Move, at: &Integers<'_>) -> Vec<i64> {
+pub(crate) fn moved_integers(layer: &impl Move, at: &Integers<'_>) -> Vec<i64> {
     let zero = at.zero(0);
     let from = origins(layer, &at.place.shapes(), &at.place.node.shape).into_iter();
     from.map(|from| from.map_or(zero, |(operand, i)| at.codes(operand)[i]))

@@ -1,11 +1,12 @@
 //! Functions of one variable.
 
+use super::expression::Expression;
 use super::kind::{IntegerUse, Integers, LayerKind, Operands, Place, Reaches};
 use crate::accumulators::IntegerReach;
 use crate::error::misfit;
 use crate::to_graph::Lowering;
 use crate::{Dequantizer, LayerNode, QuantError};
-use cml_ir::{NodeId, channels};
+use cml_ir::{InputStep, NodeId, channels};
 use serde::{Deserialize, Serialize};
 
 /// A function of one variable, as the operator of its name in the ONNX operator specification
@@ -96,6 +97,28 @@ pub enum Univariate {
     },
     /// `1 / x`.
     Reciprocal,
+    /// Sine.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// Tangent.
+    Tan,
+    /// Inverse sine.
+    Asin,
+    /// Inverse cosine.
+    Acos,
+    /// Inverse tangent.
+    Atan,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// Inverse hyperbolic cosine.
+    Acosh,
+    /// Inverse hyperbolic tangent.
+    Atanh,
     /// `x * scale[c] + offset[c]`.
     Affine {
         /// Factors, of any sign.
@@ -103,9 +126,57 @@ pub enum Univariate {
         /// Added to the products.
         offset: Vec<f32>,
     },
+    /// Several functions of one argument, joined.
+    Expression(Expression),
 }
 
 impl Univariate {
+    /// The function as operations that a client does with its floats before it quantizes them; nothing if it
+    /// takes more than these.
+    pub fn input_steps(&self) -> Option<Vec<InputStep>> {
+        Some(match self {
+            Self::Relu => vec![InputStep::Max(vec![0.0])],
+            Self::Clip { lo, hi } => vec![InputStep::Max(vec![*lo]), InputStep::Min(vec![*hi])],
+            Self::Affine { scale, offset } => {
+                vec![InputStep::Multiply(scale.clone()), InputStep::Add(offset.clone())]
+            }
+            Self::Neg => vec![InputStep::Multiply(vec![-1.0])],
+            Self::Abs => vec![InputStep::Abs],
+            Self::Sign => vec![InputStep::Sign],
+            Self::Round => vec![InputStep::Round],
+            Self::Floor => vec![InputStep::Floor],
+            Self::Ceil => vec![InputStep::Ceil],
+            Self::LeakyRelu { .. }
+            | Self::PRelu { .. }
+            | Self::Sigmoid
+            | Self::HardSigmoid { .. }
+            | Self::HardSwish
+            | Self::Tanh
+            | Self::Gelu { .. }
+            | Self::Elu { .. }
+            | Self::Selu { .. }
+            | Self::Softplus
+            | Self::Erf
+            | Self::Exp
+            | Self::Log
+            | Self::Sqrt
+            | Self::Pow { .. }
+            | Self::Sin
+            | Self::Cos
+            | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Sinh
+            | Self::Cosh
+            | Self::Asinh
+            | Self::Acosh
+            | Self::Atanh
+            | Self::Expression(_)
+            | Self::Reciprocal => return None,
+        })
+    }
+
     /// Value at `x` in a channel; not finite where the function is not defined or too large.
     pub fn eval(&self, channel: usize, x: f32) -> f32 {
         let hard_sigmoid = |alpha: f32, beta: f32| (alpha * x + beta).clamp(0.0, 1.0);
@@ -141,7 +212,19 @@ impl Univariate {
             Self::Ceil => x.ceil(),
             Self::Pow { exponent } => libm::powf(x, *exponent),
             Self::Reciprocal => 1.0 / x,
+            Self::Sin => libm::sinf(x),
+            Self::Cos => libm::cosf(x),
+            Self::Tan => libm::tanf(x),
+            Self::Asin => libm::asinf(x),
+            Self::Acos => libm::acosf(x),
+            Self::Atan => libm::atanf(x),
+            Self::Sinh => libm::sinhf(x),
+            Self::Cosh => libm::coshf(x),
+            Self::Asinh => libm::asinhf(x),
+            Self::Acosh => libm::acoshf(x),
+            Self::Atanh => libm::atanhf(x),
             Self::Affine { scale, offset } => x * pick(scale, channel) + pick(offset, channel),
+            Self::Expression(expression) => expression.eval(channel, x),
         }
     }
 
@@ -172,7 +255,19 @@ impl Univariate {
             Self::Ceil => "ceil",
             Self::Pow { .. } => "pow",
             Self::Reciprocal => "reciprocal",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Tan => "tan",
+            Self::Asin => "asin",
+            Self::Acos => "acos",
+            Self::Atan => "atan",
+            Self::Sinh => "sinh",
+            Self::Cosh => "cosh",
+            Self::Asinh => "asinh",
+            Self::Acosh => "acosh",
+            Self::Atanh => "atanh",
             Self::Affine { .. } => "affine",
+            Self::Expression(_) => "expression",
         }
     }
 
@@ -209,6 +304,7 @@ impl Univariate {
                 list("scales", scale)?;
                 list("offsets", offset)
             }
+            Self::Expression(expression) => expression.check(layer, channels),
             Self::Relu
             | Self::Sigmoid
             | Self::HardSwish
@@ -225,21 +321,33 @@ impl Univariate {
             | Self::Round
             | Self::Floor
             | Self::Ceil
+            | Self::Sin
+            | Self::Cos
+            | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Sinh
+            | Self::Cosh
+            | Self::Asinh
+            | Self::Acosh
+            | Self::Atanh
             | Self::Reciprocal => Ok(()),
         }
     }
 
     /// Whether every channel has the same function.
-    pub(crate) fn is_per_tensor(&self) -> bool {
+    pub fn is_per_tensor(&self) -> bool {
         match self {
             Self::PRelu { slope } => slope.len() == 1,
             Self::Affine { scale, offset } => scale.len() == 1 && offset.len() == 1,
+            Self::Expression(expression) => expression.is_per_tensor(),
             _ => true,
         }
     }
 
     /// The same function with what `spread` makes of its lists of an entry for each channel.
-    pub(crate) fn respread(&self, spread: impl Fn(&[f32]) -> Vec<f32>) -> Self {
+    pub fn respread(&self, spread: impl Fn(&[f32]) -> Vec<f32>) -> Self {
         let spread = |list: &[f32]| {
             if list.len() == 1 {
                 list.to_vec()
@@ -253,6 +361,7 @@ impl Univariate {
                 scale: spread(scale),
                 offset: spread(offset),
             },
+            Self::Expression(expression) => Self::Expression(expression.respread(&spread)),
             other => other.clone(),
         }
     }
@@ -325,6 +434,7 @@ impl LayerKind for Univariate {
             | Self::Softplus
             | Self::Exp
             | Self::Sqrt
+            | Self::Cosh
             | Self::Abs => true,
             Self::Clip { lo, .. } => *lo >= 0.0,
             Self::LeakyRelu { .. }
@@ -341,6 +451,17 @@ impl LayerKind for Univariate {
             | Self::Round
             | Self::Floor
             | Self::Ceil
+            | Self::Sin
+            | Self::Cos
+            | Self::Tan
+            | Self::Asin
+            | Self::Acos
+            | Self::Atan
+            | Self::Sinh
+            | Self::Asinh
+            | Self::Acosh
+            | Self::Atanh
+            | Self::Expression(_)
             | Self::Pow { .. }
             | Self::Reciprocal
             | Self::Affine { .. } => false,

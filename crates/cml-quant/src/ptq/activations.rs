@@ -44,11 +44,12 @@ impl ValueRange {
     }
 
     /// The quantizer of the least loss among scales (and, where they clip, zero points) of a grid,
-    /// then between its points. `loss` says how the network does with one.
+    /// then between its points. `loss` says how the network does with one; where that is above the least loss
+    /// so far, which it is told, any number above it will do.
     pub(super) fn search(
         self,
         bits: u32,
-        mut loss: impl FnMut(&ActQuantizer) -> f64,
+        mut loss: impl FnMut(&ActQuantizer, f64) -> f64,
     ) -> Result<ActQuantizer, QuantError> {
         let start = self.min_max(bits)?;
         if self.lo == self.hi {
@@ -56,11 +57,11 @@ impl ValueRange {
         }
         let top = (1i64 << bits) - 1;
         let unit = f64::from(self.hi - self.lo) / top as f64;
-        let mut best = (loss(&start), start);
+        let mut best = (loss(&start, f64::INFINITY), start);
         let mut try_scale = |best: &mut (f64, ActQuantizer), scale: f64| -> Result<(), QuantError> {
             for zero in self.zero_points(scale, top) {
                 let q = ActQuantizer::new(bits, false, false, scale as f32, zero)?;
-                let now = loss(&q);
+                let now = loss(&q, best.0);
                 if now < best.0 {
                     *best = (now, q);
                 }

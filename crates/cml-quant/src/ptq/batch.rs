@@ -9,7 +9,7 @@ use crate::layers::window::positions;
 use crate::{
     ActQuantizer, Conv2d, Layer, LayerNode, Linear, Network, PoolKind, QuantError, WeightQuantizer, Weights,
 };
-use ndarray::{Array1, Array2, ArrayD, ArrayView2, Axis, Dimension};
+use ndarray::{Array2, ArrayD, ArrayView2, Axis, Dimension};
 use std::ops::Range;
 
 /// Weights `[out, inputs of one sum]` and biases of a dense layer or convolution.
@@ -34,10 +34,12 @@ impl LinearMap {
             | Layer::Reshape(_)
             | Layer::Add
             | Layer::Sub
+            | Layer::Mul
             | Layer::Transpose(_)
             | Layer::Slice(_)
             | Layer::Pad(_)
-            | Layer::Concat(_) => return None,
+            | Layer::Concat(_)
+            | Layer::Gather(_) => return None,
         };
         let out = values.shape()[0];
         let values: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
@@ -55,27 +57,43 @@ impl LinearMap {
         self.weights.nrows() / self.groups
     }
 
-    /// Values `[rows, out * positions]` for the inputs of each group.
-    fn apply(&self, inputs: &[Array2<f64>], rows: usize) -> Array2<f64> {
-        let each = self.group_len();
-        let positions = inputs.first().map_or(1, |x| x.nrows() / rows.max(1));
-        let mut y = Array2::zeros((rows, self.weights.nrows() * positions));
-        for (g, x) in inputs.iter().enumerate() {
-            let weights = between(self.weights.view(), Axis(0), g * each..(g + 1) * each);
-            // Input by input, so that the sums run over outputs in step.
-            let by_input = weights.t().as_standard_layout().to_owned();
-            let mut sums = Array1::<f64>::zeros(each);
-            for (i, x) in x.rows().into_iter().enumerate() {
-                sums.fill(0.0);
-                for (&x, w) in x.iter().zip(by_input.rows()) {
-                    if x != 0.0 {
-                        sums.zip_mut_with(&w, |s, &w| *s += w * x);
-                    }
+    /// Values `[rows, out * positions]` of rows of what the layer reads.
+    ///
+    /// Each sum is over inputs in their order, so that it does not depend on how the outputs are computed.
+    fn apply(&self, taps: &Taps, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let (each, inputs) = (self.group_len(), self.weights.ncols());
+        let mut y = Array2::zeros((x.nrows(), self.weights.nrows() * taps.positions));
+        for block in 0..self.weights.nrows().div_ceil(BLOCK) {
+            let outputs = block * BLOCK..self.weights.nrows().min((block + 1) * BLOCK);
+            // A block is within a group, or each of its outputs is computed alone.
+            let parts = if outputs.start / each == (outputs.end - 1) / each {
+                vec![outputs]
+            } else {
+                outputs.map(|o| o..o + 1).collect()
+            };
+            for outputs in parts {
+                // Input by input, so that the sums run over outputs in step.
+                let mut weights = vec![[0.0; BLOCK]; inputs];
+                for (at, o) in outputs.clone().enumerate() {
+                    let row = self.weights.row(o);
+                    row.iter().zip(&mut weights).for_each(|(w, to)| to[at] = *w);
                 }
-                let (row, position) = (i / positions, i % positions);
-                for (o, s) in sums.iter().enumerate() {
-                    let channel = g * each + o;
-                    y[[row, channel * positions + position]] = f64::from((s + self.bias[channel]) as f32);
+                let offset = outputs.start / each * taps.group_stride;
+                for (x, mut y) in x.rows().into_iter().zip(y.rows_mut()) {
+                    for position in 0..taps.positions {
+                        let under = &taps.at[position * inputs..(position + 1) * inputs];
+                        let mut sums = [0.0; BLOCK];
+                        for (tap, weights) in under.iter().zip(&weights) {
+                            let Some(tap) = tap else { continue };
+                            let x = x[offset + tap];
+                            if x != 0.0 {
+                                sums.iter_mut().zip(weights).for_each(|(s, w)| *s += w * x);
+                            }
+                        }
+                        for (o, sum) in outputs.clone().zip(sums) {
+                            y[o * taps.positions + position] = f64::from((sum + self.bias[o]) as f32);
+                        }
+                    }
                 }
             }
         }
@@ -83,31 +101,66 @@ impl LinearMap {
     }
 }
 
-/// What each sum of a dense layer or convolution reads, `[rows * positions, inputs of one sum]`, for
-/// each group.
-pub(super) fn inputs_of(network: &Network, node: &LayerNode, x: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
-    match (&node.layer, node.operands.first()) {
-        (Layer::Conv2d(conv), Some(&o)) => patches(conv, &network.layer(o).shape, &node.shape, x),
-        _ => vec![x.to_owned()],
+/// Outputs whose sums run in step.
+const BLOCK: usize = 8;
+
+/// Which elements of an operand the sums of a layer read.
+pub(super) struct Taps {
+    positions: usize,
+    /// For each position and input of a sum of the first group; `None` for padding.
+    at: Vec<Option<usize>>,
+    /// Elements from a group's inputs to those of the next.
+    group_stride: usize,
+}
+
+impl Taps {
+    /// Those of a dense layer or convolution.
+    fn of(network: &Network, node: &LayerNode) -> Self {
+        let from = node
+            .operands
+            .first()
+            .map_or(&[][..], |&o| &network.layer(o).shape);
+        let Layer::Conv2d(conv) = &node.layer else {
+            return Self {
+                positions: 1,
+                at: (0..from.iter().product()).map(Some).collect(),
+                group_stride: 0,
+            };
+        };
+        let (window, size) = (conv.window(), [from[1], from[2]]);
+        let [per_group, height, width] = [1, 2, 3].map(|axis| conv.weights().shape()[axis]);
+        let plane = size[0] * size[1];
+        let inputs =
+            (0..per_group).flat_map(|c| (0..height * width).map(move |k| (c, [k / width, k % width])));
+        let at = positions(&node.shape).flat_map(|position| {
+            inputs
+                .clone()
+                .map(move |(c, within)| Some(c * plane + window.under(size, position, within)?))
+        });
+        Self {
+            positions: node.shape[1] * node.shape[2],
+            at: at.collect(),
+            group_stride: per_group * plane,
+        }
     }
 }
 
-fn patches(conv: &Conv2d, from: &[usize], to: &[usize], x: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
-    let (window, size) = (conv.window(), [from[1], from[2]]);
-    let [per_group, height, width] = [1, 2, 3].map(|axis| conv.weights().shape()[axis]);
-    let plane = size[0] * size[1];
-    let at: Vec<Option<usize>> = positions(to)
-        .flat_map(|p| (0..height * width).map(move |i| (p, [i / width, i % width])))
-        .map(|(p, within)| window.under(size, p, within))
-        .collect();
-    let each = height * width;
-    let count = at.len() / each;
+/// What each sum of a dense layer or convolution reads, `[rows * positions, inputs of one sum]`, for
+/// each group.
+pub(super) fn inputs_of(network: &Network, node: &LayerNode, x: ArrayView2<'_, f64>) -> Vec<Array2<f64>> {
+    let Layer::Conv2d(conv) = &node.layer else {
+        return vec![x.to_owned()];
+    };
+    let taps = Taps::of(network, node);
+    let inputs = taps.at.len() / taps.positions;
     let group = |g: usize| {
-        Array2::from_shape_fn((x.nrows() * count, per_group * each), |(row, k)| {
-            let (sample, position) = (row / count, row % count);
-            let channel = g * per_group + k / each;
-            at[position * each + k % each].map_or(0.0, |i| x[[sample, channel * plane + i]])
-        })
+        let offset = g * taps.group_stride;
+        let mut all = Vec::with_capacity(x.nrows() * taps.at.len());
+        for x in x.rows() {
+            all.extend(taps.at.iter().map(|tap| tap.map_or(0.0, |tap| x[offset + tap])));
+        }
+        // As many as the shape says.
+        Array2::from_shape_vec((x.nrows() * taps.positions, inputs), all).unwrap_or_default()
     };
     (0..conv.groups()).map(group).collect()
 }
@@ -144,7 +197,7 @@ pub(super) fn value(
             f64::from(f.eval(i / width, x[[row, i]] as f32))
         }),
         Layer::Linear(_) | Layer::Conv2d(_) => match products {
-            Some(p) => p.apply(&inputs_of(network, node, x), x.nrows()),
+            Some(p) => p.apply(&Taps::of(network, node), x),
             None => Array2::zeros((x.nrows(), 0)),
         },
         Layer::Pool(pool) => {
@@ -179,10 +232,17 @@ pub(super) fn value(
             y.zip_mut_with(other, |a, &b| *a = rounded(*a - b));
             y
         }
+        Layer::Mul => {
+            let mut y = x.to_owned();
+            let other = operands.get(1).unwrap_or(&x);
+            y.zip_mut_with(other, |a, &b| *a = rounded(*a * b));
+            y
+        }
         Layer::Transpose(layer) => moved(layer, network, node, operands),
         Layer::Slice(layer) => moved(layer, network, node, operands),
         Layer::Pad(layer) => moved(layer, network, node, operands),
         Layer::Concat(layer) => moved(layer, network, node, operands),
+        Layer::Gather(layer) => moved(layer, network, node, operands),
     }
 }
 
@@ -247,6 +307,8 @@ pub(super) fn replaced(
         | Layer::Transpose(_)
         | Layer::Slice(_)
         | Layer::Pad(_)
-        | Layer::Concat(_) => layer.clone(),
+        | Layer::Mul
+        | Layer::Concat(_)
+        | Layer::Gather(_) => layer.clone(),
     })
 }

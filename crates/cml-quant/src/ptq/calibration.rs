@@ -1,10 +1,11 @@
 //! The float network on the calibration rows, and how far a quantized one is from it.
 
 use super::batch::{LinearMap, between, value};
-use super::loss::loss;
+use super::loss::losses;
 use crate::error::misfit;
 use crate::{Layer, LayerNode, Network, QuantError};
 use ndarray::{Array2, ArrayView2, Axis};
+use std::ops::Range;
 
 /// Most calibration rows that are used.
 const ROWS: usize = 4096;
@@ -94,9 +95,17 @@ impl<'a> Calibration<'a> {
             .min((JUDGED_WORK / self.work.max(1)).max(16))
     }
 
+    /// Mean loss of the outputs of the first rows.
     pub(super) fn loss(&self, outputs: ArrayView2<'_, f64>) -> f64 {
-        let float = between(self.values[self.output].view(), Axis(0), 0..outputs.nrows());
-        loss(float, outputs, self.classes)
+        let mut sum = 0.0;
+        self.add_losses(&mut sum, 0..outputs.nrows(), outputs);
+        sum / outputs.nrows().max(1) as f64
+    }
+
+    /// Adds the losses of the outputs of some rows, row by row. None is below 0, but for rounding.
+    pub(super) fn add_losses(&self, sum: &mut f64, rows: Range<usize>, outputs: ArrayView2<'_, f64>) {
+        let float = between(self.values[self.output].view(), Axis(0), rows);
+        losses(&float, &outputs, self.classes).for_each(|loss| *sum += loss);
     }
 
     /// Loss of a quantized network, by its exact forward pass.

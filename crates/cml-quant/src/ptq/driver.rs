@@ -6,8 +6,19 @@ use super::calibration::Calibration;
 use super::placement::Placement;
 use super::{PtqConfig, PtqMethod, weights};
 use crate::accumulators::reaches;
+use crate::error::misfit;
 use crate::{ActQuantizer, Layer, LayerId, LayerNode, Network, QuantError, accumulators, budget};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
+use std::ops::Range;
+
+/// Rows on which a candidate is judged before it is compared with the best.
+const JUDGED_AT_ONCE: usize = 16;
+/// Rows after which a candidate of so many times the loss of the best on them is given up.
+const TRUSTED: usize = 64;
+/// So many times.
+const LOST: f64 = 1.5;
+/// Rounding of a sum of losses, relative.
+const ROUNDING: f64 = 1e-9;
 
 /// A quantized network for a float one: quantizers where integers are needed, integer weights.
 ///
@@ -30,6 +41,15 @@ pub fn quantize_network(
     config.validate()?;
     if let Some(node) = network.layers().iter().find(|n| !n.layer.kind().is_float()) {
         return Err(QuantError::NotFloat(node.name.clone()));
+    }
+    if let has @ 1.. = network.input_steps().len() {
+        let name = &network.layers()[0].name;
+        return Err(misfit(
+            name,
+            "steps before its quantizer",
+            "none of a float network",
+            has,
+        ));
     }
     let calibration = Calibration::new(network, samples)?;
     let min_max = Driver::new(&calibration, config, PtqMethod::MinMax)?.run();
@@ -145,7 +165,7 @@ impl<'a> Driver<'a> {
             self.products[i] = LinearMap::of(&layer);
         }
         self.plain.push(self.network.push(&node.name, layer, &operands)?);
-        let value = self.value(i, self.values.len(), &[], self.float.rows(), |g| {
+        let value = self.value(i, self.values.len(), &[], 0..self.float.rows(), |g| {
             self.quantizers[g]
         });
         self.values.push(value);
@@ -181,7 +201,7 @@ impl<'a> Driver<'a> {
         if self.method == PtqMethod::MinMax {
             return weights::min_max(float, bits, most);
         }
-        let x = self.read(i, 0, self.values.len(), &[], self.float.rows(), &|g| {
+        let x = self.read(i, 0, self.values.len(), &[], 0..self.float.rows(), &|g| {
             self.quantizers[g]
         });
         let inputs = inputs_of(self.float.network, node, x.view());
@@ -227,29 +247,47 @@ impl<'a> Driver<'a> {
             return range.min_max(bits);
         }
         let rows = self.float.judged();
-        let found = range.search(bits, |candidate| {
-            let outputs = self.outputs(i + 1, rows, |g| {
-                if g == group {
-                    Some(*candidate)
-                } else {
-                    self.quantizers[g]
+        // Sums of the best candidate's losses after each part of the rows.
+        let mut leader: Vec<f64> = Vec::new();
+        let found = range.search(bits, |candidate, best| {
+            let (mut sum, mut done, mut sums) = (0.0, 0, Vec::new());
+            // Most candidates are worse than the best on a few rows already.
+            while done < rows {
+                let lost = done >= TRUSTED && leader.get(sums.len() - 1).is_some_and(|&l| sum > LOST * l);
+                if lost || sum > best * rows as f64 * (1.0 + ROUNDING) {
+                    return f64::INFINITY;
                 }
-            });
-            self.float.loss(outputs.view())
+                let part = done..rows.min(done + JUDGED_AT_ONCE);
+                let outputs = self.outputs(i + 1, part.clone(), |g| {
+                    if g == group {
+                        Some(*candidate)
+                    } else {
+                        self.quantizers[g]
+                    }
+                });
+                self.float.add_losses(&mut sum, part.clone(), outputs.view());
+                done = part.end;
+                sums.push(sum);
+            }
+            let loss = sum / rows as f64;
+            if loss < best {
+                leader = sums;
+            }
+            loss
         })?;
         range.trimmed(found)
     }
 
-    /// Outputs of the first rows, layers from `first` on with the weights that they have now.
+    /// Outputs of some rows, layers from `first` on with the weights that they have now.
     fn outputs(
         &self,
         first: usize,
-        rows: usize,
+        rows: Range<usize>,
         quantizer: impl Fn(usize) -> Option<ActQuantizer>,
     ) -> Array2<f64> {
         let mut fresh = Vec::new();
         for i in first..=self.float.output {
-            let value = self.value(i, first, &fresh, rows, &quantizer);
+            let value = self.value(i, first, &fresh, rows.clone(), &quantizer);
             fresh.push(value);
         }
         let output = self.float.output;
@@ -269,12 +307,12 @@ impl<'a> Driver<'a> {
         i: usize,
         first: usize,
         fresh: &[Array2<f64>],
-        rows: usize,
+        rows: Range<usize>,
         quantizer: impl Fn(usize) -> Option<ActQuantizer>,
     ) -> Array2<f64> {
         let node = &self.float.network.layers()[i];
         let operands: Vec<CowArray<'_, f64, Ix2>> = (0..node.operands.len())
-            .map(|slot| self.read(i, slot, first, fresh, rows, &quantizer))
+            .map(|slot| self.read(i, slot, first, fresh, rows.clone(), &quantizer))
             .collect();
         let views: Vec<ArrayView2<'_, f64>> = operands.iter().map(|x| x.view()).collect();
         value(self.float.network, node, self.products[i].as_ref(), &views)
@@ -287,7 +325,7 @@ impl<'a> Driver<'a> {
         slot: usize,
         first: usize,
         fresh: &'b [Array2<f64>],
-        rows: usize,
+        rows: Range<usize>,
         quantizer: &impl Fn(usize) -> Option<ActQuantizer>,
     ) -> CowArray<'b, f64, Ix2> {
         let o = self.float.network.layers()[i].operands[slot].index();
@@ -324,12 +362,12 @@ fn known<'b>(
     fresh: &'b [Array2<f64>],
     first: usize,
     layer: usize,
-    rows: usize,
+    rows: Range<usize>,
 ) -> ArrayView2<'b, f64> {
-    let all = if layer < first {
-        &values[layer]
+    if layer < first {
+        between(values[layer].view(), Axis(0), rows)
     } else {
-        &fresh[layer - first]
-    };
-    between(all.view(), Axis(0), 0..rows)
+        // Of these rows only.
+        fresh[layer - first].view()
+    }
 }

@@ -6,21 +6,23 @@ use ndarray::{ArrayView1, ArrayView2};
 /// that change the same decisions, and does not punish scores that have become more certain.
 const DIVERGENCE: f64 = 0.02;
 
-/// Mean over rows: of classes whether another one is best than in the float network, plus a little
+/// The loss of each row: of classes whether another one is best than in the float network, plus a little
 /// of the Kullback-Leibler divergence of their probabilities (softmax of the scores) from the float
 /// network's; of other outputs the squared error.
-pub(super) fn loss(float: ArrayView2<'_, f64>, quantized: ArrayView2<'_, f64>, classes: bool) -> f64 {
-    let rows = quantized.nrows();
-    let float = float.rows().into_iter().zip(quantized.rows());
-    let each = |(y, z): (ArrayView1<'_, f64>, ArrayView1<'_, f64>)| {
+pub(super) fn losses<'a>(
+    float: &'a ArrayView2<'_, f64>,
+    quantized: &'a ArrayView2<'_, f64>,
+    classes: bool,
+) -> impl Iterator<Item = f64> {
+    let pairs = float.rows().into_iter().zip(quantized.rows());
+    pairs.map(move |(y, z): (ArrayView1<'_, f64>, ArrayView1<'_, f64>)| {
         if classes {
             let differs = best(y) != best(z);
             f64::from(u8::from(differs)) + DIVERGENCE * divergence(y, z)
         } else {
             y.iter().zip(z).map(|(y, z)| (y - z) * (y - z)).sum()
         }
-    };
-    float.map(each).sum::<f64>() / rows.max(1) as f64
+    })
 }
 
 /// Index of the largest score, the first of several.

@@ -43,7 +43,8 @@ impl Placement {
             let mut reads = Vec::with_capacity(operands.len());
             let mut state = State::Raw;
             for (slot, &o) in operands.iter().enumerate() {
-                let needed = joins || !accepts(node, states[o], &layers[o].shape);
+                let needed =
+                    joins || matches!(node.layer, Layer::Mul) || !accepts(node, states[o], &layers[o].shape);
                 if needed && group[o].is_none() {
                     group[o] = Some(o);
                 }
@@ -59,6 +60,7 @@ impl Placement {
                 Layer::Function(f) if f.growing().is_some() && state != State::Function => State::Affine,
                 Layer::Linear(_) | Layer::Conv2d(_) => State::Sums,
                 Layer::Function(_) => State::Function,
+                Layer::Mul => State::Plain,
                 Layer::Input
                 | Layer::Normalize(_)
                 | Layer::Quantize(_)
@@ -69,7 +71,8 @@ impl Placement {
                 | Layer::Transpose(_)
                 | Layer::Slice(_)
                 | Layer::Pad(_)
-                | Layer::Concat(_) => state,
+                | Layer::Concat(_)
+                | Layer::Gather(_) => state,
             });
             quantized.push(reads);
         }
@@ -112,10 +115,12 @@ impl Placement {
                     | Layer::Reshape(_)
                     | Layer::Add
                     | Layer::Sub
+                    | Layer::Mul
                     | Layer::Transpose(_)
                     | Layer::Slice(_)
                     | Layer::Pad(_)
-                    | Layer::Concat(_) => 1,
+                    | Layer::Concat(_)
+                    | Layer::Gather(_) => 1,
                 };
                 let (more, looked_up) = self.after(network, reader);
                 factor = factor.max(count.saturating_mul(more));
@@ -130,12 +135,16 @@ impl Placement {
 fn accepts(node: &LayerNode, state: State, from: &[usize]) -> bool {
     match &node.layer {
         Layer::Input | Layer::Normalize(_) => true,
-        Layer::Linear(_) | Layer::Conv2d(_) | Layer::Add | Layer::Sub | Layer::Pad(_) | Layer::Concat(_) => {
-            state == State::Plain
-        }
+        Layer::Linear(_)
+        | Layer::Conv2d(_)
+        | Layer::Add
+        | Layer::Sub
+        | Layer::Mul
+        | Layer::Pad(_)
+        | Layer::Concat(_) => state == State::Plain,
         Layer::Pool(pool) if pool.is_max() || pool.is_padded() => state == State::Plain,
         Layer::Pool(_) => matches!(state, State::Plain | State::Sums),
-        Layer::Function(_) | Layer::Quantize(_) | Layer::Slice(_) => state != State::Raw,
+        Layer::Function(_) | Layer::Quantize(_) | Layer::Slice(_) | Layer::Gather(_) => state != State::Raw,
         Layer::Transpose(Transpose { perm }) => match state {
             State::Raw => false,
             State::Plain => true,

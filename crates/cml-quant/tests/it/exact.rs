@@ -2,7 +2,7 @@
 
 use crate::images::image_networks;
 use crate::random::{fixed, networks};
-use cml_ir::{Graph, interpret, optimize};
+use cml_ir::{Graph, InputStep, interpret, optimize};
 use cml_quant::{ActQuantizer, Linear, Network, Univariate, WeightQuantizer, to_graph};
 use ndarray::array;
 use proptest::prelude::*;
@@ -52,6 +52,28 @@ proptest! {
     fn forward_of_images_is_the_integer_graph((recipe, samples) in image_networks()) {
         check(&recipe.build(), &samples)?;
     }
+}
+
+/// Codes that the steps never lead to do not count, and a factor below 0 turns the order round.
+#[test]
+fn steps_before_the_quantizer_bound_its_codes() {
+    let mut net = Network::new("steps", vec![2]);
+    let steps = vec![
+        InputStep::Multiply(vec![-2.0, 0.5]),
+        InputStep::Add(vec![1.0]),
+        InputStep::Max(vec![-1.0]),
+        InputStep::Min(vec![0.75, 2.0]),
+    ];
+    net.set_input_steps(steps).unwrap();
+    let q = ActQuantizer::new(8, true, false, 0.25, 0).unwrap();
+    let x = net.quantize("x/quant", net.input(), q).unwrap();
+    net.set_output(x, &[]).unwrap();
+    let spec = net.input_spec().unwrap();
+    assert_eq!(spec.range, cml_ir::Interval::new(-4, 8));
+    // -2 * 0.4 + 1 = 0.2, 0.5 * 0.4 + 1 = 1.2; of -9, 19 and -3.5.
+    assert_eq!(spec.quantize_all(&[2], &[0.4, 0.4]), Ok(vec![1, 5]));
+    assert_eq!(spec.quantize_all(&[2], &[-9.0, -9.0]), Ok(vec![3, -4]));
+    assert!(net.set_input_steps(vec![InputStep::Add(vec![0.0; 3])]).is_err());
 }
 
 /// Scores computed here by hand: the forward pass shares code with the

@@ -10,6 +10,7 @@ mod float_random;
 mod functions;
 mod golden;
 mod images;
+mod joined;
 mod layers;
 mod misfits;
 mod moves;

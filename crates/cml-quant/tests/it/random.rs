@@ -1,5 +1,6 @@
 //! Random networks, as recipes that shrink.
 
+use cml_ir::InputStep;
 use cml_quant::{ActQuantizer, LayerId, Linear, Network, Univariate, WeightQuantizer};
 use ndarray::{Array, RemoveAxis, ShapeBuilder};
 use proptest::prelude::*;
@@ -146,6 +147,7 @@ enum End {
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     inputs: usize,
+    steps: Vec<InputStep>,
     first: Act,
     layers: Vec<Layer>,
     end: End,
@@ -154,6 +156,7 @@ pub(crate) struct Recipe {
 impl Recipe {
     pub(crate) fn build(&self) -> Network {
         let mut net = Network::new("random", vec![self.inputs]);
+        net.set_input_steps(self.steps.clone()).unwrap();
         let mut x = net.quantize("x/quant", net.input(), self.first.build()).unwrap();
         for (i, layer) in self.layers.iter().enumerate() {
             let fan_in = net.layer(x).shape[0];
@@ -177,23 +180,40 @@ impl Recipe {
     }
 }
 
+/// What is done with the input before it is quantized: nothing, as often as not.
+fn input_steps() -> impl Strategy<Value = Vec<InputStep>> {
+    let number = || (-3.0f32..3.0).prop_map(|c| vec![c]);
+    let step = prop_oneof![
+        number().prop_map(InputStep::Add),
+        number().prop_map(InputStep::Multiply),
+        number().prop_map(|c| InputStep::Divide(vec![if c[0] == 0.0 { 1.0 } else { c[0] }])),
+        number().prop_map(InputStep::Max),
+        number().prop_map(InputStep::Min),
+        Just(InputStep::Sign),
+        Just(InputStep::Abs),
+        Just(InputStep::Floor),
+    ];
+    prop_oneof![Just(Vec::new()), prop::collection::vec(step, 1..4)]
+}
+
 /// One to three dense layers with every kind of quantizer, and samples.
 pub(crate) fn networks() -> impl Strategy<Value = (Recipe, Vec<Vec<f32>>)> {
     let end = prop_oneof![3 => Just(End::Linear), 1 => Just(End::Codes)];
     (
-        1usize..5,
+        (1usize..5, input_steps()),
         act(2..=8),
         prop::collection::vec(layer(), 1..4),
         end,
         prop::collection::vec(-2.0f32..2.0, 23),
     )
-        .prop_map(|(inputs, first, layers, end, numbers)| {
+        .prop_map(|((inputs, steps), first, layers, end, numbers)| {
             let mut values = numbers.into_iter().cycle();
             let mut samples: Vec<Vec<f32>> =
                 (0..10).map(|_| values.by_ref().take(inputs).collect()).collect();
             samples.extend([f32::MAX, f32::MIN, -0.0, f32::MIN_POSITIVE].map(|x| vec![x; inputs]));
             let recipe = Recipe {
                 inputs,
+                steps,
                 first,
                 layers,
                 end,

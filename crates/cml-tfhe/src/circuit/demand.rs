@@ -272,9 +272,8 @@ struct Growth {
 
 /// Share that pairs of changes whose noises cancel are counted with.
 ///
-/// Those whose noises add up count in full. At a distance of exactly `N / 4` a correlation of 0.59 to 0.69 of the model's
-/// was measured (`N` 2048, three keys), and no more than the model's at any other distance that was looked at: what
-/// cancels is not to be relied on in full.
+/// Those whose noises add up count in full. What cancels depends on how the errors of one transform are alike, so it is not
+/// relied on in full: transforms with rounded constants had 0.59 to 0.69 of the model's correlation at a distance of exactly `N / 4`.
 const CREDIT: f64 = 0.5;
 
 /// Changes of one rotation that a row reads, ascending: the value at which each is, and its weight.

@@ -21,21 +21,9 @@
 //! All slots have the same noise. Turning `X` to `X^-1` keeps the correlation of two coefficients at a distance.
 
 use super::modulus;
-use super::variances::{BlindRotation, Spread, Variances, fresh_of_ring, keyswitch_digits_variance};
+use super::variances::{BlindRotation, Spread, Variances, digits_variance, fresh_of_ring, transform_errors};
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 use cml_scheme::{ACCUMULATOR_BITS, Amortized, Parameters};
-
-/// Errors of the transforms of steps, in units of those that the published fit has for as many products: with one level of
-/// masks, and with more.
-///
-/// Measured with `N` of 2048: 2.2 with digits of one and of three bits; 2.8 and 2.9 with two levels and digits of three and
-/// four bits.
-const TRANSFORMS: [f64; 2] = [2.2, 2.8];
-/// The same of automorphisms, which have rows for masks only.
-///
-/// For a mask of any words. Masks that are packed are small until the last merges, so that their highest digits are, too:
-/// packing has no more, and half of it where two levels of 16 bits were measured.
-const AUTOMORPHISM_TRANSFORMS: f64 = 2.3;
 
 /// Parts of the variance of an amortized lookup.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,29 +53,24 @@ pub struct AmortizedParts {
 impl AmortizedParts {
     /// Of valid parameters, on average over keys.
     pub fn of(parameters: &Amortized) -> Self {
-        let n = f64::from(parameters.ring.polynomial_size);
+        let size = parameters.ring.polynomial_size;
+        let n = f64::from(size);
         let slots = f64::from(parameters.slots);
         let levels = |base_log: u32, level: u32| modulus(2 * base_log * level).recip() / 12.0;
 
         let (base_log, level) = (parameters.automorphism_base_log, parameters.automorphism_level);
         let noise = fresh_of_ring(parameters.ring) + dropped_variance(parameters);
-        // Of the rows of one product those for masks: half, as there are as many for bodies.
-        let errors = BlindRotation::of(&Parameters {
-            pbs_base_log: base_log,
-            pbs_level: level,
-            pbs_body_base_log: base_log,
-            pbs_body_level: level,
-            ..one_product(parameters)
-        });
-        let errors = AUTOMORPHISM_TRANSFORMS * errors.transforms / 2.0;
-        let automorphism = n * keyswitch_digits_variance(base_log, level) * noise + errors;
+        // For a mask of any words. Masks that are packed are small until the last merges, and so are their highest digits.
+        let digits = digits_variance(base_log, level);
+        let errors = transform_errors(size, digits, f64::from(level)) * (1.0 + n / 2.0);
+        let automorphism = n * digits * noise + errors;
         let rounded = n / 2.0 * levels(base_log, level);
         let merges = (n * n - 1.0) / 3.0;
 
         let sparse = modulus(2 * parameters.sparse_noise_bound + 1) + 1.0;
         let sparse = sparse / 6.0 / modulus(2 * LWE_MODULUS_LOG);
         let (base_log, level) = (parameters.sparse_base_log, parameters.sparse_level);
-        let sparse_noise = slots * keyswitch_digits_variance(base_log, level) * sparse;
+        let sparse_noise = slots * digits_variance(base_log, level) * sparse;
         let sparse_rounding = n / 2.0 * levels(base_log, level);
 
         let one = BlindRotation::of(&one_product(parameters));
@@ -97,6 +80,16 @@ impl AmortizedParts {
         let ties = |base_log: u32, level: u32| 1.0 + 2.0 / modulus(2 * (ACCUMULATOR_BITS - base_log * level));
         let mask_ties = ties(parameters.pbs_base_log, parameters.pbs_level);
         let body_ties = ties(parameters.pbs_body_base_log, parameters.pbs_body_level);
+        let digits = digits_variance(parameters.pbs_base_log, parameters.pbs_level)
+            + digits_variance(parameters.pbs_body_base_log, parameters.pbs_body_level);
+        let rows = f64::from(parameters.selector_rows());
+        // All products of a step are one sum.
+        let errors = parameters.digits().map(|digit| {
+            let values = f64::from(1_u32 << digit.bits);
+            transform_errors(size, values * digits, values * rows)
+        });
+        let errors: f64 = errors.sum();
+        let gaps = f64::from(parameters.weight + 1);
         Self {
             packing_noise: merges * automorphism,
             packing_rounding: merges * rounded + n * n * n / 24.0 * modulus(2 * GLWE_MODULUS_LOG).recip(),
@@ -106,7 +99,7 @@ impl AmortizedParts {
             selector_noise: products * one.key_noise,
             mask_rounding: steps * (4.0 * mask_ties * one.mask_rounding + n / 2.0 * words),
             body_rounding: steps * (2.0 * body_ties * one.body_rounding + words),
-            transforms: TRANSFORMS[usize::from(parameters.pbs_level > 1)] * products * one.transforms,
+            transforms: gaps * errors * (1.0 + n / 2.0),
             turn: automorphism + rounded,
         }
     }

@@ -20,7 +20,7 @@ impl Decomposition {
         }
     }
 
-    fn bits(self) -> u32 {
+    pub(crate) fn bits(self) -> u32 {
         self.base_log * self.levels as u32
     }
 }
@@ -148,6 +148,18 @@ fn take_apart(digits: &mut [f64], state: &mut [i32], by: Decomposition) {
 /// 1.5 times 2^52: the lowest bits of a sum with it are those of the other number, rounded.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
+/// An integer of less than 52 bits. Some processors convert none in vectors.
+#[inline(always)]
+pub(crate) fn number(integer: i64) -> f64 {
+    f64::from_bits(ROUNDER.to_bits().wrapping_add(integer as u64)) - ROUNDER
+}
+
+/// The nearest integer of a number of less than 51 bits.
+#[inline(always)]
+fn integer(number: f64) -> i64 {
+    (number + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i64
+}
+
 /// Sums in units of 2^-32 of the torus, rounded to words of 32 bits.
 pub(crate) fn to_words(arch: Arch, words: &mut [u32], sums: &[f64]) {
     arch.dispatch(ToWords { words, sums });
@@ -187,10 +199,14 @@ impl WithSimd for AddToWideWords<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let (turn, inverse) = (64_f64.exp2(), (-64_f64).exp2());
+        let (half_turn, half_inverse) = (32_f64.exp2(), (-32_f64).exp2());
         for (word, &sum) in self.words.iter_mut().zip(self.sums) {
             let turns = sum.mul_add(inverse, ROUNDER) - ROUNDER;
-            // From -2^63 to 2^63, of which the last one is no less right when it is cut off by one.
-            *word = word.wrapping_add(turns.mul_add(-turn, sum) as i64 as u64);
+            // From -2^63 to 2^63: the higher half of its bits, and what is left.
+            let rest = turns.mul_add(-turn, sum);
+            let high = rest.mul_add(half_inverse, ROUNDER) - ROUNDER;
+            let low = high.mul_add(-half_turn, rest);
+            *word = word.wrapping_add((integer(high) << 32).wrapping_add(integer(low)) as u64);
         }
     }
 }
@@ -243,11 +259,11 @@ impl WithSimd for DecomposeWide<'_> {
                 let rest = *state >> by.base_log;
                 let carry = (((digit - 1) | rest) & digit) >> (by.base_log - 1);
                 *state = rest + carry;
-                *to = (digit - (carry << by.base_log)) as f64;
+                *to = number(digit - (carry << by.base_log));
             }
         }
         for (to, &state) in last.iter_mut().zip(state.iter()) {
-            *to = state as f64;
+            *to = number(state);
         }
     }
 }

@@ -11,8 +11,9 @@
 //! no conversions between the order of a transform and that of products.
 
 use crate::aligned::{self, Aligned};
+use crate::products::Complex;
 use pulp::{Arch, Scalar, Simd, WithSimd};
-use std::f64::consts::PI;
+use std::f64::consts::TAU;
 
 /// Vectors that the last levels take together.
 const GROUP: usize = 4;
@@ -40,8 +41,7 @@ impl Transform {
             angles[2 * block] = angles[block] / 2.0;
             angles[2 * block + 1] = angles[block] / 2.0 + 0.25;
         }
-        let part = |f: fn(f64) -> f64| angles.iter().map(|turns| f(2.0 * PI * turns)).collect();
-        let (re, im): (Vec<f64>, Vec<f64>) = (part(f64::cos), part(f64::sin));
+        let (re, im): (Vec<f64>, Vec<f64>) = angles.iter().map(|&turns| cos_sin(turns)).unzip();
         let lanes = Arch::new().dispatch(LaneFactors {
             numbers,
             re: &re,
@@ -64,12 +64,44 @@ impl Transform {
         });
     }
 
+    /// Transforms words of 64 bits, which are signed, times `unit` and divided by what transforms there and back multiply with.
+    pub(crate) fn forward_words(&self, arch: Arch, polynomial: &mut [f64], words: &[u64], unit: f64) {
+        let scale = unit * 2.0 / self.size as f64;
+        let scaled = words.iter().map(|&word| word as i64 as f64 * scale);
+        polynomial
+            .iter_mut()
+            .zip(scaled)
+            .for_each(|(to, word)| *to = word);
+        self.forward(arch, polynomial);
+    }
+
     /// Takes [`Transform::forward`] back, times `size / 2`.
     pub(crate) fn backward(&self, arch: Arch, polynomial: &mut [f64]) {
         arch.dispatch(Backward {
             plan: self,
             polynomial,
         });
+    }
+}
+
+/// Cosine and sine of a part of a turn, from 0 to 1/2, with few bits: to the last bit, or nearly so.
+///
+/// Angles are not: rounded, they would bring as large an error as all additions of a transform.
+fn cos_sin(turns: f64) -> (f64, f64) {
+    /// `2 pi` less [`std::f64::consts::TAU`].
+    const TAU_REST: f64 = 2.449_293_598_294_706_4e-16;
+    // From -1/8 to 1/8, and quarters of a turn.
+    let quarters = (4.0 * turns).round();
+    let turns = turns - quarters / 4.0;
+    let angle = TAU * turns;
+    let rest = TAU.mul_add(turns, -angle) + TAU_REST * turns;
+    let (sin, cos) = angle.sin_cos();
+    let (cos, sin) = (rest.mul_add(-sin, cos), rest.mul_add(cos, sin));
+    match quarters as i64 & 3 {
+        0 => (cos, sin),
+        1 => (-sin, cos),
+        2 => (-cos, -sin),
+        _ => (sin, -cos),
     }
 }
 
@@ -138,9 +170,6 @@ impl WithSimd for LaneFactors<'_> {
         factors
     }
 }
-
-/// A vector of complex numbers.
-type Complex<S> = (<S as Simd>::f64s, <S as Simd>::f64s);
 
 /// `a + w b` and `a - w b`.
 #[inline(always)]
