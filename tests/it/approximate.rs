@@ -117,6 +117,61 @@ fn tuning_keeps_to_the_loss() {
     assert!(asked > 1 && tuned.circuit.is_exact());
 }
 
+/// A staircase of 256 levels, 16 values wide each, on sums of 100,000 values and more.
+fn wide_stairs() -> Graph {
+    let mut b = GraphBuilder::new("wide_stairs");
+    let codes = InputSpec::new(1.0, 0, Interval::new(0, 255));
+    let x = b.input("x", vec![64], codes).unwrap();
+    let weights = (0..4 * 64).map(|i| scatter(i, -3, 3) * 4).collect();
+    let weights = Tensor::new(vec![4, 64], weights).unwrap();
+    let sums = b.dot("sums", x, weights, vec![100, -77, 3, 0]).unwrap();
+    let lut = Lut::from_fn(Interval::new(-200_000, 200_000), |v| {
+        v.div_euclid(16).clamp(0, 255)
+    });
+    let y = b.lut("act", sums, lut).unwrap();
+    b.output("y", y, OutputSpec::identity()).unwrap();
+    b.finish().unwrap()
+}
+
+/// The loosest circuit loses too much, and slack of a plateau has no parameters: between them there is a circuit.
+#[test]
+fn tuning_from_below_finds_the_loosest_that_is_good_enough() {
+    let graph = wide_stairs();
+    let widths = analyze(&graph);
+    assert!(widths.widest().values > 60_000, "{:?}", widths.widest());
+    let samples: Vec<Vec<Tensor>> = (0..200)
+        .map(|at| {
+            let codes = (0..64).map(|e| scatter(64 * at + e, 0, 255)).collect();
+            vec![Tensor::new(vec![64], codes).unwrap()]
+        })
+        .collect();
+    let expected: Vec<Tensor> = samples
+        .iter()
+        .map(|s| interpret(&graph, s).unwrap().remove(0))
+        .collect();
+    let mut losses = Vec::new();
+    // Percentage of results that are not the interpreter's.
+    let mut measure = |circuit: &Circuit| {
+        let mut simulator = Simulator::new(circuit, Noise::Sampled(3));
+        let run = |s: &Vec<Tensor>| simulator.run(s).unwrap().remove(0);
+        let found: Vec<Tensor> = samples.iter().map(run).collect();
+        let pairs = || {
+            found
+                .iter()
+                .zip(&expected)
+                .flat_map(|(a, b)| a.data().iter().zip(b.data()))
+        };
+        let loss = 100.0 * pairs().filter(|(a, b)| a != b).count() as f64 / pairs().count() as f64;
+        losses.push(loss);
+        Ok::<f64, LowerError>(loss)
+    };
+    let tuned = lower_tuned(&graph, &widths, &Options::default(), 2.0, &mut measure).unwrap();
+    tuned.circuit.validate().unwrap();
+    assert!(tuned.loss <= 2.0 && !tuned.circuit.is_exact());
+    assert!(losses.len() > 1 && losses[0] > 2.0, "{losses:?}");
+    assert!(tuned.circuit.rotations().all(|r| r.slack > 16));
+}
+
 #[test]
 fn outputs_with_slack_leave_room_at_both_ends() {
     let graph = to_graph(&mlp()).unwrap();

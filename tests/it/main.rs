@@ -13,6 +13,7 @@
 //! | `passphrase` | a locked key opens with its passphrase only |
 //! | `specs` | a client spec holds what the client needs, and no lie gets through |
 //! | `noise` | lookups fail as often as the noise model says |
+//! | `wide` | accumulators wider than any lookup are exact |
 //! | `snapshots` | graph, widths and circuit of small networks, as dumped |
 //!
 //! `networks` holds the hand-made networks, `random` the generator, `forge` open
@@ -34,3 +35,4 @@ mod random;
 mod regressions;
 mod snapshots;
 mod specs;
+mod wide;

@@ -144,6 +144,7 @@ impl Circuit {
                 Source::Fresh => "inputs",
                 Source::FreshSmall => "inputs under the small key",
                 Source::Lookup => "lookups",
+                Source::Both { .. } => "inputs and lookups",
             };
             let scaled = if r.scale > 1 {
                 format!(" scaled by {}", r.scale)

@@ -1,7 +1,7 @@
 //! Encodings: where on the torus the values of a program lie.
 
 use crate::circuit::{Body, CircuitOutput, Level, Lookup, Rotation, Row};
-use crate::program::{Affine, Program};
+use crate::program::{Affine, Grid, Program, ProgramLookup, Terms};
 use crate::table;
 use cml_ir::{Graph, Interval};
 use cml_scheme::{CircuitInput, Encoding, LweKey};
@@ -24,16 +24,21 @@ pub(crate) struct Layout {
 pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[u64]) -> Body {
     let inputs = program.input_count();
     let wires = inputs + program.lookups.len();
-    let lookup_rows = program
-        .lookups
-        .iter()
-        .map(|l| (&l.row, table::half_period(&l.values), layout.stretch));
-    let output_rows = program.outputs.iter().zip(slack).flat_map(|(o, slack)| {
-        o.rows
-            .iter()
-            .map(move |(r, i)| (r, (i.count() + 2 * slack).div_ceil(2), 1))
+    let lookup_rows = program.lookups.iter().map(|l| Need {
+        row: &l.row,
+        half_period: l.grid.unit as u64 * half_period(l),
+        apart: layout.stretch,
+        wraps: l.grid != Grid::ALL,
     });
-    let plan = Encodings::of(wires, lookup_rows.chain(output_rows));
+    let output_rows = program.outputs.iter().zip(slack).flat_map(|(o, slack)| {
+        o.rows.iter().map(move |(row, range)| Need {
+            row,
+            half_period: (range.count() + 2 * slack).div_ceil(2),
+            apart: 1,
+            wraps: false,
+        })
+    });
+    let mut plan = Encodings::of(wires, lookup_rows.chain(output_rows));
     let groups = groups(program, &plan, layout.share);
     let mut renamed: Vec<u32> = (0..wires as u32).collect();
     for (new, &old) in groups.iter().flat_map(|g| &g.members).enumerate() {
@@ -71,11 +76,9 @@ pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[
         let lookups = group.members.iter().map(lookup).collect();
         let first = &program.lookups[group.members[0]];
         let sign = if is_mirrored(&first.row) { -1 } else { 1 };
-        let (encoding, lowest) = (plan.of_row(&first.row), group.accumulator.lo);
-        let periods = group
-            .members
-            .iter()
-            .map(|&m| table::half_period(&program.lookups[m].values));
+        let unit = first.grid.unit;
+        let (encoding, lowest) = (plan.coarse(&first.row, unit), group.accumulator.lo / unit);
+        let periods = group.members.iter().map(|&m| half_period(&program.lookups[m]));
         let period = periods.max().unwrap_or(1);
         if levels.len() < first.level {
             let empty = Level {
@@ -139,6 +142,12 @@ pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[
     }
 }
 
+/// What a lookup needs, in units of its row: all of the torus for a row that wraps.
+fn half_period(lookup: &ProgramLookup) -> u64 {
+    let whole = lookup.grid.count.map(|count| count as u64 / 2);
+    whole.unwrap_or_else(|| table::half_period(&lookup.values))
+}
+
 /// Lookups that become one rotation.
 struct Group {
     members: Vec<usize>,
@@ -155,7 +164,7 @@ fn is_mirrored(row: &Affine) -> bool {
 fn groups(program: &Program, plan: &Encodings, share: bool) -> Vec<Group> {
     let inputs = program.input_count();
     let mut groups: Vec<Group> = Vec::new();
-    let mut known: BTreeMap<(Vec<(u32, i64)>, u32), usize> = BTreeMap::new();
+    let mut known: BTreeMap<(Terms, Grid, u32), usize> = BTreeMap::new();
     let mut order: Vec<usize> = (0..program.lookups.len()).collect();
     order.sort_by_key(|&i| program.lookups[i].level);
     for i in order {
@@ -170,7 +179,7 @@ fn groups(program: &Program, plan: &Encodings, share: bool) -> Vec<Group> {
         let number = if share {
             let terms = lookup.row.terms.iter().map(|(&w, &v)| (w, sign * v)).collect();
             *known
-                .entry((terms, plan.of_wire[inputs + i]))
+                .entry((terms, lookup.grid, plan.of_wire[inputs + i]))
                 .or_insert(groups.len())
         } else {
             groups.len()
@@ -187,6 +196,16 @@ fn groups(program: &Program, plan: &Encodings, share: bool) -> Vec<Group> {
     groups
 }
 
+/// What a row asks of the encoding of its wires.
+struct Need<'a> {
+    row: &'a Affine,
+    half_period: u64,
+    /// Steps that its values should be apart.
+    apart: u64,
+    /// Whether it is read modulo the torus.
+    wraps: bool,
+}
+
 /// Which wires share an encoding: those that occur in one row, transitively.
 struct Encodings {
     list: Vec<Encoding>,
@@ -196,20 +215,22 @@ struct Encodings {
 }
 
 impl Encodings {
-    /// Of rows with the half periods that they need, and the steps that their values should be apart.
-    fn of<'a>(wires: usize, rows: impl Iterator<Item = (&'a Affine, u64, u64)>) -> Self {
+    fn of<'a>(wires: usize, rows: impl Iterator<Item = Need<'a>>) -> Self {
         let mut parent: Vec<usize> = (0..wires).collect();
         let mut widest: Vec<u64> = vec![1; wires];
         let mut stretch: Vec<u64> = vec![1; wires];
+        let mut wraps: Vec<bool> = vec![false; wires];
         let mut constant = 1;
-        for (row, period, apart) in rows {
+        for need in rows {
+            let Need { row, .. } = need;
             let Some(&first) = row.terms.keys().next() else {
-                constant = constant.max(period);
+                constant = constant.max(need.half_period);
                 continue;
             };
             let head = find(&mut parent, first as usize);
-            widest[head] = widest[head].max(period);
-            stretch[head] = stretch[head].max(apart);
+            widest[head] = widest[head].max(need.half_period);
+            stretch[head] = stretch[head].max(need.apart);
+            wraps[head] |= need.wraps;
             for &wire in row.terms.keys().skip(1) {
                 let (a, b) = (
                     find(&mut parent, first as usize),
@@ -219,6 +240,7 @@ impl Encodings {
                 parent[high] = low;
                 widest[low] = widest[low].max(widest[high]);
                 stretch[low] = stretch[low].max(stretch[high]);
+                wraps[low] |= wraps[high];
             }
         }
         let mut list: Vec<Encoding> = Vec::new();
@@ -227,8 +249,13 @@ impl Encodings {
         for wire in 0..wires {
             let head = find(&mut parent, wire);
             of_wire.push(*number.entry(head).or_insert_with(|| {
+                let (mut widest, mut stretch) = (widest[head], stretch[head]);
+                if wraps[head] {
+                    // Powers of two, of which the torus is a whole number of steps.
+                    (widest, stretch) = (widest.next_power_of_two(), stretch.next_power_of_two());
+                }
                 list.push(Encoding {
-                    half_period: widest[head] * stretch[head],
+                    half_period: widest * stretch,
                 });
                 list.len() as u32 - 1
             }));
@@ -242,6 +269,23 @@ impl Encodings {
             of_wire,
             constant,
         }
+    }
+
+    /// Of a row that is a multiple of `unit`, read in units.
+    fn coarse(&mut self, row: &Affine, unit: i64) -> u32 {
+        let fine = self.of_row(row);
+        if unit == 1 {
+            return fine;
+        }
+        let coarse = Encoding {
+            half_period: self.list[fine as usize].half_period / unit as u64,
+        };
+        let known = self.list.iter().position(|&e| e == coarse);
+        let number = known.unwrap_or_else(|| {
+            self.list.push(coarse);
+            self.list.len() - 1
+        });
+        number as u32
     }
 
     fn of_row(&self, row: &Affine) -> u32 {

@@ -49,6 +49,7 @@ pub mod table;
 pub mod timing;
 mod tune;
 mod validate;
+mod ways;
 
 pub use circuit::Circuit;
 pub use client_spec::client_spec;
@@ -56,5 +57,6 @@ pub use lower::{LowerError, Options, lower, lower_reported};
 pub use plan::{LayerPlan, Plan};
 pub use program::PassReport;
 pub use simulate::{Noise, Simulator};
-pub use tune::{Tuned, lower_tuned};
+pub use tune::{Tuned, lower_loosest, lower_tuned};
 pub use validate::CircuitError;
+pub use ways::Way;

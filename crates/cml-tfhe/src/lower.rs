@@ -22,6 +22,9 @@ pub struct Options {
     /// the most slack: see [`crate::noise::Requirement::slack`]. Outputs, by name, that may
     /// be off by so many units, up to a 32nd of their range. None by default.
     pub approximate: BTreeMap<String, u64>,
+    /// Share of its half period that an approximate layer may have as slack where that is more than its narrowest
+    /// plateau, at least [`SLACK_SHARE`](table::SLACK_SHARE). Its results may then be off by several levels. None by default.
+    pub slack_share: Option<u64>,
     /// Whether layers may become single lookups on combinations of inputs.
     pub fuse: bool,
 }
@@ -39,6 +42,7 @@ impl Default for Options {
         Self {
             goal: Goal::default(),
             approximate: BTreeMap::new(),
+            slack_share: None,
             fuse: true,
         }
     }
@@ -93,6 +97,14 @@ pub enum LowerError {
         /// Which rule, and where.
         why: String,
     },
+    /// Approximate circuits exist, and all of them lose too much.
+    #[error("every approximate circuit that was found loses at least {least:.2}, the limit is {max_loss}")]
+    Loss {
+        /// The least loss that was measured.
+        least: f64,
+        /// The limit.
+        max_loss: f64,
+    },
     /// Too many products for memory.
     #[error("layer {layer}: rows have more than {limit} terms in all")]
     TooLarge {
@@ -132,13 +144,20 @@ pub fn lower_reported(
     options: &Options,
 ) -> Result<(Circuit, Vec<PassReport>), LowerError> {
     widths.check(graph)?;
+    let program = Program::of(graph, widths)?;
+    let layers = program.layers.clone();
+    let exact = |layer: u32| {
+        let slack = options.approximate.get(&layers[layer as usize]);
+        slack.is_none_or(|&slack| slack == 0)
+    };
     let settings = Settings {
+        exact: &exact,
         fuse_limit: if options.fuse { MAX_FUSED } else { 0 },
         cost: &|program| {
             encode_best(program, graph, options).map_or(f64::INFINITY, |(_, choice)| choice.total_ns)
         },
     };
-    let (program, reports) = optimize(Program::of(graph, widths)?, &settings)?;
+    let (program, reports) = optimize(program, &settings)?;
     for output in &program.outputs {
         let values = output.rows.iter().map(|(_, range)| range.count()).max();
         let (values, limit) = (values.unwrap_or(0), LARGEST_HALF_PERIOD);
@@ -215,7 +234,7 @@ fn bodies(program: &Program, graph: &Graph, options: &Options) -> Vec<Body> {
                 continue;
             }
             let mut body = encode(program, graph, Layout { share, stretch }, &slack);
-            loosen(&mut body, &options.approximate);
+            loosen(&mut body, options);
             if bodies.contains(&body) {
                 continue;
             }
@@ -248,8 +267,10 @@ fn choose_best(bodies: &[Body], options: &Options) -> Result<(Body, Choice), Low
     best.ok_or_else(|| failed.unwrap_or_else(|| unreachable!("a body was found or failed")))
 }
 
-/// Gives the rotations of some layers the slack that keeps their results within one plateau.
-fn loosen(body: &mut Body, approximate: &BTreeMap<String, u64>) {
+/// Gives the rotations of approximate layers their slack: what keeps results within one plateau, or more if the options
+/// say so.
+fn loosen(body: &mut Body, options: &Options) {
+    let share = options.slack_share.unwrap_or(u64::MAX);
     let Body {
         levels,
         layers,
@@ -260,9 +281,9 @@ fn loosen(body: &mut Body, approximate: &BTreeMap<String, u64>) {
     for rotation in levels.iter_mut().flat_map(|l| &mut l.rotations) {
         let spacing = rotation.spacing(encodings);
         let slack = |lookup: &Lookup| {
-            let most = approximate.get(&layers[lookup.layer as usize]);
-            let plateau = || table::narrowest_plateau(&tables[lookup.table as usize], spacing);
-            most.map_or(0, |&most| most.min(plateau()))
+            let most = options.approximate.get(&layers[lookup.layer as usize]);
+            let allowed = || table::most_slack(&tables[lookup.table as usize], spacing, share);
+            most.map_or(0, |&most| most.min(allowed()))
         };
         rotation.slack = rotation.lookups.iter().map(slack).min().unwrap_or(0);
     }

@@ -84,6 +84,11 @@ pub enum Source {
     FreshSmall,
     /// Put out by a lookup.
     Lookup,
+    /// Put out by lookups, and encrypted by the client under the big key with weights of their own.
+    Both {
+        /// Sum of the squared weights of what the client encrypted.
+        fresh: u64,
+    },
 }
 
 /// What reads a linear combination.
@@ -115,7 +120,7 @@ pub struct Requirement {
     pub alike: i64,
     /// The sum of `2 |v w|` over the same pairs, on which depends how far keys differ. Largest among the combinations.
     pub pairs: u64,
-    /// Where the combined values come from; `Lookup` if from both, since its noise is the larger.
+    /// Where the combined values come from. If from both, `nu2` is that of lookups alone.
     pub source: Source,
     /// What reads the combination.
     pub reader: Reader,
@@ -134,7 +139,7 @@ pub struct Requirement {
 /// fractions run through all multiples of `1/q` if `q` is odd, and through the odd
 /// ones if it is even. The largest distance to an integer is `(q - 1) / 2q`, 1/2, or
 /// `(q - 2) / 2q`, for `q` odd, even but no multiple of 4, or a multiple of 4.
-/// Zero when the boxes are too narrow: `2P > c L`.
+/// Zero when the boxes are too narrow: `2P > (2W + 1) c L`. With slack several values may share a coefficient.
 ///
 /// The centred modulus switch takes half a coefficient off the body, so that
 /// coefficient `j` serves the phases in `[j, j + 1)`: changes at integers are exact,
@@ -143,9 +148,10 @@ pub fn margin(table_size: u64, requirement: &Requirement) -> f64 {
     let (period, scale) = (requirement.half_period, requirement.scale);
     let half_step = 0.25 * scale as f64 / period as f64;
     let scaled_size = u128::from(table_size) * u128::from(scale);
+    let boxes = scaled_size * (2 * u128::from(requirement.slack) + 1);
     match requirement.reader {
         Reader::Client { .. } => (2 * requirement.slack + 1) as f64 * half_step,
-        Reader::Lookup if period == 0 || 2 * u128::from(period) > scaled_size => 0.0,
+        Reader::Lookup if period == 0 || 2 * u128::from(period) > boxes => 0.0,
         Reader::Lookup => {
             let period = 2 * u128::from(period);
             let q = period / gcd(scaled_size, period);

@@ -1,6 +1,6 @@
 //! What a circuit will cost, before any key exists.
 
-use crate::circuit::{Circuit, Demand};
+use crate::circuit::{Circuit, Demand, Level};
 use crate::cost::CostModel;
 use crate::noise::{Reader, Requirement, Source};
 use crate::optimizer::{Capabilities, Goal, Objective, search};
@@ -55,6 +55,8 @@ pub struct LayerPlan {
     pub extension: u32,
     /// Largest slack: 0 if exact.
     pub slack: u64,
+    /// Rotations that take a digit off a wide row.
+    pub digits: usize,
     /// Its share of the seconds of its level.
     pub seconds: f64,
     /// log2 of the failure probability of its worst rotation.
@@ -166,6 +168,13 @@ fn peak_bytes(circuit: &Circuit) -> u64 {
 
 fn layers(circuit: &Circuit, demands: &[Demand], each: &[f64], seconds: f64) -> Vec<LayerPlan> {
     let mut layers: Vec<LayerPlan> = Vec::new();
+    let takes_digits = circuit.rotations_that_take_digits();
+    let mut rotations = 0;
+    let first = |level: &Level| {
+        rotations += level.rotations.len();
+        rotations - level.rotations.len()
+    };
+    let firsts: Vec<usize> = circuit.levels().iter().map(first).collect();
     for (number, demand) in demands.iter().enumerate() {
         for &(level, index) in &demand.rotations {
             let rotation = &circuit.levels()[level].rotations[index];
@@ -182,6 +191,7 @@ fn layers(circuit: &Circuit, demands: &[Demand], each: &[f64], seconds: f64) -> 
                     half_period: 0,
                     extension: 0,
                     slack: 0,
+                    digits: 0,
                     seconds: 0.0,
                     log2_p_fail: f64::NEG_INFINITY,
                     one_bit_less_saves: 0.0,
@@ -191,6 +201,7 @@ fn layers(circuit: &Circuit, demands: &[Demand], each: &[f64], seconds: f64) -> 
             let layer = &mut layers[at];
             layer.lookups += rotation.lookups.len();
             layer.rotations += 1;
+            layer.digits += usize::from(takes_digits[firsts[level] + index]);
             layer.half_period = layer.half_period.max(demand.requirement.half_period);
             layer.extension = layer.extension.max(rotation.extension);
             layer.slack = layer.slack.max(rotation.slack);

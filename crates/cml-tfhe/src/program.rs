@@ -2,10 +2,13 @@
 //!
 //! Passes on it remove work before encodings and parameters are chosen.
 
+mod digits;
 mod fuse;
 mod merge;
+mod multiples;
 mod passes;
 mod reach;
+mod residue;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -14,6 +17,7 @@ pub use passes::PassReport;
 pub(crate) use passes::{Settings, optimize};
 #[allow(unused_imports, reason = "for the validation of circuits")]
 pub(crate) use reach::{Reach, Reached};
+pub(crate) use residue::{MAX_RESIDUES, Window};
 
 use crate::lower::LowerError;
 use cml_bitwidth::Widths;
@@ -23,6 +27,9 @@ use std::fmt;
 
 /// Most terms of all rows together.
 const MAX_TERMS: usize = 1 << 26;
+
+/// Wires, ascending, with their weights.
+pub(crate) type Terms = Vec<(u32, i64)>;
 
 /// `constant + sum weight * wire`, wires ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,12 +56,28 @@ impl Multiple {
     }
 }
 
+/// Which values of a row a lookup tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Grid {
+    /// The row is a multiple of it.
+    pub(crate) unit: i64,
+    /// Units after which the row wraps, if it does: a power of two.
+    pub(crate) count: Option<i64>,
+}
+
+impl Grid {
+    /// All integers, none of them wrapped.
+    pub(crate) const ALL: Self = Self { unit: 1, count: None };
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct ProgramLookup {
     pub(crate) row: Affine,
+    /// What the row takes; of a row that wraps, its residues.
     pub(crate) range: Interval,
-    /// Result for each value of `range`.
+    /// Result for each multiple of the unit in `range`, from its lower end.
     pub(crate) values: Vec<i64>,
+    pub(crate) grid: Grid,
     pub(crate) layer: u32,
     /// One more than that of every lookup that the row reads.
     pub(crate) level: usize,
@@ -140,6 +163,7 @@ impl Program {
                             row: row.clone(),
                             range,
                             values: table,
+                            grid: Grid::ALL,
                             layer,
                             level,
                         });
@@ -233,6 +257,23 @@ impl Program {
             .flat_map(|o| &mut o.rows)
             .for_each(|(r, _)| r.substitute(&renamed));
         self
+    }
+}
+
+impl ProgramLookup {
+    /// Through which the row is read, if it wraps.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let Grid { unit, count } = self.grid;
+        count.map(|count| Window { unit, count })
+    }
+
+    /// Result for a value of the row.
+    pub(crate) fn read(&self, value: i64) -> i64 {
+        let at = match self.window() {
+            Some(window) => window.residue(value),
+            None => (value - self.range.lo) / self.grid.unit,
+        };
+        self.values[at as usize]
     }
 }
 

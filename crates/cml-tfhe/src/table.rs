@@ -85,6 +85,25 @@ pub fn narrowest_plateau(table: &[i64], spacing: impl Into<Spacing>) -> u64 {
         .unwrap_or(half_period)
 }
 
+/// Share of its half period that the slack of a table may be at most, where it is wider than the narrowest plateau.
+pub const SLACK_SHARE: u64 = 32;
+
+/// Most slack that a table may have: that of its narrowest plateau, with which a result is off by one level at most;
+/// or, if that is more, `1/share` of the half period, with which it may be off by several. `share` is at least
+/// [`SLACK_SHARE`].
+///
+/// Never more than the plateau that wraps from the top of the table to its bottom: an error across it would be one
+/// of the whole staircase.
+pub fn most_slack(table: &[i64], spacing: impl Into<Spacing>, share: u64) -> u64 {
+    let spacing = spacing.into();
+    let plateau = narrowest_plateau(table, spacing);
+    let half_period = spacing.half_period / spacing.scale.max(1);
+    let wrap = ends(table).map_or(half_period, |(first, last)| {
+        half_period.saturating_sub(last - first)
+    });
+    plateau.max((half_period / share.max(SLACK_SHARE)).min(wrap))
+}
+
 /// Coefficient at which the change at the value `t >= 1` happens:
 /// `round((t - 1/2) scale L / P)`, halves upward.
 pub fn boundary(t: u64, spacing: impl Into<Spacing>, size: u64) -> u64 {
@@ -100,7 +119,8 @@ pub fn boundary(t: u64, spacing: impl Into<Spacing>, size: u64) -> u64 {
 ///
 /// Coefficients are `(2 f(v) - f(0) - f(R - 1)) * half_step`, products that wrap
 /// modulo 2^64: values may be negative. The table must have a half period of at
-/// most `P / scale`, which must be at most `size / 2`.
+/// most `P / scale`, which must be at most `size / 2` if values are to be kept apart: of changes at one coefficient the last
+/// counts.
 pub fn table_polynomial(
     table: &[i64],
     spacing: impl Into<Spacing>,
@@ -288,6 +308,21 @@ mod tests {
         assert_eq!(half_period(&[]), 1);
         assert_eq!(narrowest_plateau(&[0, 0, 0, 1, 1, 2, 2, 2], 5), 2);
         assert_eq!(narrowest_plateau(&[0, 0, 0, 1, 1, 1, 1, 2], 7), 3);
+    }
+
+    #[test]
+    fn slack_beyond_a_plateau_stays_below_the_wrap() {
+        let stairs: Vec<i64> = (0..3200_i64).map(|v| (v - 1600).clamp(0, 40)).collect();
+        assert_eq!(half_period(&stairs), 1640);
+        assert_eq!(narrowest_plateau(&stairs, 1640), 1);
+        assert_eq!(most_slack(&stairs, 1640, SLACK_SHARE), 51);
+        // A smaller share is no way around the limit.
+        assert_eq!(most_slack(&stairs, 1640, 1), 51);
+        assert_eq!(most_slack(&stairs, 1640, 820), 2);
+        assert_eq!(most_slack(&stairs, 1640, u64::MAX), 1);
+        let all: Vec<i64> = (0..3200).collect();
+        assert_eq!(most_slack(&all, 3199, SLACK_SHARE), 1);
+        assert_eq!(most_slack(&all, 3210, SLACK_SHARE), 12);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a circuit must satisfy before anything runs it.
 
 use crate::circuit::{Circuit, Rotation, Row};
+use crate::noise::Source;
 use crate::optimizer::{LARGEST_TABLE, MOST_ACCUMULATOR_BYTES, MOST_EXTENSION};
-use crate::program::{Reach, Reached};
+use crate::program::{MAX_RESIDUES, Reach, Reached, Window};
 use crate::table;
 use cml_ir::Interval;
 use cml_scheme::{LweKey, ParameterError, bad_encoding, check_text};
@@ -172,7 +173,7 @@ impl Circuit {
                 return fail("output", i, "shift beyond 2^41");
             }
             for row in &output.rows {
-                let range = match self.row_range(row, &wires, &mut reach) {
+                let range = match self.row_range(row, 1, &wires, &mut reach) {
                     Ok(found) => found.range,
                     Err(why) => return fail("output", i, &why),
                 };
@@ -215,7 +216,11 @@ impl Circuit {
             // As far as it is counted, and perhaps beyond.
             let asked = &demand.requirement;
             let together = asked.nu2.saturating_add_signed(asked.alike);
-            if [asked.nu2, asked.pairs, together].contains(&u64::MAX) || asked.alike == i64::MAX {
+            let fresh = match asked.source {
+                Source::Both { fresh } => fresh,
+                Source::Fresh | Source::FreshSmall | Source::Lookup => 0,
+            };
+            if [asked.nu2, asked.pairs, together, fresh].contains(&u64::MAX) || asked.alike == i64::MAX {
                 return Err(CircuitError::Malformed {
                     what: "kind of row",
                     index,
@@ -242,8 +247,11 @@ impl Circuit {
         wires: &[u32],
         reach: &mut Reach,
     ) -> Result<u32, String> {
-        let found = self.row_range(&rotation.row, wires, reach)?;
-        let range = found.range;
+        let unit = self.unit(&rotation.row, wires)?;
+        let found = self.row_range(&rotation.row, unit, wires, reach)?;
+        let multiples = reach.are_multiples(&found, unit);
+        let range = Interval::new(found.range.lo.div_euclid(unit), found.range.hi.div_euclid(unit));
+        let window = self.window(rotation, unit);
         let size = self.parameters.ring().table_size(rotation.extension);
         if !(1..=MOST_EXTENSION).contains(&rotation.extension) || size > LARGEST_TABLE.into() {
             return Err(format!(
@@ -260,7 +268,8 @@ impl Circuit {
         }
         // In values, of which a part is as good as none.
         let period = spacing.half_period / spacing.scale;
-        if u128::from(spacing.half_period) * 2 > u128::from(size) * u128::from(spacing.scale) {
+        let boxes = u128::from(size) * u128::from(spacing.scale) * (2 * u128::from(rotation.slack) + 1);
+        if u128::from(spacing.half_period) * 2 > boxes {
             return Err(format!(
                 "a half period of {period} values does not fit in {size} coefficients"
             ));
@@ -281,11 +290,18 @@ impl Circuit {
             let (Some(table), Some(Some(known))) = (table, tables.get(lookup.table as usize)) else {
                 return Err("names a table that is not there".to_owned());
             };
-            if range.lo < 0 || range.hi >= table.len() as i64 {
-                return Err(format!(
-                    "row reaches {range}, its domain is 0..{}",
-                    table.len() - 1
-                ));
+            let entries = table.len() as i64;
+            let fits = |range: Interval| range.lo >= 0 && range.hi < entries;
+            if !(multiples && fits(range)) {
+                // Perhaps the torus wraps it into the table.
+                let shown = window.and_then(|window| reach.through(&found, window));
+                if !shown.is_some_and(fits) {
+                    let what = shown.unwrap_or(range);
+                    return Err(format!("row reaches {what}, its domain is 0..{}", entries - 1));
+                }
+                if rotation.slack > 0 {
+                    return Err("a row that wraps has slack".to_owned());
+                }
             }
             if known.image.magnitude() > 1 << 40 {
                 return Err("table holds values beyond 2^40".to_owned());
@@ -296,19 +312,73 @@ impl Circuit {
                     known.half_period
                 ));
             }
-            if rotation.slack > 0 && rotation.slack > table::narrowest_plateau(table, spacing) {
-                return Err(format!("slack of {} is wider than a plateau", rotation.slack));
+            let (has, most) = (
+                rotation.slack,
+                table::most_slack(table, spacing, table::SLACK_SHARE),
+            );
+            if has > 0 && has > most {
+                return Err(format!("slack of {has}, the table allows {most}"));
             }
-            reach.define(&found, |v| table[v as usize], known.image);
+            let at = |at: i64| table.get(at as usize).copied().unwrap_or(0);
+            match window {
+                Some(window) if entries == window.count || reach.is_known(&found, window) => {
+                    // Residues that no row has count as 0, which only adds to what sums may reach.
+                    let read = |v: i64| at(window.residue(v));
+                    let row = (
+                        rotation.row.terms.as_slice(),
+                        rotation.row.constant.saturating_mul(unit),
+                    );
+                    reach.define_through(row, &found, window, read, known.image);
+                }
+                _ => {
+                    reach.define(&found, |v| at(v.div_euclid(unit)), known.image);
+                }
+            }
         }
         Ok(first.encoding)
     }
 
-    /// What a row reaches, if its wires exist and share its encoding.
-    fn row_range(&self, row: &Row, wires: &[u32], reach: &mut Reach) -> Result<Reached, String> {
+    /// What a rotation sees of its row, times the unit, where the torus wraps in whole steps; not for more residues than
+    /// the analysis goes through.
+    fn window(&self, rotation: &Rotation, unit: i64) -> Option<Window> {
+        let period = self.body.encodings[rotation.row.encoding as usize].half_period;
+        let scale = rotation.scale;
+        let whole = period.is_power_of_two() && scale.is_power_of_two() && scale <= period;
+        let count = whole.then(|| (2 * period / scale) as i64);
+        count
+            .filter(|&count| count <= MAX_RESIDUES)
+            .map(|count| Window { unit, count })
+    }
+
+    /// Steps of its wires that a row has from one value to the next: 1 unless its own encoding is coarser than theirs.
+    fn unit(&self, row: &Row, wires: &[u32]) -> Result<i64, String> {
+        let encodings = &self.body.encodings;
+        let first = row.terms.first().and_then(|t| wires.get(t.0 as usize));
+        let own = encodings.get(row.encoding as usize);
+        let (Some(&of_wires), Some(own)) = (first, own) else {
+            return Ok(1);
+        };
+        if of_wires == row.encoding {
+            return Ok(1);
+        }
+        let (fine, own) = (encodings[of_wires as usize].half_period, own.half_period);
+        let coarser = fine.is_power_of_two() && own.is_power_of_two() && own < fine;
+        if !coarser {
+            let (wire, encoding) = (row.terms[0].0, row.encoding);
+            return Err(format!(
+                "reads wire {wire} of encoding {of_wires}, its own is {encoding}"
+            ));
+        }
+        Ok((fine / own) as i64)
+    }
+
+    /// What a row reaches, if its wires exist and share an encoding: its own, or one that is `unit` times as fine.
+    fn row_range(&self, row: &Row, unit: i64, wires: &[u32], reach: &mut Reach) -> Result<Reached, String> {
         if row.encoding as usize >= self.body.encodings.len() {
             return Err("names an encoding that is not there".to_owned());
         }
+        let first = row.terms.first().and_then(|t| wires.get(t.0 as usize));
+        let of_wires = first.filter(|_| unit > 1).map_or(row.encoding, |&first| first);
         for &(wire, _) in &row.terms {
             let Some(&encoding) = wires.get(wire as usize) else {
                 return Err(format!(
@@ -316,10 +386,9 @@ impl Circuit {
                     wires.len()
                 ));
             };
-            if encoding != row.encoding {
+            if encoding != of_wires {
                 return Err(format!(
-                    "reads wire {wire} of encoding {encoding}, its own is {}",
-                    row.encoding
+                    "reads wire {wire} of encoding {encoding}, its own is {of_wires}"
                 ));
             }
         }
@@ -331,7 +400,8 @@ impl Circuit {
                 "reads wire {wire} with weight {weight}, limit {LARGEST_WEIGHT}"
             ));
         }
-        let found = reach.row(row.terms.iter().copied(), row.constant);
+        let found = row.constant.checked_mul(unit);
+        let found = found.and_then(|constant| reach.row(row.terms.iter().copied(), constant));
         found.ok_or_else(|| "values exceed 2^41".to_owned())
     }
 }

@@ -14,7 +14,9 @@ use cml_ir::{Graph, Tensor, interpret};
 use cml_scheme::{Interface, one_in};
 use cml_tfhe::cost::CostModel;
 use cml_tfhe::optimizer::{Capabilities, Goal, Objective};
-use cml_tfhe::{Circuit, Noise, Options, PassReport, Simulator, lower_reported, lower_tuned};
+use cml_tfhe::{
+    Circuit, Noise, Options, PassReport, Simulator, Way, lower_loosest, lower_reported, lower_tuned,
+};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -153,13 +155,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     });
     let ((circuit, passes), lost) = lowered?;
     circuit.write(&args.output).or_failed()?;
+    if args.max_accuracy_loss.is_none() && !args.strict {
+        say_if_far_from_approximate(&graph, &widths, &options, &circuit);
+    }
     let p = circuit.parameters();
     let predicted = circuit.predicted_ns(&options.goal.cost) / 1e9;
     let (input_bytes, output_bytes) = (circuit.input_bytes(), circuit.output_bytes());
     let text = format!(
-        "{}{circuit}{}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
+        "{}{circuit}{}{}keys       server {} to upload, {} in memory; client {}\nciphertexts {} up, {} down a sample\n\
          predicted  {:.2} s on one thread, {} lookups of {} blind rotations\nwrote {} ({})",
         pass_lines(&passes),
+        way_lines(&circuit),
         lost.map_or(String::new(), |points| format!(
             "accuracy   {points:.2} points lower than exact, simulated on the calibration data\n"
         )),
@@ -184,6 +190,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
             "wide levels are looked up in packs; their keys rest on RLWE with sparse secrets, too: --no-amortized does without",
         );
     }
+    let ways = circuit.ways();
     let json = json!({
         "circuit": circuit.name(),
         "output": args.output,
@@ -206,10 +213,44 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         "predicted_thread_seconds": predicted,
         "passes": passes.iter().map(|p| json!({"name": p.name, "counts": counts(p)})).collect::<Vec<_>>(),
         "exact": circuit.is_exact(),
+        "layers": ways.iter().map(|(layer, way)| json!({"layer": layer, "way": way})).collect::<Vec<_>>(),
         "accuracy_loss_points": lost,
         "seconds": time.as_secs_f64(),
     });
     Ok(Report::new(text, json))
+}
+
+/// How much slower an exact circuit is, before the option for an approximate one is named.
+const FAR: f64 = 10.0;
+
+/// Names the option for approximate layers where digits make a circuit much slower.
+fn say_if_far_from_approximate(graph: &Graph, widths: &Widths, options: &Options, exact: &Circuit) {
+    let digits = exact
+        .ways()
+        .iter()
+        .any(|(_, way)| matches!(way, Way::Digits { .. }));
+    let Some(loose) = digits.then(|| lower_loosest(graph, widths, options)).flatten() else {
+        return;
+    };
+    let seconds = |circuit: &Circuit| circuit.predicted_ns(&options.goal.cost) / 1e9;
+    let (exact, loose) = (seconds(exact), seconds(&loose));
+    if exact > FAR * loose {
+        note(format!(
+            "exact results take {exact:.2} s on one thread, approximate ones about {loose:.2} s or more, as much as the accuracy \
+             needs: --max-accuracy-loss POINTS --calibrate DATA"
+        ));
+    }
+}
+
+/// One line for each layer, if one is looked up in another way than each value by one exact lookup.
+fn way_lines(circuit: &Circuit) -> String {
+    let ways = circuit.ways();
+    if ways.iter().all(|(_, way)| *way == Way::Exact) {
+        return String::new();
+    }
+    ways.iter()
+        .map(|(layer, way)| format!("layer      {layer}: {way}\n"))
+        .collect()
 }
 
 type Lowered = ((Circuit, Vec<PassReport>), Option<f64>);

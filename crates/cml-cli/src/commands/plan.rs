@@ -40,7 +40,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
                 l.extension,
                 circuit.parameters().ring().polynomial_size
             ),
-            if l.slack == 0 {
+            if l.digits > 0 {
+                "digits".to_owned()
+            } else if l.slack == 0 {
                 "exact".to_owned()
             } else {
                 format!("slack {}", l.slack)

@@ -36,6 +36,37 @@ fn lookups(graph: &Graph) -> usize {
     luts.map(|(_, n)| n.ty.shape.iter().product::<usize>()).sum()
 }
 
+/// Values beyond which one lookup of an accumulator takes long, or is impossible: digits are taken off, or layers are
+/// approximate.
+const WIDE: u64 = 1024;
+
+/// One line on what `cml compile` will find, for people and for programs: the widest accumulator that is looked up.
+fn what_compile_finds(graph: &Graph, float: bool) -> (String, Value) {
+    let widths = cml_bitwidth::analyze(graph);
+    let looked_up = widths.carried().iter().filter(|l| l.lookups > 0);
+    let Some(widest) = looked_up.max_by_key(|l| l.values) else {
+        return (String::new(), Value::Null);
+    };
+    let (layer, values, bits) = (&widest.layer, widest.values, widest.bits);
+    let wide = values > WIDE;
+    let narrower = match float {
+        true => "fewer --bits, --max-accumulator-values N",
+        false => "training with fewer bits or a bound on accumulators",
+    };
+    let says = if wide {
+        format!(
+            "exact results take several lookups each. Faster: {narrower}, or cml compile --max-accuracy-loss"
+        )
+    } else {
+        "one lookup each".to_owned()
+    };
+    let text = format!("compile    widest accumulator {layer}: {values} values ({bits} bits), {says}\n");
+    (
+        text,
+        json!({"layer": layer, "values": values, "bits": bits, "wide": wide}),
+    )
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     output::check(&args.output, &[&args.network])?;
     let network = cml_quant::read_network(&args.network)?;
@@ -54,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         stages.push(stage(pass.name, &graph));
     }
     graph.write(&args.output).or_failed()?;
+    let (found, compile) = what_compile_finds(&graph, ptq.is_some());
     let rows: Vec<Vec<String>> = stages
         .iter()
         .map(|(name, nodes, luts, needed)| {
@@ -66,7 +98,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         })
         .collect();
     let text = format!(
-        "{graph}\n{}\nwrote {}",
+        "{graph}\n{}\n{found}wrote {}",
         table(
             &["after", "nodes", "lookup elements", "of these not constant"],
             &rows
@@ -77,7 +109,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
         .iter()
         .map(|(name, nodes, luts, needed)| json!({"after": name, "nodes": nodes, "lookup_elements": luts, "lookups": needed}))
         .collect();
-    let mut json = json!({"graph": graph.name(), "output": args.output, "passes": passes});
+    let mut json =
+        json!({"graph": graph.name(), "output": args.output, "passes": passes, "compile": compile});
     if let (Some(fields), Some(Value::Object(more))) = (json.as_object_mut(), ptq) {
         fields.extend(more);
     }

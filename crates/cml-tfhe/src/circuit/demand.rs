@@ -178,18 +178,25 @@ impl Body {
             let from: BTreeSet<u32> = row.terms.iter().filter_map(|t| sets[t.0 as usize]).collect();
             let from: Vec<u32> = from.into_iter().collect();
             let fresh = |&(w, _): &(u32, i64)| matches!(origins[w as usize], Origin::Fresh);
-            let growth = Growth::of(row, &origins, tables);
+            let mut growth = Growth::of(row, &origins, tables);
+            let source = match self.input_key {
+                _ if !row.terms.iter().all(fresh) => match growth.fresh {
+                    0 => Source::Lookup,
+                    fresh => Source::Both { fresh },
+                },
+                LweKey::Big => Source::Fresh,
+                LweKey::Small => Source::FreshSmall,
+            };
+            if matches!(source, Source::Fresh | Source::FreshSmall) {
+                (growth.nu2, growth.together) = (growth.fresh, growth.fresh);
+            }
             let requirement = Requirement {
                 half_period: self.encodings[row.encoding as usize].half_period,
                 scale,
                 nu2: growth.nu2,
                 alike: growth.alike(),
                 pairs: growth.pairs,
-                source: match self.input_key {
-                    _ if !row.terms.iter().all(fresh) => Source::Lookup,
-                    LweKey::Big => Source::Fresh,
-                    LweKey::Small => Source::FreshSmall,
-                },
+                source,
                 reader,
                 slack,
             };
@@ -201,6 +208,10 @@ impl Body {
                 nu2: 0,
                 alike: 0,
                 pairs: 0,
+                source: match source {
+                    Source::Both { .. } => Source::Both { fresh: 0 },
+                    other => other,
+                },
                 ..requirement
             };
             let number = *known.entry((kind, extension, from)).or_insert_with_key(|kind| {
@@ -218,6 +229,9 @@ impl Body {
             demand.requirement.nu2 = most.nu2;
             demand.requirement.alike = most.alike();
             demand.requirement.pairs = most.pairs;
+            if let Source::Both { fresh } = &mut demand.requirement.source {
+                *fresh = most.fresh;
+            }
             demand.rotations.extend(place);
         };
         for (number, level) in self.levels.iter().enumerate() {
@@ -252,6 +266,8 @@ struct Growth {
     together: u64,
     /// [`Requirement::pairs`].
     pairs: u64,
+    /// Squared weights of what the client encrypted; nothing else counts them.
+    fresh: u64,
 }
 
 /// Share that pairs of changes whose noises cancel are counted with.
@@ -265,11 +281,12 @@ type Changes = Vec<(u64, i64)>;
 
 impl Growth {
     fn of(row: &Row, origins: &[Origin<'_>], tables: Tables) -> Self {
-        let mut own = 0_u64;
+        let (mut own, mut fresh) = (0_u64, 0_u64);
         let mut shared: BTreeMap<Shared, BTreeMap<u64, i64>> = BTreeMap::new();
         for &(wire, weight) in &row.terms {
             match origins[wire as usize] {
-                Origin::Fresh | Origin::Own => own = own.saturating_add(square(weight)),
+                Origin::Fresh => fresh = fresh.saturating_add(square(weight)),
+                Origin::Own => own = own.saturating_add(square(weight)),
                 Origin::Shared(rotation, read) => {
                     let changes = shared.entry(rotation).or_default();
                     for &(t, delta) in read {
@@ -283,6 +300,7 @@ impl Growth {
             nu2: own,
             together: own,
             pairs: 0,
+            fresh,
         };
         for (rotation, changes) in shared {
             let changes: Changes = changes.into_iter().filter(|c| c.1 != 0).collect();
@@ -319,6 +337,10 @@ impl Growth {
             nu2: requirement.nu2,
             together: requirement.nu2.saturating_add_signed(requirement.alike),
             pairs: requirement.pairs,
+            fresh: match requirement.source {
+                Source::Both { fresh } => fresh,
+                Source::Fresh | Source::FreshSmall | Source::Lookup => 0,
+            },
         }
     }
 
@@ -328,6 +350,7 @@ impl Growth {
             nu2: self.nu2.max(other.nu2),
             together: self.together.max(other.together),
             pairs: self.pairs.max(other.pairs),
+            fresh: self.fresh.max(other.fresh),
         }
     }
 

@@ -215,10 +215,12 @@ impl Variances {
         let alike = (nu2 + requirement.alike as f64).max(0.0);
         let scale = (requirement.scale as f64).powi(2);
         let none = Spread::default();
+        let of_lookups = || nu2 * wires.independent + alike * wires.alike;
         let (wire, of_wires) = match requirement.source {
             Source::Fresh => (nu2 * self.fresh, &none),
             Source::FreshSmall => (nu2 * self.fresh_small, &none),
-            Source::Lookup => (nu2 * wires.independent + alike * wires.alike, &wires.spread),
+            Source::Lookup => (of_lookups(), &wires.spread),
+            Source::Both { fresh } => (fresh as f64 * self.fresh + of_lookups(), &wires.spread),
         };
         let (added, of_keyswitch) = match requirement.reader {
             Reader::Client { word_bytes } => (self.rounding(word_bytes), &none),

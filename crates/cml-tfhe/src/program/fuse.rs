@@ -2,7 +2,7 @@
 
 use super::passes::{Counts, Settings};
 use super::reach::Reach;
-use super::{Affine, Program, ProgramLookup};
+use super::{Affine, Grid, Program, ProgramLookup};
 use cml_ir::Interval;
 use std::collections::BTreeMap;
 
@@ -118,6 +118,7 @@ fn on_inputs(
         row,
         range: Interval::new(0, stride - 1),
         values: values.to_vec(),
+        grid: Grid::ALL,
         layer,
         level: 1,
     })

@@ -1,11 +1,9 @@
 //! Lookups that say the same become one.
 
 use super::passes::{Counts, Settings};
-use super::{Affine, Multiple, Program, ProgramLookup};
+use super::{Affine, Multiple, Program, ProgramLookup, Terms};
 use cml_ir::Interval;
 use std::collections::BTreeMap;
-
-pub(super) type Terms = Vec<(u32, i64)>;
 
 /// The terms of a row up to sign, and whether the sign was turned: the first
 /// weight is positive.

@@ -3,6 +3,7 @@
 //! The driver checks what [`verify`] lists: in builds with debug assertions after every pass, and once at the end in all.
 
 use super::Program;
+use super::digits::digits;
 use super::fuse::fuse;
 use super::merge::merge;
 use super::reach::reach;
@@ -19,6 +20,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) fuse_limit: u64,
     /// Cost of a program, in any unit; infinite if it cannot be lowered.
     pub(crate) cost: &'a dyn Fn(&Program) -> f64,
+    /// Whether a layer, by its number, has to be exact.
+    pub(crate) exact: &'a dyn Fn(u32) -> bool,
 }
 
 /// A pass: its name, its function, why it stands where it does.
@@ -62,6 +65,12 @@ pub(crate) const PASSES: &[Pass] = &[
         run: merge,
         ensures: verify::merged,
         why_here: "once tables are as narrow as they get: no two rotations that are left have the same noise",
+    },
+    Pass {
+        name: "digits",
+        run: digits,
+        ensures: verify::merged,
+        why_here: "on rows in their last form: what they share, they share digits of, and merge knows no rows that wrap",
     },
     Pass {
         name: "reach",

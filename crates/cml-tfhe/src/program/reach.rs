@@ -4,7 +4,8 @@
 //! inputs with few values are behind a row, all their combinations are tried.
 
 use super::passes::{Counts, Settings};
-use super::{Affine, Program};
+use super::residue::{ByResidue, Residues, Window};
+use super::{Affine, Program, ProgramLookup};
 use cml_ir::Interval;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +46,7 @@ pub(crate) struct Reached {
     /// Hull of its values: attained at both ends if all combinations were tried.
     pub(crate) range: Interval,
     column: Option<Column>,
+    residues: Option<ByResidue>,
 }
 
 /// The analysis, wire by wire: it knows inputs, rows and tables, but neither
@@ -58,6 +60,7 @@ pub(crate) struct Reach {
     known: BTreeMap<Vec<u32>, u32>,
     /// Never decreases, so once it is beyond the limit it stays there.
     work: u64,
+    residues: Residues,
 }
 
 impl Reach {
@@ -70,6 +73,7 @@ impl Reach {
             supports: Vec::new(),
             known: BTreeMap::new(),
             work: 0,
+            residues: Residues::default(),
         };
         for input in 0..reach.inputs.len() {
             let range = reach.inputs[input];
@@ -98,9 +102,64 @@ impl Reach {
         constant: i64,
     ) -> Option<Reached> {
         let range = self.interval(terms.clone(), constant)?;
+        let residues = self.residues.row(terms.clone(), constant);
+        let by_residue = residues.as_ref().and_then(|row| self.residues.range(row));
+        let range = by_residue.unwrap_or(range);
         let column = self.column(terms, constant);
         let range = column.as_ref().map_or(range, |c| hull(&c.values));
-        Some(Reached { range, column })
+        Some(Reached {
+            range,
+            column,
+            residues,
+        })
+    }
+
+    /// Whether all values of a row are multiples of `unit`, as far as is known.
+    pub(crate) fn are_multiples(&self, row: &Reached, unit: i64) -> bool {
+        let of_column = |column: &Column| column.values.iter().all(|v| v % unit == 0);
+        let by_residue = |row: &ByResidue| self.residues.are_multiples(row, unit);
+        unit == 1
+            || row.column.as_ref().is_some_and(of_column)
+            || row.residues.as_ref().is_some_and(by_residue)
+    }
+
+    /// Hull of the residues that a window shows of a row; `None` if not all of its values are known to be multiples of the
+    /// window's unit.
+    pub(crate) fn through(&self, row: &Reached, window: Window) -> Option<Interval> {
+        if !self.are_multiples(row, window.unit) {
+            return None;
+        }
+        let of_column = |column: &Column| {
+            let residues: Vec<i64> = column.values.iter().map(|&v| window.residue(v)).collect();
+            hull(&residues)
+        };
+        let by_residue = row.residues.as_ref();
+        let known = row.column.as_ref().map(of_column);
+        let known = known.or_else(|| by_residue.and_then(|row| self.residues.residues(row, window)));
+        Some(known.unwrap_or(Interval::new(0, window.count - 1)))
+    }
+
+    /// Whether lookups on a row through this window are functions of what is known of it.
+    pub(crate) fn is_known(&self, row: &Reached, window: Window) -> bool {
+        let known = row.residues.as_ref();
+        known.is_some_and(|row| self.residues.window(row) == window)
+    }
+
+    /// Defines the next wire by a table that is read through a window, as [`Reach::define`] does. The table is
+    /// asked for any values of the row, and repeats with the window.
+    pub(crate) fn define_through(
+        &mut self,
+        (terms, constant): (&[(u32, i64)], i64),
+        row: &Reached,
+        window: Window,
+        table: impl Fn(i64) -> i64,
+        image: Interval,
+    ) -> Interval {
+        let wire = self.wires.len() as u32;
+        let known = (row.residues.as_ref(), row.range);
+        self.residues
+            .define(wire, (terms, constant), known, window, &table);
+        self.define(row, table, image)
     }
 
     /// Defines the next wire by a table on a row, and returns its hull. The
@@ -265,16 +324,18 @@ pub(crate) fn reach(mut program: Program, _: &Settings<'_>) -> (Program, Counts)
     for lookup in &mut program.lookups {
         lookup.row.fold(&constants);
         let before = lookup.range;
-        let Some(found) = narrow(&mut reach, &lookup.row, &mut lookup.range) else {
+        let mut reached = before;
+        let Some(found) = narrow(&mut reach, &lookup.row, &mut reached) else {
             break;
         };
-        // Were the range wider than before, the new entries would never be read.
-        let last = lookup.values.len() - 1;
-        let entry = |v: i64| lookup.values[((v - before.lo).max(0) as usize).min(last)];
-        lookup.values = (found.range.lo..=found.range.hi).map(entry).collect();
-        let image = hull(&lookup.values);
-        let read = |v: i64| lookup.values[(v - found.range.lo) as usize];
-        let image = reach.define(&found, read, image);
+        if lookup.grid.count.is_none() {
+            // Were the range wider than before, the new entries would never be read.
+            let read = |v: i64| lookup.read(v.clamp(before.lo, before.hi));
+            let range = (reached.lo..=reached.hi).step_by(lookup.grid.unit as usize);
+            lookup.values = range.map(read).collect();
+            lookup.range = reached;
+        }
+        let image = lookup.defined(&mut reach, &found);
         constants.push((image.lo == image.hi).then_some(image.lo));
         folded += usize::from(image.lo == image.hi);
     }
@@ -296,10 +357,22 @@ impl Program {
         let mut reach = Reach::new(self.input_ranges.iter().copied());
         for lookup in &self.lookups {
             let found = lookup.row.reached(&mut reach)?;
-            let read = |v: i64| lookup.values[(v - lookup.range.lo) as usize];
-            reach.define(&found, read, hull(&lookup.values));
+            lookup.defined(&mut reach, &found);
         }
         Some(reach)
+    }
+}
+
+impl ProgramLookup {
+    /// Defines the lookup's wire, of what is known of its row, and returns its hull.
+    pub(crate) fn defined(&self, reach: &mut Reach, found: &Reached) -> Interval {
+        let image = hull(&self.values);
+        let Some(window) = self.window() else {
+            return reach.define(found, |v| self.read(v), image);
+        };
+        let terms: Vec<(u32, i64)> = self.row.terms.iter().map(|(&wire, &w)| (wire, w)).collect();
+        let row = (terms.as_slice(), self.row.constant);
+        reach.define_through(row, found, window, |v| self.read(v), image)
     }
 }
 

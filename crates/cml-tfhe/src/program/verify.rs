@@ -10,9 +10,9 @@
 //!
 //! A pass changes nothing that a client sees: number and ranges of inputs, number of results ([`interface`]).
 
-use super::merge::{Shape, Terms, direction};
-use super::reach::{Reach, Reached, hull};
-use super::{Affine, Program, ProgramLookup};
+use super::merge::{Shape, direction};
+use super::reach::Reach;
+use super::{Affine, Grid, Program, ProgramLookup, Terms};
 use cml_ir::{Interval, NodeId};
 use std::collections::BTreeMap;
 
@@ -66,7 +66,14 @@ fn mark(row: &Affine, read: &mut [bool]) {
 }
 
 fn check_lookup(program: &Program, lookup: &ProgramLookup, levels: &[usize]) -> Result<(), String> {
-    let (entries, values) = (lookup.values.len() as u64, lookup.range.count());
+    let unit = lookup.grid.unit;
+    if unit < 1 {
+        return Err(format!("tells values {unit} apart"));
+    }
+    let (entries, values) = (
+        lookup.values.len() as u64,
+        (lookup.range.hi - lookup.range.lo) as u64 / unit as u64 + 1,
+    );
     if entries != values {
         return Err(format!("has {entries} entries for {values} values"));
     }
@@ -97,8 +104,7 @@ fn check_row(row: &Affine, range: Interval, defined: usize) -> Result<(), String
 /// Checks that ranges hold what rows reach, by the analysis of [`super::reach`], in a structure that was checked.
 pub(crate) fn values(program: &Program) -> Result<(), String> {
     let mut reach = Reach::new(program.input_ranges.iter().copied());
-    let holds = |found: &Reached, range: Interval| {
-        let reached = found.range;
+    let holds = |reached: Interval, range: Interval| {
         if range.lo <= reached.lo && reached.hi <= range.hi {
             return Ok(());
         }
@@ -109,13 +115,26 @@ pub(crate) fn values(program: &Program) -> Result<(), String> {
         let Some(found) = lookup.row.reached(&mut reach) else {
             return Ok(());
         };
-        holds(&found, lookup.range).map_err(|why| format!("lookup {number} {why}"))?;
-        let read = |v: i64| lookup.values[(v - lookup.range.lo) as usize];
-        reach.define(&found, read, hull(&lookup.values));
+        let (shown, range) = match lookup.window() {
+            Some(window) => {
+                let residues = Interval::new(0, lookup.values.len() as i64 - 1);
+                (reach.through(&found, window), residues)
+            }
+            None => {
+                let multiples = reach.are_multiples(&found, lookup.grid.unit);
+                (multiples.then_some(found.range), lookup.range)
+            }
+        };
+        let Some(shown) = shown else {
+            let unit = lookup.grid.unit;
+            return Err(format!("lookup {number} reads what may be no multiple of {unit}"));
+        };
+        holds(shown, range).map_err(|why| format!("lookup {number} {why}"))?;
+        lookup.defined(&mut reach, &found);
     }
     for (number, (row, range)) in program.outputs.iter().flat_map(|o| &o.rows).enumerate() {
         if let Some(found) = row.reached(&mut reach) {
-            holds(&found, *range).map_err(|why| format!("output {number} {why}"))?;
+            holds(found.range, *range).map_err(|why| format!("output {number} {why}"))?;
         }
     }
     Ok(())
@@ -123,7 +142,7 @@ pub(crate) fn values(program: &Program) -> Result<(), String> {
 
 /// Checks that no two lookups are equal up to sign and offset.
 pub(crate) fn merged(program: &Program) -> Result<(), String> {
-    let mut known: BTreeMap<(Terms, i64, Vec<i64>), usize> = BTreeMap::new();
+    let mut known: BTreeMap<(Terms, i64, Grid, Vec<i64>), usize> = BTreeMap::new();
     for (number, lookup) in program.lookups.iter().enumerate() {
         let (terms, turned) = direction(&lookup.row);
         let constant = lookup.row.constant;
@@ -135,7 +154,7 @@ pub(crate) fn merged(program: &Program) -> Result<(), String> {
         } else {
             lookup.range.lo - constant
         };
-        let key = (terms, lowest, Shape::of(&values).steps);
+        let key = (terms, lowest, lookup.grid, Shape::of(&values).steps);
         if let Some(first) = known.insert(key, number) {
             return Err(format!(
                 "lookups {first} and {number} are equal up to sign and offset"
