@@ -347,7 +347,19 @@ fn rebuilt(
         });
     }
     let mut moved = BTreeMap::from([(0, at)]);
-    let mut places = BTreeMap::from([(0, 0)]);
+    // Steps that came before are read by nothing, but keep shapes that fit.
+    let raw = if flat {
+        let (work, shape) = (new.layers[at].work.clone(), new.layers[at].shape.clone());
+        new.push(Step {
+            work,
+            operands: vec![0],
+            shape,
+            ..first.clone()
+        })
+    } else {
+        0
+    };
+    let mut places = BTreeMap::from([(0, raw)]);
     for id in draft.needed(*output).into_iter().filter(|&id| id != 0) {
         let step = &draft.layers[id];
         let place = match quantized.iter().find(|(of, _)| *of == id) {
