@@ -70,6 +70,7 @@ fn pair(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Transla
             (t.transpose(node, x, perm), numbers, Back::Order(back))
         }
         Spread::Elements(numbers) => {
+            t.room(numbers.len())?;
             let flat = t.reshape(node, x, vec![numbers.len()]);
             (flat, numbers, Back::Shape(shape))
         }

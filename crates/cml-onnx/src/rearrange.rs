@@ -43,6 +43,7 @@ pub(crate) fn gathered(
         ));
     }
     let mut shape = shape.to_vec();
+    t.room(indices.len())?;
     shape[axis] = indices.len();
     let layer = Layer::Gather(Gather { axis, indices });
     Ok(t.push(node, Work::Plain(layer), &[x], shape))

@@ -34,6 +34,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
             opset: model.opset,
             draft: NetworkDraft::default(),
             notes: Vec::new(),
+            listed: 0,
         },
         values: constants
             .map(|(name, tensor)| (name.clone(), Value::Constant(tensor.clone())))

@@ -13,7 +13,12 @@ pub(crate) struct Translation {
     pub(crate) opset: i64,
     pub(crate) draft: NetworkDraft,
     pub(crate) notes: Vec<Note>,
+    /// Numbers and indices of single elements so far.
+    pub(crate) listed: usize,
 }
+
+/// Most numbers and indices of single elements.
+const MOST_LISTED: usize = 1 << 24;
 
 impl Translation {
     /// Says what was done with a node.
@@ -27,6 +32,24 @@ impl Translation {
     /// Shape of a layer's result, without the batch axis.
     pub(crate) fn shape(&self, id: Id) -> &[usize] {
         &self.draft.layers[id].shape
+    }
+
+    /// Counts numbers and indices of single elements that a node adds.
+    ///
+    /// # Errors
+    /// If they are too many in all.
+    pub(crate) fn room(&mut self, numbers: usize) -> Translated<()> {
+        self.listed = self.listed.saturating_add(numbers);
+        if self.listed <= MOST_LISTED {
+            return Ok(());
+        }
+        Err(NodeProblem::new(
+            format!(
+                "{} numbers and indices of single elements in all, limit {MOST_LISTED}",
+                self.listed
+            ),
+            "constants of one number, or one for each channel",
+        ))
     }
 
     /// Adds a layer for a node.
