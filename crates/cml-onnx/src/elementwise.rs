@@ -70,7 +70,12 @@ fn pair(t: &mut Translation, node: &Node, operands: &[Option<Value>]) -> Transla
             (t.transpose(node, x, perm), numbers, Back::Order(back))
         }
         Spread::Elements(numbers) => {
-            t.room(numbers.len())?;
+            if !t.has_room(numbers.len()) {
+                return Err(NodeProblem::new(
+                    "too many elements have a number of their own",
+                    "constants that are the same for a channel",
+                ));
+            }
             let flat = t.reshape(node, x, vec![numbers.len()]);
             (flat, numbers, Back::Shape(shape))
         }

@@ -128,7 +128,7 @@ impl Values {
     fn with_step(&self, step: f64, exact: bool) -> Option<Chosen> {
         let code = |x: f64| (x / step).round();
         let (lo, hi) = (code(self.lo), code(self.hi));
-        if !(lo.abs() < 1e9 && hi.abs() < 1e9) {
+        if !(lo.abs() < 1e9 && hi.abs() < 1e9 && lo <= hi) {
             return None;
         }
         let codes = Interval::new(lo as i64, hi as i64);

@@ -13,11 +13,11 @@ pub(crate) struct Translation {
     pub(crate) opset: i64,
     pub(crate) draft: NetworkDraft,
     pub(crate) notes: Vec<Note>,
-    /// Numbers and indices of single elements so far.
+    /// Numbers for single elements that nodes have so far.
     pub(crate) listed: usize,
 }
 
-/// Most numbers and indices of single elements.
+/// Most numbers for single elements.
 const MOST_LISTED: usize = 1 << 24;
 
 impl Translation {
@@ -34,22 +34,10 @@ impl Translation {
         &self.draft.layers[id].shape
     }
 
-    /// Counts numbers and indices of single elements that a node adds.
-    ///
-    /// # Errors
-    /// If they are too many in all.
-    pub(crate) fn room(&mut self, numbers: usize) -> Translated<()> {
+    /// Whether so many more numbers for single elements are not too many.
+    pub(crate) fn has_room(&mut self, numbers: usize) -> bool {
         self.listed = self.listed.saturating_add(numbers);
-        if self.listed <= MOST_LISTED {
-            return Ok(());
-        }
-        Err(NodeProblem::new(
-            format!(
-                "{} numbers and indices of single elements in all, limit {MOST_LISTED}",
-                self.listed
-            ),
-            "constants of one number, or one for each channel",
-        ))
+        self.listed <= MOST_LISTED
     }
 
     /// Adds a layer for a node.

@@ -34,7 +34,7 @@ fn every_input_is_quantized_as_the_file_says() {
         .filter_map(|f| Some(f.unwrap().file_name().to_str()?.strip_suffix(".onnx")?.to_owned()))
         .collect();
     names.sort();
-    assert_eq!(names.len(), 15);
+    assert_eq!(names.len(), 16);
     for name in names {
         let network = network(&name, data(&name));
         let (rows, differing) = differing(&network, &format!("inputs/{name}"));
@@ -103,6 +103,8 @@ fn an_input_without_a_quantizer_asks_for_the_data() {
         bits: Some(8),
     };
     assert_eq!(report("integers", Some(unbounded)).obstacles.len(), 1);
-    // More values than a code has bits.
-    assert_eq!(report("integers", whole(0.0, 1e6)).obstacles.len(), 1);
+    // More values than a code has bits, and ranges that are none.
+    for data in [whole(0.0, 1e6), whole(3.0, 1.0), whole(f32::NAN, 1.0)] {
+        assert_eq!(report("integers", data).obstacles.len(), 1);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::wire::{Attr, File, block, number, quantized, tensor, varint};
 use crate::world::{fixed, vector};
-use cml_onnx::{OnnxError, Options, import, import_bytes};
+use cml_onnx::{InputData, OnnxError, Options, import, import_bytes};
 use proptest::prelude::*;
 use std::fs;
 
@@ -206,17 +206,22 @@ fn damaged(name: &str, flips: &[(usize, u8)]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(fixed(400, 12))]
+    #![proptest_config(fixed(800, 12))]
 
     #[test]
     fn flipped_bits_never_panic(
         file in prop::sample::select(vec![
             "mlp2.qonnx.onnx", "mlp4_po2.qcdq.onnx", "trunc.qonnx.onnx", "moves.qonnx.onnx", "float_block.onnx",
-            "sequence.qcdq.onnx", "mlp_binary.qonnx.onnx",
+            "sequence.qcdq.onnx", "mlp_binary.qonnx.onnx", "inputs/joined.onnx", "inputs/apart.onnx",
+            "inputs/moved.onnx", "inputs/features.onnx", "inputs/bipolar.onnx", "inputs/bits.onnx",
         ]),
         flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4),
+        range in prop::option::of((-300.0f32..300.0, 0.01f32..300.0)),
+        bits in prop::option::of(1u32..=16),
     ) {
-        let _ = import_bytes(&damaged(file, &flips), None, &Options::default());
+        let range = range.map(|(lo, width)| [lo, lo + width]);
+        let data = bits.or(range.map(|_| 8)).map(|_| InputData { range, bits });
+        let _ = import_bytes(&damaged(file, &flips), None, &Options { name: None, data });
     }
 
     #[test]

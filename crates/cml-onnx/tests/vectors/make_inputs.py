@@ -149,6 +149,11 @@ def main(folder):
     c = base(m=RNG.normal(0, 1, 12).astype(F), d=RNG.uniform(0.3, 3, 12).astype(F))
     write(folder, "features", image, [node("Flatten", "x", "f"), node("Sub", "f m", "a"), node("Div", "a d", "b"),
                                       *quantizer("b", "q"), *dense("q", "y", 12, c)], c, 2.0, "q_q")
+    # Channels last.
+    c = base(m=np.array([0.485, 0.456, 0.406], F), d=np.array([0.229, 0.224, 0.225], F))
+    write(folder, "channels_last", [("x", [2, 2, 3], F)], [node("Sub", "x m", "a"), node("Div", "a d", "b"),
+          *quantizer("b", "q"), node("Transpose", "q", "t", perm=[0, 3, 1, 2]), node("Flatten", "t", "f"),
+          *dense("f", "y", 12, c)], c, 1.0, "q_q")
     # 1 - x, bounds, and codes from 0 on.
     c = base(one=F(1), lo=F(0), hi=F(6))
     write(folder, "reversed", vector, [node("Sub", "one x", "a"), node("Clip", "a lo hi", "b"),
