@@ -43,6 +43,12 @@ pub(crate) fn gathered(
         ));
     }
     let mut shape = shape.to_vec();
+    if !t.has_room(indices.len()) {
+        return Err(NodeProblem::new(
+            "too many indices of single elements in all",
+            "fewer copies",
+        ));
+    }
     shape[axis] = indices.len();
     let layer = Layer::Gather(Gather { axis, indices });
     Ok(t.push(node, Work::Plain(layer), &[x], shape))
