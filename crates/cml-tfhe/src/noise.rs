@@ -63,6 +63,7 @@
 //! Mollimard, CT-RSA 2019, section 4 (several tables of one rotation).
 
 mod amortized;
+mod transforms;
 mod variances;
 
 use serde::{Deserialize, Serialize};

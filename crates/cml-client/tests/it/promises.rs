@@ -18,6 +18,7 @@ fn spec(budget_log2: f64, is_exact: bool) -> ClientSpec {
         },
         fuse: is_exact,
         approximate: [("relu".to_owned(), u64::from(!is_exact))].into(),
+        ..cml_tfhe::Options::default()
     };
     let spec = cml_tfhe::client_spec(&circuit_with("promising", &options)).unwrap();
     assert_eq!(spec.is_exact(), is_exact);

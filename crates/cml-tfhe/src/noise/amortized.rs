@@ -21,7 +21,8 @@
 //! All slots have the same noise. Turning `X` to `X^-1` keeps the correlation of two coefficients at a distance.
 
 use super::modulus;
-use super::variances::{BlindRotation, Spread, Variances, digits_variance, fresh_of_ring, transform_errors};
+use super::transforms::transform_errors;
+use super::variances::{BlindRotation, Spread, Variances, digits_variance, fresh_of_ring};
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 use cml_scheme::{ACCUMULATOR_BITS, Amortized, Parameters};
 

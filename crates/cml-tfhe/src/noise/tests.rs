@@ -81,13 +81,13 @@ const PUBLISHED_32_BITS: Published = Published {
 
 /// What the published sets do not have: keys are not rounded there, and the decomposition is not centred.
 fn of_our_own(parameters: &Parameters, requirement: &Requirement) -> f64 {
-    requirement.nu2 as f64 * variances::beyond_published(parameters)
+    requirement.nu2 as f64 * variances::published::beyond_published(parameters)
 }
 
 /// On average over keys, with a keyswitch to that modulus.
 fn variance_through(parameters: &Parameters, requirement: &Requirement, modulus_log: u32) -> f64 {
     let variance = Variances::expected(parameters).variance(&Variances::expected(parameters), 1, requirement);
-    variance + variances::beyond_32_bits(parameters, modulus_log)
+    variance + variances::published::beyond_32_bits(parameters, modulus_log)
 }
 
 /// Compares the model with the published failure probability of a 64-bit keyswitch set.

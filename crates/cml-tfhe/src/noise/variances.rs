@@ -10,13 +10,11 @@ use tfhe::core_crypto::prelude::{
     DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize, TUniform,
 };
 
+use super::transforms::transform_errors;
 use super::{Reader, Requirement, Source, log2_tails, margin, modulus};
 pub use cml_scheme::KEY_SHARE_LOG2;
 use cml_scheme::security::{GLWE_MODULUS_LOG, LWE_MODULUS_LOG};
 use cml_scheme::{Parameters, Ring, Set};
-
-/// Significant bits of the floating point numbers in the transforms.
-const MANTISSA_BITS: u32 = 53;
 
 /// Standard deviations over keys by which a promise exceeds the mean.
 pub const KEY_DEVIATIONS: f64 = 5.0;
@@ -324,18 +322,6 @@ impl BlindRotation {
     }
 }
 
-/// Variance of the errors of the transforms in each polynomial of a sum of products of digits and words, relative to the torus:
-/// for polynomials of that size, digits of which the variances add up to `digits`, and so many products.
-///
-/// Words are uniform, so a sum has the variance `N digits / 12`. Its errors are roundings to 53 bits: some for each of the
-/// `log2 N` levels of the transforms of digits, words and sums, and some more for each product that is added. How many, was
-/// measured on the transforms of `cml-exec`, from 256 to 16,384 coefficients with 2 to 15 products; a test there compares.
-pub(super) fn transform_errors(polynomial_size: u32, digits: f64, products: f64) -> f64 {
-    let levels = f64::from(polynomial_size.ilog2());
-    let roundings = 1.58 * levels - 2.75 + 0.2 * products;
-    f64::from(polynomial_size) * digits / 12.0 * roundings / modulus(2 * MANTISSA_BITS)
-}
-
 /// Base and levels of one of the two decompositions of a blind rotation.
 #[derive(Clone, Copy)]
 struct Decomposition {
@@ -452,30 +438,6 @@ fn rounded_key_variance(parameters: &Parameters) -> f64 {
     f64::from(parameters.lwe_dimension) * f64::from(parameters.polynomial_size) * digits * error
 }
 
-/// What [`lookup_variance`] has beyond that of the published sets: their keys are not rounded, their decomposition is not
-/// centred, and their transforms are those of the library.
-#[cfg(test)]
-pub(super) fn beyond_published(parameters: &Parameters) -> f64 {
-    let spared = f64::from(parameters.big_dimension()) / 4.0;
-    let centred = Decomposition::of_mask(parameters).rounding_variance(parameters, spared);
-    let published = |bits: u32| {
-        split(parameters, |decomposition| {
-            published_variance(parameters, decomposition, f64::from(bits))
-        })
-    };
-    let transforms = published(MANTISSA_BITS) - published(GLWE_MODULUS_LOG);
-    rounded_key_variance(parameters) - centred + BlindRotation::of(parameters).transforms - transforms
-}
-
-/// What a keyswitch to that modulus, and the switch from it to a table of one polynomial, add beyond what those of 32 bits do:
-/// published sets keyswitch modulo 2^64.
-#[cfg(test)]
-pub(super) fn beyond_32_bits(parameters: &Parameters, modulus_log: u32) -> f64 {
-    let added =
-        |log| keyswitch_variance_to(parameters, log) + modulus_switch_variance_from(parameters, 1, log);
-    added(modulus_log) - added(LWE_MODULUS_LOG)
-}
-
 /// Variance added by rounding a ciphertext under the big key: see [`Variances::rounding`].
 pub fn rounding_variance(parameters: &Parameters, word_bytes: u32) -> f64 {
     Variances::expected(parameters).rounding(word_bytes)
@@ -522,3 +484,6 @@ fn modulus_switch_variance_from(parameters: &Parameters, extension: u32, modulus
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(super) mod published;
