@@ -92,18 +92,11 @@ pub enum Error {
         /// Most allowed.
         limit: usize,
     },
-    /// Labels that are not a class for each row.
+    /// Labels that are not a class for each row: the archive with its array, the rows, what is there.
     #[error(
-        "{file}: needs classes of {rows} rows, whole numbers from 0, found {found}; leave y out if it holds no classes"
+        "{0}: needs classes of {1} rows, whole numbers from 0, found {2}; leave y out if it holds no classes"
     )]
-    ArrayLabels {
-        /// The archive's name, and the array's.
-        file: String,
-        /// Rows of samples.
-        rows: usize,
-        /// What is there in place of a class.
-        found: String,
-    },
+    ArrayLabels(String, usize, String),
     /// The reader of archives gave up.
     #[error("{file}: not an archive of NumPy arrays that can be read")]
     Npz {

@@ -109,11 +109,7 @@ fn labels(file: &str, bytes: &[u8], rows: usize) -> Result<Vec<usize>, Error> {
     // Larger ones may be rounded.
     const MOST: f32 = 65536.0;
     let (shape, values) = numbers(file, bytes)?;
-    let misfit = |found: String| Error::ArrayLabels {
-        file: file.to_owned(),
-        rows,
-        found,
-    };
+    let misfit = |found: String| Error::ArrayLabels(file.to_owned(), rows, found);
     if values.len() != rows || shape.first() != Some(&rows) {
         return Err(misfit(format!("shape {shape:?}")));
     }

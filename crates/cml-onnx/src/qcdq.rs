@@ -99,7 +99,7 @@ pub(crate) fn dequantize(t: &mut Translation, node: &Node, operands: &[Option<Va
                     "the same scale and zero point for both",
                 ));
             }
-            activation(t, node, *x, levels.from_zero()).map(Value::Live)
+            activation(t, node, *x, levels.without_zero_point()).map(Value::Live)
         }
         Some(Value::Constant(tensor)) => {
             let (Dtype::Int { bits, .. }, Data::Int(_)) = (tensor.dtype, &tensor.data) else {

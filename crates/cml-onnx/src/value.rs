@@ -41,7 +41,7 @@ pub(crate) struct Levels {
 impl Levels {
     /// The same steps counted from the zero point. QuantizeLinear rounds before it adds that, which is another
     /// integer where two are as near.
-    pub(crate) fn from_zero(self) -> Self {
+    pub(crate) fn without_zero_point(self) -> Self {
         Self {
             zero_point: 0,
             lo: self.lo.saturating_sub(self.zero_point),
