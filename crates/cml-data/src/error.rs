@@ -93,9 +93,7 @@ pub enum Error {
         limit: usize,
     },
     /// Labels that are not a class for each row: the archive with its array, the rows, what is there.
-    #[error(
-        "{0}: needs classes of {1} rows, whole numbers from 0, found {2}; leave y out if it holds no classes"
-    )]
+    #[error("{0}: needs classes of {1} rows, whole numbers from 0, found {2}; leave out what is none")]
     ArrayLabels(String, usize, String),
     /// The reader of archives gave up.
     #[error("{file}: not an archive of NumPy arrays that can be read")]
