@@ -1,7 +1,7 @@
 //! The closed set of operations.
 
 use crate::tensor::channel_len;
-use crate::{Interval, IrError, LIMIT, Lut, Tensor};
+use crate::{Interval, IrError, LIMIT, Lut, Probabilities, Tensor, Thresholds};
 use serde::{Deserialize, Serialize};
 
 /// How a client turns floats into the integers of an input, whose channels are
@@ -21,7 +21,10 @@ pub struct InputSpec {
     pub zero_point: i64,
     /// Codes that can occur.
     pub range: Interval,
-    /// Names of the columns of the data, one for each element of the input in row-major order; empty
+    /// If there are any, elements are bits of comparisons instead: the range is 0..1, scale 1, and offset and
+    /// zero point are 0.
+    pub thresholds: Option<Thresholds>,
+    /// Names of the columns of the data, one for each float of a sample in row-major order; empty
     /// if they are not known. Formats of files store them apart from the numbers.
     #[serde(skip)]
     pub columns: Vec<String>,
@@ -35,17 +38,19 @@ impl InputSpec {
             offset: vec![0.0],
             zero_point,
             range,
+            thresholds: None,
             columns: Vec::new(),
         }
     }
 
-    /// Refuses names of columns that do not fit a tensor of so many elements; `node` is named in the
+    /// Refuses names of columns that do not fit samples for a tensor of a shape; `node` is named in the
     /// error.
     ///
     /// # Errors
-    /// If there are names but not `elements` of them, or [`crate::names_fault`] finds one.
-    pub fn check_columns(&self, node: &str, elements: usize) -> Result<(), IrError> {
-        check_count(node, "names of columns", self.columns.len(), 0, elements)?;
+    /// If there are names but not one for each float, or [`crate::names_fault`] finds one.
+    pub fn check_columns(&self, node: &str, shape: &[usize]) -> Result<(), IrError> {
+        let floats = self.sample_len(shape);
+        check_count(node, "names of columns", self.columns.len(), 0, floats)?;
         match crate::names_fault(&self.columns) {
             None => Ok(()),
             Some(why) => Err(IrError::Columns {
@@ -55,14 +60,34 @@ impl InputSpec {
         }
     }
 
-    /// Refuses what cannot quantize a tensor of so many channels; `node` is
-    /// named in the error.
+    /// Refuses what cannot quantize a tensor of a shape; `node` is named in the error.
     ///
     /// # Errors
-    /// If there are neither one nor `channels` scales or offsets, one is not
-    /// finite or a scale not positive, the range is empty, or a number is
-    /// beyond [`crate::LIMIT`].
-    pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
+    /// If there are neither one nor as many scales or offsets as channels, one is not
+    /// finite or a scale not positive, the range is empty, a number is
+    /// beyond [`crate::LIMIT`], or thresholds do not fit.
+    pub fn check(&self, node: &str, shape: &[usize]) -> Result<(), IrError> {
+        if let Some(thresholds) = &self.thresholds {
+            let fail = |what, needs: &str, has: String| {
+                Err(IrError::Shape {
+                    node: node.to_owned(),
+                    what,
+                    needs: needs.to_owned(),
+                    has,
+                })
+            };
+            let &[elements] = shape else {
+                return fail("input of thresholds", "a vector", format!("{shape:?}"));
+            };
+            if self.range != Interval::new(0, 1) {
+                return fail("range of thresholds", "0..1", self.range.to_string());
+            }
+            if self.zero_point != 0 || self.scale != [1.0] || self.offset != [0.0] {
+                return fail("quantizer beside thresholds", "scale 1", "another".to_owned());
+            }
+            thresholds.check(node, elements)?;
+        }
+        let channels = crate::channels(shape);
         check_count(node, "input scales", self.scale.len(), 1, channels)?;
         check_count(node, "input offsets", self.offset.len(), 1, channels)?;
         check_floats(node, &self.scale, &self.offset)?;
@@ -112,9 +137,12 @@ impl InputSpec {
     /// That index.
     ///
     /// # Panics
-    /// If the sample has more floats than the shape, or the scales or offsets
+    /// If the sample has not [`InputSpec::sample_len`] floats, or the scales or offsets
     /// do not fit the shape.
     pub fn quantize_all(&self, shape: &[usize], sample: &[f32]) -> Result<Vec<i64>, usize> {
+        if let Some(thresholds) = &self.thresholds {
+            return thresholds.bits(sample);
+        }
         let width = channel_len(shape);
         let codes = sample.iter().enumerate();
         codes
@@ -122,13 +150,21 @@ impl InputSpec {
             .collect()
     }
 
-    /// How many floats of a tensor of `shape`, row-major, are clamped.
+    /// How many floats of a tensor of `shape`, row-major, are clamped; comparisons clamp nothing.
     pub fn count_clipped(&self, shape: &[usize], sample: &[f32]) -> usize {
+        if self.thresholds.is_some() {
+            return 0;
+        }
         let width = channel_len(shape);
         let clipped = sample.iter().enumerate();
         clipped.filter(|&(i, &x)| self.clips(i / width, x)).count()
     }
 }
+
+/// Most integers that make a score.
+const MOST_WORDS: u32 = 8;
+/// Largest radix of a score.
+const MOST_RADIX: u32 = 1 << 16;
 
 /// How a client turns the integers of an output into floats, and what the
 /// channels (axis 0) mean.
@@ -146,6 +182,14 @@ pub struct OutputSpec {
     pub offset: Vec<f32>,
     /// Class names, if the output is a score for each class; else empty.
     pub labels: Vec<String>,
+    /// What makes probabilities of the scores, for the client to compute.
+    pub probabilities: Probabilities,
+    /// Of how many integers each score is made; 1 if every element is one by itself. Of several, the output is a vector of
+    /// the first integers of all scores, then the second ones, and so on. Then the code of a score is `q[0] + radix q[1] +
+    /// radix^2 q[2] ..`, and channels are scores.
+    pub words: u32,
+    /// What the next integer of a score counts in; 1 if there is one.
+    pub radix: u32,
 }
 
 impl OutputSpec {
@@ -156,6 +200,9 @@ impl OutputSpec {
             scale: vec![1.0],
             offset: vec![0.0],
             labels: Vec::new(),
+            probabilities: Probabilities::Unstated,
+            words: 1,
+            radix: 1,
         }
     }
 
@@ -167,14 +214,30 @@ impl OutputSpec {
         q.wrapping_sub(self.zero_point) as f32 * of_channel(&self.scale, c) + of_channel(&self.offset, c)
     }
 
-    /// Refuses what cannot dequantize a tensor of so many channels; `node` is
-    /// named in the error.
+    /// Number of scores of an output of a shape.
+    pub fn scores(&self, shape: &[usize]) -> usize {
+        shape.iter().product::<usize>() / self.words.max(1) as usize
+    }
+
+    /// Refuses what cannot dequantize a tensor of a shape; `node` is named in the error.
     ///
     /// # Errors
-    /// If there are neither one nor `channels` scales or offsets, one is not
-    /// finite or a scale not positive, the labels do not fit, or the zero
-    /// point is beyond [`crate::LIMIT`].
-    pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
+    /// If there are neither one nor as many scales or offsets as channels, one is not
+    /// finite or a scale not positive, the labels do not fit, the zero
+    /// point is beyond [`crate::LIMIT`], or words do not fit.
+    pub fn check(&self, node: &str, shape: &[usize]) -> Result<(), IrError> {
+        let channels = crate::channels(shape) / self.words.max(1) as usize;
+        let is_one = self.words == 1 && self.radix == 1;
+        let is_vector = shape.len() == 1 && shape[0] == channels * self.words as usize;
+        let is_several = (2..=MOST_WORDS).contains(&self.words) && (2..=MOST_RADIX).contains(&self.radix);
+        if !(is_one || is_several && is_vector) {
+            return Err(IrError::Shape {
+                node: node.to_owned(),
+                what: "words of scores",
+                needs: format!("1, or 2 to {MOST_WORDS} that divide a vector, of radix 2 to {MOST_RADIX}"),
+                has: format!("{} of radix {} for {shape:?}", self.words, self.radix),
+            });
+        }
         check_count(node, "output scales", self.scale.len(), 1, channels)?;
         check_count(node, "output offsets", self.offset.len(), 1, channels)?;
         check_count(node, "output labels", self.labels.len(), 0, channels)?;
@@ -196,8 +259,17 @@ impl OutputSpec {
         label.unwrap_or_else(|| class.to_string())
     }
 
-    /// Float values of a tensor of codes.
+    /// Float values of a tensor of codes: one for each score.
     pub fn dequantize_all(&self, codes: &Tensor) -> Vec<f32> {
+        if self.words > 1 {
+            let scores = self.scores(codes.shape());
+            let code = |c: usize| {
+                let words = codes.data().iter().skip(c).step_by(scores);
+                let add = |sum: i64, &q: &i64| sum.wrapping_mul(self.radix.into()).wrapping_add(q);
+                words.rev().fold(0, add)
+            };
+            return (0..scores).map(|c| self.dequantize(c, code(c))).collect();
+        }
         let width = channel_len(codes.shape());
         codes
             .data()

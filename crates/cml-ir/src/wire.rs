@@ -25,7 +25,7 @@ const MAX_PAYLOAD: usize = 1 << 28;
 pub const GRAPH: Kind = Kind {
     tag: *b"GRPH",
     name: "graph",
-    version: 2,
+    version: 3,
     max_payload: MAX_PAYLOAD as u64,
 };
 

@@ -221,7 +221,7 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
                 },
             })
         }
-        Layer::Function(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_) => {
+        Layer::Function(_) | Layer::Transpose(_) | Layer::Slice(_) | Layer::Pad(_) | Layer::Trees(_) => {
             Err(unsupported(node, node.layer.mnemonic()))
         }
         Layer::Input | Layer::Normalize(_) => Err(not_quantized(network, node, 0)),

@@ -28,7 +28,8 @@ pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
         .any(|id| match &draft.layers[id].work {
             Work::Quantize(_) => true,
             Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
-            Work::Input | Work::Affine(_) | Work::Plain(_) => false,
+            Work::Plain(layer) => matches!(layer, Layer::Trees(_)),
+            Work::Input | Work::Affine(_) => false,
         })
 }
 
@@ -107,7 +108,8 @@ fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
                 | Layer::Transpose(_)
                 | Layer::Slice(_)
                 | Layer::Pad(_)
-                | Layer::Concat(_),
+                | Layer::Concat(_)
+                | Layer::Trees(_),
             ) => return true,
         }
         id = step.operands[0];
@@ -259,6 +261,7 @@ impl Checks<'_> {
             Layer::Input | Layer::Normalize(_) | Layer::Quantize(_) | Layer::Linear(_) | Layer::Conv2d(_) => {
                 before
             }
+            Layer::Trees(_) => State::Sums,
         }
     }
 

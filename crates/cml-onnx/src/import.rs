@@ -93,6 +93,7 @@ fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, 
         mut draft,
         output,
         mut report,
+        end,
     } = translate(&model);
     let Some(mut output) = output else {
         return Err(OnnxError::Obstacles(report));
@@ -106,7 +107,7 @@ fn convert(bytes: &[u8], folder: Option<&Path>, name: &str) -> Result<Imported, 
     if !report.obstacles.is_empty() {
         return Err(OnnxError::Obstacles(report));
     }
-    let network = emit::emit(&draft, output, name, &mut report.obstacles)?;
+    let network = emit::emit(&draft, output, name, &end, &mut report.obstacles)?;
     if !report.obstacles.is_empty() {
         return Err(OnnxError::Obstacles(report));
     }

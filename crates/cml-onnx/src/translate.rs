@@ -1,10 +1,11 @@
 //! Node by node from a [`Model`] to a [`NetworkDraft`], going on after every obstacle.
 
 use crate::draft::{Id, NetworkDraft, Step, Work, shown};
+use crate::machine_learning::{self, End};
 use crate::model::{Model, Node};
-use crate::operators::{self, Handler};
+use crate::operators::{self, Domain, Handler};
 use crate::report::{ImportReport, NodeProblem, Obstacle, Translated};
-use crate::translation::{Translation, first};
+use crate::translation::Translation;
 use crate::value::Value;
 use crate::{constants, functions, moves};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub(crate) struct Drafted {
     /// `None` if an obstacle hides it.
     pub(crate) output: Option<Id>,
     pub(crate) report: ImportReport,
+    pub(crate) end: End,
 }
 
 /// Translates every node.
@@ -34,6 +36,8 @@ pub(crate) fn translate(model: &Model) -> Drafted {
             opset: model.opset,
             draft: NetworkDraft { layers: Vec::new() },
             notes: Vec::new(),
+            is_last: false,
+            end: End::default(),
         },
         values: constants
             .map(|(name, tensor)| (name.clone(), Value::Constant(tensor.clone())))
@@ -50,6 +54,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
     Drafted {
         draft: driver.state.draft,
         output,
+        end: driver.state.end,
         report: ImportReport {
             obstacles: driver.obstacles,
             notes: driver.state.notes,
@@ -67,7 +72,8 @@ fn final_values(model: &Model) -> BTreeSet<String> {
                 let mut nodes = model.nodes.iter();
                 nodes.all(|n| n.name == node.name || !n.inputs.iter().any(|i| i == name))
             };
-            if let Some(name) = node.input(0).filter(|n| only_here(n)) {
+            let live = |name: &&String| !name.is_empty() && !model.constants.contains_key(*name);
+            if let Some(name) = node.inputs.iter().find(live).filter(|n| only_here(n)) {
                 last.insert(name.to_owned());
             }
         } else {
@@ -216,9 +222,15 @@ impl Driver<'_> {
             self.refuse(&node.name, &operators::shown(node), shape, problem);
             None
         });
+        // The class that a model names is found by its scores.
+        let names_class = operators::find(node).is_some_and(|o| o.names_class);
         for name in node.outputs.iter().filter(|o| !o.is_empty()) {
-            self.values
-                .insert(name.clone(), result.take().unwrap_or(Value::Broken));
+            let value = if names_class {
+                result.clone()
+            } else {
+                result.take()
+            };
+            self.values.insert(name.clone(), value.unwrap_or(Value::Broken));
         }
     }
 
@@ -256,17 +268,22 @@ impl Driver<'_> {
         let operator = operators::supported(node)?;
         let constant = !operands.is_empty() && operands.iter().flatten().all(Value::is_constant);
         let is_final = self.is_final(node);
+        self.state.is_last = operator.domain == Domain::Ml && self.is_last(node);
         let state = &mut self.state;
         match (&operator.handler, constant) {
             (Handler::AtEnd, _) if is_final => {
                 let text = "at the end is left to the client: the outputs are what it reads";
-                self.state.note(node, format!("{} {text}", node.op));
-                first(operands)
+                state.note(node, format!("{} {text}", node.op));
+                machine_learning::at_end(state, node, operands)
             }
             (Handler::AtEnd, _) => Err(NodeProblem::new(
                 "it is not at the end of the network",
                 "the same at the end, where it is left to the client",
             )),
+            // A class is another number of the same class as any type.
+            (Handler::Sample { .. }, false) if is_final && operator.may_end && state.end.names_class => {
+                machine_learning::at_end(state, node, operands)
+            }
             (Handler::Any(apply), _) => apply(state, node, operands),
             (Handler::Sample { fold: Some(fold), .. } | Handler::Constants(fold), true) => {
                 let value = fold(state, node, operands)?;
@@ -334,6 +351,13 @@ impl Driver<'_> {
             }
         }
         Ok(value)
+    }
+
+    /// Whether the results that anything reads are final.
+    fn is_last(&self, node: &Node) -> bool {
+        let read = |o: &&String| self.model.nodes.iter().any(|n| n.inputs.contains(o));
+        let mut results = node.outputs.iter().filter(|o| !o.is_empty() && read(o));
+        results.all(|o| self.final_values.contains(o))
     }
 
     fn is_final(&self, node: &Node) -> bool {

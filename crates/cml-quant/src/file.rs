@@ -9,20 +9,21 @@
 //! where they are known. The digits are a SHA-256 of the JSON and every tensor, so damage is found. (One entry: the order of several is random.)
 
 use crate::file_training::FileTraining;
-use crate::layers::{Conv2dForm, LinearForm};
+use crate::layers::{Conv2dForm, LinearForm, TreesForm};
 use crate::tensors::{Tensors, Written};
 use crate::{
     ActQuantizer, Concat, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError, Reshape,
     Slice, Transpose, Univariate,
 };
 use cml_file::{Access, write_atomic};
+use cml_ir::Probabilities;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
 
@@ -35,6 +36,8 @@ struct FileNetwork {
     layers: Vec<FileLayer>,
     output: usize,
     labels: Vec<String>,
+    #[serde(default)]
+    probabilities: Probabilities,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     columns: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +68,7 @@ enum FileOp {
     Slice(Slice),
     Pad(Pad),
     Concat(Concat),
+    Trees(TreesForm),
 }
 
 impl FileOp {
@@ -85,6 +89,7 @@ impl FileOp {
             Layer::Slice(slice) => Self::Slice(slice.clone()),
             Layer::Pad(pad) => Self::Pad(pad.clone()),
             Layer::Concat(concat) => Self::Concat(concat.clone()),
+            Layer::Trees(trees) => Self::Trees(TreesForm::of(trees, &node.name, tensors)),
         })
     }
 
@@ -104,6 +109,7 @@ impl FileOp {
             Self::Slice(slice) => Layer::Slice(slice),
             Self::Pad(pad) => Layer::Pad(pad),
             Self::Concat(concat) => Layer::Concat(concat),
+            Self::Trees(form) => Layer::Trees(form.read(name, tensors)?),
         })
     }
 }
@@ -236,6 +242,7 @@ fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, Qua
         layers: network.layers().iter().filter_map(layer).collect(),
         output: network.output()?.index(),
         labels: network.labels().to_vec(),
+        probabilities: network.probabilities(),
         columns: network.columns().to_vec(),
         training: network.training().map(FileTraining::of),
     })
@@ -256,6 +263,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     check_labels(&parsed.labels)?;
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
+    network.set_probabilities(parsed.probabilities);
     network.set_columns(parsed.columns)?;
     network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;
     Ok(network)

@@ -6,7 +6,7 @@ use cml_ir::InputSpec;
 use ndarray::{Array1, Array2, ArrayView2};
 
 impl Network {
-    /// How the raw input becomes codes: its quantizer, with the normalization
+    /// How the raw input becomes codes: the comparisons of trees, or its quantizer, with the normalization
     /// before it if there is one, `scale[c] = q.scale / factor[c]` in `f32`.
     ///
     /// The forward pass, the graph and training all quantize with it.
@@ -16,6 +16,9 @@ impl Network {
     /// is no quantizer.
     pub fn input_spec(&self) -> Result<InputSpec, QuantError> {
         let mut node = self.only_reader(0)?.1;
+        if let Layer::Trees(trees) = &node.layer {
+            return Ok(trees.input_spec());
+        }
         let mut normalize = None;
         if let (Layer::Normalize(n), (at, _)) = (&node.layer, self.only_reader(0)?) {
             normalize = Some(n);
@@ -34,7 +37,7 @@ impl Network {
             ..spec
         };
         // A quotient may have left the range of `f32`.
-        spec.check(&self.layers()[0].name, cml_ir::channels(&self.layers()[0].shape))?;
+        spec.check(&self.layers()[0].name, &self.layers()[0].shape)?;
         Ok(spec)
     }
 
@@ -63,13 +66,18 @@ impl Network {
         })
     }
 
-    /// Refuses a sample of the wrong length, or that is not finite.
+    /// Refuses a sample of the wrong length, or that is not finite, but for missing values where they are taken.
     pub(crate) fn check_sample(&self, sample: &[f32]) -> Result<(), QuantError> {
         if sample.len() != self.input_len() {
             let name = &self.layers()[0].name;
             return Err(misfit(name, "input values", self.input_len(), sample.len()));
         }
-        sample.iter().try_for_each(|&x| check_number("input", x))
+        let takes_missing = self.layers().iter().any(|node| match &node.layer {
+            Layer::Trees(trees) => trees.takes_missing,
+            _ => false,
+        });
+        let mut numbers = sample.iter().filter(|x| !(takes_missing && x.is_nan()));
+        numbers.try_for_each(|&x| check_number("input", x))
     }
 
     /// The one layer that reads a layer.

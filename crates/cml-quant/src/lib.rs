@@ -54,12 +54,14 @@ pub use cml_ir::MAX_NAMES;
 pub use cml_ir::TrainingRows;
 /// How the scores that [`Network::forward`] gives become a class.
 pub use cml_ir::argmax;
+/// What networks say in the words of graphs.
+pub use cml_ir::{Probabilities, Threshold, name_fault};
 pub use dequantizer::Dequantizer;
 pub use error::QuantError;
 pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
 pub use layers::{
-    ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pad, Pool, PoolKind, Reshape, Slice,
-    Transpose, Univariate, WeightQuantizer, Weights,
+    ActQuantizer, Branch, Child, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pad, Pool, PoolKind,
+    Reshape, Slice, Transpose, Trees, Univariate, WeightQuantizer, Weights,
 };
 pub use network::{LayerId, Network};
 pub use ptq::{PtqConfig, PtqMethod, quantize_network};

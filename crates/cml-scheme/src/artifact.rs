@@ -33,7 +33,7 @@ pub const MAX_SAMPLES: u32 = 1 << 20;
 pub const SPEC: Kind = Kind {
     tag: *b"SPEC",
     name: "client spec",
-    version: 4,
+    version: 5,
     max_payload: 1 << 26,
 };
 /// `server.key`.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub const CIRCUIT: Kind = Kind {
     tag: *b"CIRC",
     name: "circuit",
-    version: 6,
+    version: 7,
     max_payload: 1 << 29,
 };
 

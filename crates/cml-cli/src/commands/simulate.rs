@@ -103,7 +103,7 @@ fn run_graph(graph: &Graph, samples: &Samples, bits: Option<u32>) -> anyhow::Res
     let Some((_, node, output)) = graph.outputs().next() else {
         bail!("graph {} has no output", graph.name())
     };
-    let outputs = node.ty.shape.iter().product();
+    let outputs = output.scores(&node.ty.shape);
     let classes: Vec<usize> = results?.iter().map(|r| predict(output, &r[0]).class).collect();
 
     let widths = analyze(graph);
@@ -211,7 +211,7 @@ fn run_circuit(circuit: &Circuit, samples: &Samples, seed: Option<u64>) -> anyho
     progress.finish_and_clear();
     let results = results?;
     let spec = &circuit.outputs()[0].spec;
-    let outputs = circuit.outputs()[0].shape.iter().product();
+    let outputs = spec.scores(&circuit.outputs()[0].shape);
     let classes: Vec<usize> = results.iter().map(|(_, r)| predict(spec, &r[0]).class).collect();
     let differing = results.iter().filter(|(clear, noise)| clear != noise).count();
     let what = if seed.is_some() {

@@ -3,7 +3,8 @@
 use crate::random::graphs;
 use cml_file::Artifact;
 use cml_ir::{
-    Graph, GraphBuilder, InputSpec, Interval, OutputSpec, Tensor, graph_from_text, graph_hash, graph_to_text,
+    Graph, GraphBuilder, InputSpec, Interval, OutputSpec, Probabilities, Tensor, graph_from_text, graph_hash,
+    graph_to_text,
 };
 use proptest::prelude::*;
 
@@ -55,8 +56,8 @@ proptest! {
             scale: vec![scale],
             offset: vec![1.0, offset],
             zero_point,
-            range: Interval::point(zero_point),
             columns: vec![format!("{column}'"), column],
+            ..InputSpec::new(1.0, 0, Interval::point(zero_point))
         };
         let x = b.input("x", vec![2], input).unwrap();
         let output = OutputSpec {
@@ -64,6 +65,8 @@ proptest! {
             scale: vec![scale, 1.0],
             offset: vec![offset],
             labels,
+            probabilities: Probabilities::Logistic,
+            ..OutputSpec::identity()
         };
         b.output(&name, x, output).unwrap();
         round_trip(&b.finish().unwrap());

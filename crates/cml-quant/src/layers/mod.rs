@@ -14,6 +14,8 @@ mod quantizer;
 mod raw;
 mod reshape;
 mod residual;
+mod tree_blocks;
+mod trees;
 pub(crate) mod univariate;
 mod weight_quantizer;
 mod weights;
@@ -28,6 +30,8 @@ pub use pool::{Pool, PoolKind};
 pub use quantizer::ActQuantizer;
 pub use raw::Normalize;
 pub use reshape::Reshape;
+pub(crate) use trees::TreesForm;
+pub use trees::{Branch, Child, Trees};
 pub use univariate::Univariate;
 pub use weight_quantizer::WeightQuantizer;
 pub use weights::Weights;
@@ -68,6 +72,8 @@ pub enum Layer {
     Slice(Slice),
     /// 0.0 around codes of a quantizer.
     Pad(Pad),
+    /// Decision trees on the raw input.
+    Trees(Trees),
     /// Values of one scale and zero point, one after the other along an axis.
     Concat(Concat),
 }
@@ -120,6 +126,7 @@ impl Layer {
             Layer::Slice(slice) => slice,
             Layer::Pad(pad) => pad,
             Layer::Concat(concat) => concat,
+            Layer::Trees(trees) => trees,
         }
     }
 

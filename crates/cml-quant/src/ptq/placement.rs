@@ -69,7 +69,8 @@ impl Placement {
                 | Layer::Transpose(_)
                 | Layer::Slice(_)
                 | Layer::Pad(_)
-                | Layer::Concat(_) => state,
+                | Layer::Concat(_)
+                | Layer::Trees(_) => state,
             });
             quantized.push(reads);
         }
@@ -115,7 +116,8 @@ impl Placement {
                     | Layer::Transpose(_)
                     | Layer::Slice(_)
                     | Layer::Pad(_)
-                    | Layer::Concat(_) => 1,
+                    | Layer::Concat(_)
+                    | Layer::Trees(_) => 1,
                 };
                 let (more, looked_up) = self.after(network, reader);
                 factor = factor.max(count.saturating_mul(more));
@@ -129,7 +131,7 @@ impl Placement {
 /// Whether a layer can read a result as it is.
 fn accepts(node: &LayerNode, state: State, from: &[usize]) -> bool {
     match &node.layer {
-        Layer::Input | Layer::Normalize(_) => true,
+        Layer::Input | Layer::Normalize(_) | Layer::Trees(_) => true,
         Layer::Linear(_) | Layer::Conv2d(_) | Layer::Add | Layer::Sub | Layer::Pad(_) | Layer::Concat(_) => {
             state == State::Plain
         }
