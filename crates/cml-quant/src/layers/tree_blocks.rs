@@ -47,8 +47,16 @@ impl Block {
             let Some((_, own, less)) = cuts.min_by_key(|(cost, ..)| *cost) else {
                 continue;
             };
-            constant.iter_mut().zip(less).for_each(|(c, l)| *c += l);
-            blocks.extend(own.into_iter().filter(|block| block.cost() > 0));
+            let mut add = |value: &[i64]| constant.iter_mut().zip(value).for_each(|(c, v)| *c += v);
+            add(less);
+            for block in own {
+                if block.cost() > 0 {
+                    blocks.push(block);
+                } else if block.gate.is_empty() {
+                    // A tree whose leaves are equal, but for those that no sample reaches.
+                    add(&block.values[0]);
+                }
+            }
         }
         (join(blocks), constant)
     }

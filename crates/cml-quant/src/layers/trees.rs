@@ -71,7 +71,7 @@ pub enum Child {
 impl Trees {
     /// How the client makes bits of a sample: each comparison once, in the order of features and values.
     pub(crate) fn input_spec(&self) -> InputSpec {
-        let mut list: Vec<Threshold> = self.branches.iter().map(|b| b.test).collect();
+        let mut list: Vec<Threshold> = self.branches.iter().map(|b| plain(&b.test)).collect();
         list.sort_by(order);
         list.dedup();
         InputSpec::of_thresholds(Thresholds {
@@ -362,8 +362,17 @@ fn digit(mut value: i64, word: u32, words: u32) -> i64 {
     value
 }
 
+/// The same comparison with one zero.
+fn plain(test: &Threshold) -> Threshold {
+    Threshold {
+        value: test.value + 0.0,
+        ..*test
+    }
+}
+
 /// What makes comparisons equal.
 fn key(test: &Threshold) -> (u32, u32, bool) {
+    let test = plain(test);
     (test.feature, test.value.to_bits(), test.of_missing)
 }
 

@@ -18,5 +18,6 @@ mod ptq;
 mod random;
 mod refusals;
 mod regressions;
+mod trees;
 mod univariate;
 mod weights;
