@@ -333,7 +333,7 @@ impl LayerKind for Trees {
         let name = &at.place.node.name;
         let scores = self.hull(name)?;
         let span = scores.iter().map(|i| i.hi.abs_diff(i.lo)).max().unwrap_or(0);
-        let hull = Interval::hull_of(scores.into_iter()).unwrap_or(Interval::point(0));
+        let hull = Interval::hull_of(scores).unwrap_or(Interval::point(0));
         checked(name, hull, span).map(Some)
     }
 
