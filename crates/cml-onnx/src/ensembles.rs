@@ -11,8 +11,6 @@ use cml_quant::{Layer, Normalize, Probabilities, Trees};
 
 /// Most bits of the range of a score: leaves are rounded to so many steps.
 const SCORE_BITS: u32 = 16;
-/// The same where there are several scores, whose lookups share rotations: there finer steps cost more.
-const SHARED_BITS: u32 = 14;
 
 /// What leaves are worth before they are rounded.
 struct Scores {
