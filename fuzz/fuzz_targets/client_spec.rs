@@ -17,7 +17,7 @@ fuzz_target!(|payload: &[u8]| {
         return;
     };
     assert!(!spec.to_string().is_empty());
-    let sizes = spec.inputs().iter().map(|i| i.encodings.len());
+    let sizes = spec.inputs().iter().map(|i| i.spec.sample_len(&i.shape));
     let floats: Vec<Vec<f32>> = sizes.map(|n| vec![0.5; n]).collect();
     let floats: Vec<&[f32]> = floats.iter().map(Vec::as_slice).collect();
     let _ = spec.quantize(&floats);

@@ -87,6 +87,7 @@ pub(crate) fn conv_residual() -> Graph {
         scale: vec![0.5],
         offset: vec![0.0, 0.25],
         labels: vec![],
+        ..OutputSpec::identity()
     };
     b.output("y", y, spec).unwrap();
     b.finish().unwrap()

@@ -211,6 +211,7 @@ fn layer(network: &Network, row: &LayerWidth) -> LayerFound {
         | Layer::Pad(_)
         | Layer::Mul
         | Layer::Gather(_)
+        | Layer::Trees(_)
         | Layer::Concat(_) => None,
     });
     LayerFound {

@@ -143,7 +143,7 @@ impl Samples {
         shape: &[usize],
         spec: &InputSpec,
     ) -> anyhow::Result<Vec<Vec<Tensor>>> {
-        let (needs, source) = (shape.iter().product::<usize>(), &self.source);
+        let (needs, source) = (spec.sample_len(shape), &self.source);
         let quantize = |(row, i): (&Vec<f32>, &usize)| {
             if row.len() != needs {
                 bail!(

@@ -6,6 +6,8 @@ use cml_ir::{OutputSpec, Tensor, argmax};
 pub(crate) struct Prediction {
     /// Float score of each class.
     pub(crate) scores: Vec<f32>,
+    /// Probability of each class, if the program says how scores become probabilities.
+    pub(crate) probabilities: Option<Vec<f64>>,
     /// Index of the largest score; the first of equals.
     pub(crate) class: usize,
 }
@@ -14,5 +16,10 @@ pub(crate) struct Prediction {
 pub(crate) fn predict(spec: &OutputSpec, codes: &Tensor) -> Prediction {
     let scores = spec.dequantize_all(codes);
     let class = argmax(&scores);
-    Prediction { scores, class }
+    let probabilities = spec.probabilities.of(&scores);
+    Prediction {
+        scores,
+        probabilities,
+        class,
+    }
 }

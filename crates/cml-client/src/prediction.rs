@@ -11,6 +11,8 @@ pub struct Prediction {
     pub label: String,
     /// Score of each class.
     pub scores: Vec<f32>,
+    /// Probability of each class, if the network says how scores become probabilities.
+    pub probabilities: Option<Vec<f64>>,
     /// Integer codes of each output, as decrypted.
     pub codes: Vec<Tensor>,
 }
@@ -23,6 +25,7 @@ impl Prediction {
         Self {
             class,
             label: spec.label(class),
+            probabilities: spec.probabilities.of(&scores),
             scores,
             codes,
         }

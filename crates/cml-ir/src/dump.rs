@@ -93,6 +93,14 @@ fn bias(v: &[i64]) -> String {
 pub(crate) fn attributes(op: &Op) -> String {
     match op {
         Op::Input { spec, .. } => {
+            if let Some(thresholds) = &spec.thresholds {
+                let missing = if thresholds.takes_missing {
+                    ", may be missing"
+                } else {
+                    ""
+                };
+                return format!("thresholds of {} features{missing}", thresholds.features);
+            }
             let offset = if spec.offset.iter().all(|&o| o == 0.0) {
                 String::new()
             } else {
@@ -154,9 +162,17 @@ pub(crate) fn attributes(op: &Op) -> String {
                 format!(" zero {}", o.zero_point)
             };
             format!(
-                "scale {} offset {}{zero}{labels}",
+                "scale {} offset {}{zero}{labels}{}{}",
                 floats(&o.scale),
-                floats(&o.offset)
+                floats(&o.offset),
+                o.probabilities
+                    .name()
+                    .map_or_else(String::new, |name| format!(" {name}")),
+                if o.words > 1 {
+                    format!(" of {} words radix {}", o.words, o.radix)
+                } else {
+                    String::new()
+                }
             )
         }
     }

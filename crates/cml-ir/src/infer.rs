@@ -38,9 +38,9 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
     };
     match op {
         Op::Input { shape, spec } => {
-            let elements = element_count(shape)?;
-            spec.check(node, channels(shape))?;
-            spec.check_columns(node, elements)?;
+            element_count(shape)?;
+            spec.check(node, shape)?;
+            spec.check_columns(node, shape)?;
             Ok(shape.clone())
         }
         Op::Dot(d) => {
@@ -162,7 +162,7 @@ pub(crate) fn shape(node: &str, op: &Op, operands: &[&Type]) -> Result<Vec<usize
             )
         }
         Op::Output(spec) => {
-            spec.check(node, channels(&operands[0].shape))?;
+            spec.check(node, &operands[0].shape)?;
             Ok(operands[0].shape.clone())
         }
     }

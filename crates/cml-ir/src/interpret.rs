@@ -123,7 +123,7 @@ impl Graph {
                 has: 1,
             });
         };
-        let needs: usize = node.ty.shape.iter().product();
+        let needs = spec.sample_len(&node.ty.shape);
         if sample.len() != needs {
             return Err(IrError::Shape {
                 node: node.name.clone(),

@@ -1,7 +1,7 @@
 //! The closed set of operations.
 
 use crate::tensor::channel_len;
-use crate::{InputStep, Interval, IrError, LIMIT, Lut, Tensor, input_step};
+use crate::{InputStep, Interval, IrError, LIMIT, Lut, OutputSpec, Tensor, Thresholds, input_step};
 use serde::{Deserialize, Serialize};
 
 /// How a client turns floats into the integers of an input, whose channels are
@@ -21,7 +21,10 @@ pub struct InputSpec {
     pub zero_point: i64,
     /// Codes that can occur.
     pub range: Interval,
-    /// Names of the columns of the data, one for each element of the input in row-major order; empty
+    /// If there are any, elements are bits of comparisons instead: the range is 0..1, scale 1, and offset and
+    /// zero point are 0.
+    pub thresholds: Option<Thresholds>,
+    /// Names of the columns of the data, one for each float of a sample in row-major order; empty
     /// if they are not known. Formats of files store them apart from the numbers.
     #[serde(skip)]
     pub columns: Vec<String>,
@@ -37,18 +40,20 @@ impl InputSpec {
             offset: vec![0.0],
             zero_point,
             range,
+            thresholds: None,
             columns: Vec::new(),
             steps: Vec::new(),
         }
     }
 
-    /// Refuses names of columns that do not fit a tensor of so many elements; `node` is named in the
+    /// Refuses names of columns that do not fit samples for a tensor of a shape; `node` is named in the
     /// error.
     ///
     /// # Errors
-    /// If there are names but not `elements` of them, or [`crate::names_fault`] finds one.
-    pub fn check_columns(&self, node: &str, elements: usize) -> Result<(), IrError> {
-        check_count(node, "names of columns", self.columns.len(), 0, elements)?;
+    /// If there are names but not one for each float, or [`crate::names_fault`] finds one.
+    pub fn check_columns(&self, node: &str, shape: &[usize]) -> Result<(), IrError> {
+        let floats = self.sample_len(shape);
+        check_count(node, "names of columns", self.columns.len(), 0, floats)?;
         match crate::names_fault(&self.columns) {
             None => Ok(()),
             Some(why) => Err(IrError::Columns {
@@ -58,14 +63,37 @@ impl InputSpec {
         }
     }
 
-    /// Refuses what cannot quantize a tensor of so many channels; `node` is
-    /// named in the error.
+    /// Refuses what cannot quantize a tensor of a shape; `node` is named in the error.
     ///
     /// # Errors
-    /// If there are neither one nor `channels` scales, offsets or numbers of a step, one is not
-    /// finite or a scale not positive, the range is empty, or a number is
-    /// beyond [`crate::LIMIT`].
-    pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
+    /// If there are neither one nor as many scales, offsets or numbers of a step as channels, one is not
+    /// finite or a scale not positive, the range is empty, a number is
+    /// beyond [`crate::LIMIT`], or thresholds do not fit.
+    pub fn check(&self, node: &str, shape: &[usize]) -> Result<(), IrError> {
+        if let Some(thresholds) = &self.thresholds {
+            let fail = |what, needs: &str, has: String| {
+                Err(IrError::Shape {
+                    node: node.to_owned(),
+                    what,
+                    needs: needs.to_owned(),
+                    has,
+                })
+            };
+            let &[elements] = shape else {
+                return fail("input of thresholds", "a vector", format!("{shape:?}"));
+            };
+            if self.range != Interval::new(0, 1) {
+                return fail("range of thresholds", "0..1", self.range.to_string());
+            }
+            if !self.steps.is_empty() {
+                return fail("steps before thresholds", "none", self.steps.len().to_string());
+            }
+            if self.zero_point != 0 || self.scale != [1.0] || self.offset != [0.0] {
+                return fail("quantizer beside thresholds", "scale 1", "another".to_owned());
+            }
+            thresholds.check(node, elements)?;
+        }
+        let channels = crate::channels(shape);
         check_count(node, "input scales", self.scale.len(), 1, channels)?;
         check_count(node, "input offsets", self.offset.len(), 1, channels)?;
         check_floats(node, &self.scale, &self.offset)?;
@@ -140,9 +168,12 @@ impl InputSpec {
     /// That index.
     ///
     /// # Panics
-    /// If the sample has more floats than the shape, or the scales or offsets
+    /// If the sample has not [`InputSpec::sample_len`] floats, or the scales or offsets
     /// do not fit the shape.
     pub fn quantize_all(&self, shape: &[usize], sample: &[f32]) -> Result<Vec<i64>, usize> {
+        if let Some(thresholds) = &self.thresholds {
+            return thresholds.bits(sample);
+        }
         let width = channel_len(shape);
         let codes = sample.iter().enumerate();
         codes
@@ -150,96 +181,15 @@ impl InputSpec {
             .collect()
     }
 
-    /// How many floats of a tensor of `shape`, row-major, are clamped.
+    /// How many floats of a tensor of `shape`, row-major, are clamped; comparisons clamp nothing.
     pub fn count_clipped(&self, shape: &[usize], sample: &[f32]) -> usize {
+        if self.thresholds.is_some() {
+            return 0;
+        }
         let width = channel_len(shape);
         let clipped = sample.iter().enumerate();
         clipped.filter(|&(i, &x)| self.clips(i / width, x)).count()
     }
-}
-
-/// How a client turns the integers of an output into floats, and what the
-/// channels (axis 0) mean.
-///
-/// `y = (q - zero_point) * scale[c] + offset[c]`, in `f32`; one entry serves
-/// every channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "crate::wire::WireOutputSpec")]
-pub struct OutputSpec {
-    /// Code that stands for the offset.
-    pub zero_point: i64,
-    /// Factor of each channel, or one for all.
-    pub scale: Vec<f32>,
-    /// Offset of each channel, or one for all.
-    pub offset: Vec<f32>,
-    /// Class names, if the output is a score for each class; else empty.
-    pub labels: Vec<String>,
-}
-
-impl OutputSpec {
-    /// Integers as they are.
-    pub fn identity() -> Self {
-        Self {
-            zero_point: 0,
-            scale: vec![1.0],
-            offset: vec![0.0],
-            labels: Vec::new(),
-        }
-    }
-
-    /// Float value of code `q` in channel `c`.
-    ///
-    /// # Panics
-    /// If there are several scales or offsets, and none of channel `c`.
-    pub fn dequantize(&self, c: usize, q: i64) -> f32 {
-        q.wrapping_sub(self.zero_point) as f32 * of_channel(&self.scale, c) + of_channel(&self.offset, c)
-    }
-
-    /// Refuses what cannot dequantize a tensor of so many channels; `node` is
-    /// named in the error.
-    ///
-    /// # Errors
-    /// If there are neither one nor `channels` scales or offsets, one is not
-    /// finite or a scale not positive, the labels do not fit, or the zero
-    /// point is beyond [`crate::LIMIT`].
-    pub fn check(&self, node: &str, channels: usize) -> Result<(), IrError> {
-        check_count(node, "output scales", self.scale.len(), 1, channels)?;
-        check_count(node, "output offsets", self.offset.len(), 1, channels)?;
-        check_count(node, "output labels", self.labels.len(), 0, channels)?;
-        check_floats(node, &self.scale, &self.offset)?;
-        if self.zero_point.unsigned_abs() >= LIMIT as u64 {
-            let has = self.zero_point.unsigned_abs().into();
-            return Err(IrError::Range {
-                node: node.to_owned(),
-                has,
-                limit: LIMIT,
-            });
-        }
-        Ok(())
-    }
-
-    /// Name of a class: its label, or its number.
-    pub fn label(&self, class: usize) -> String {
-        let label = self.labels.get(class).cloned();
-        label.unwrap_or_else(|| class.to_string())
-    }
-
-    /// Float values of a tensor of codes.
-    pub fn dequantize_all(&self, codes: &Tensor) -> Vec<f32> {
-        let width = channel_len(codes.shape());
-        codes
-            .data()
-            .iter()
-            .enumerate()
-            .map(|(i, &q)| self.dequantize(i / width, q))
-            .collect()
-    }
-}
-
-/// Number of the largest score; the first of equals.
-pub fn argmax(scores: &[f32]) -> usize {
-    let better = |best: usize, (i, s): (usize, &f32)| if *s > scores[best] { i } else { best };
-    scores.iter().enumerate().fold(0, better)
 }
 
 /// Dense layer: `y[o] = bias[o] + sum_i weights[o, i] x[i]`.
@@ -414,12 +364,12 @@ impl Op {
 }
 
 /// The entry of channel `c` in a list of one for each channel, or one for all.
-fn of_channel(list: &[f32], c: usize) -> f32 {
+pub(crate) fn of_channel(list: &[f32], c: usize) -> f32 {
     if list.len() == 1 { list[0] } else { list[c] }
 }
 
 /// A list has one entry for each channel, or `other` entries.
-fn check_count(
+pub(crate) fn check_count(
     node: &str,
     what: &'static str,
     has: usize,
@@ -438,7 +388,7 @@ fn check_count(
 }
 
 /// Scales are finite and positive, offsets finite.
-fn check_floats(node: &str, scales: &[f32], offsets: &[f32]) -> Result<(), IrError> {
+pub(crate) fn check_floats(node: &str, scales: &[f32], offsets: &[f32]) -> Result<(), IrError> {
     let check = |what, has: f32| {
         if has.is_finite() && (what == "offset" || has > 0.0) {
             return Ok(());

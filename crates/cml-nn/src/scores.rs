@@ -226,7 +226,8 @@ fn apply(network: &Network, node: &LayerNode, values: &[Value]) -> Result<Value,
         | Layer::Transpose(_)
         | Layer::Slice(_)
         | Layer::Pad(_)
-        | Layer::Gather(_) => Err(unsupported(node, node.layer.mnemonic())),
+        | Layer::Gather(_)
+        | Layer::Trees(_) => Err(unsupported(node, node.layer.mnemonic())),
         Layer::Input | Layer::Normalize(_) => Err(not_quantized(network, node, 0)),
     }
 }

@@ -29,7 +29,8 @@ pub(crate) fn is_quantized(draft: &NetworkDraft, output: Id) -> bool {
         .any(|id| match &draft.layers[id].work {
             Work::Quantize(_) => true,
             Work::Weighted(w) => matches!(w.weights, Weights::Codes { .. }),
-            Work::Input | Work::Affine(_) | Work::Plain(_) | Work::Unknown => false,
+            Work::Plain(layer) => matches!(layer, Layer::Trees(_)),
+            Work::Input | Work::Affine(_) | Work::Unknown => false,
         })
 }
 
@@ -111,7 +112,8 @@ pub(crate) fn grows(draft: &NetworkDraft, mut id: Id) -> bool {
                 | Layer::Slice(_)
                 | Layer::Pad(_)
                 | Layer::Concat(_)
-                | Layer::Gather(_),
+                | Layer::Gather(_)
+                | Layer::Trees(_),
             ) => return true,
         }
         id = step.operands[0];
@@ -284,6 +286,7 @@ impl Checks<'_> {
             Layer::Input | Layer::Normalize(_) | Layer::Quantize(_) | Layer::Linear(_) | Layer::Conv2d(_) => {
                 before
             }
+            Layer::Trees(_) => State::Sums,
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a draft to a network.
 
 use crate::draft::{Affine, Id, NetworkDraft, Step, Weighted, WeightedKind, Work, of};
+use crate::machine_learning::End;
 use crate::report::NodeProblem;
 use crate::{Obstacle, draft};
 use cml_quant::{Conv2d, Layer, LayerId, Linear, Network, Normalize, QuantError};
@@ -14,6 +15,7 @@ pub(crate) fn emit(
     draft: &NetworkDraft,
     output: Id,
     name: &str,
+    end: &End,
     obstacles: &mut Vec<Obstacle>,
 ) -> Result<Network, QuantError> {
     let mut network = Network::new(name, draft.layers[0].shape.clone());
@@ -42,7 +44,9 @@ pub(crate) fn emit(
         }
     }
     if let Some(output) = ids[output] {
-        network.set_output(output, &[])?;
+        let labels: Vec<&str> = end.labels.iter().map(String::as_str).collect();
+        network.set_output(output, &labels)?;
+        network.set_probabilities(end.probabilities);
     }
     Ok(network)
 }

@@ -77,7 +77,8 @@ fn needs_codes(work: &Work) -> bool {
             | Layer::Reshape(_)
             | Layer::Transpose(_)
             | Layer::Slice(_)
-            | Layer::Gather(_) => false,
+            | Layer::Gather(_)
+            | Layer::Trees(_) => false,
         },
         Work::Input | Work::Quantize(_) | Work::Affine(_) | Work::Unknown => false,
     }

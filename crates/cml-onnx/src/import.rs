@@ -110,6 +110,7 @@ fn convert(
         mut draft,
         output,
         mut report,
+        end,
     } = translate(&model);
     let Some(mut output) = output else {
         return Err(OnnxError::Obstacles(report));
@@ -137,7 +138,7 @@ fn convert(
     if !report.obstacles.is_empty() {
         return Err(OnnxError::Obstacles(report));
     }
-    let emitted = emit::emit(&draft, output, name, &mut report.obstacles);
+    let emitted = emit::emit(&draft, output, name, &end, &mut report.obstacles);
     let checked = emitted.and_then(|network| {
         if quantized && report.obstacles.is_empty() {
             to_graph(&network)?;

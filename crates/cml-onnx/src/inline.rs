@@ -112,6 +112,7 @@ impl Inliner<'_> {
                     Attribute::Tensor(t) => t.len(),
                     Attribute::Floats(list) => list.len(),
                     Attribute::Ints(list) => list.len(),
+                    Attribute::Texts(list) => list.len(),
                     Attribute::Float(_) | Attribute::Int(_) | Attribute::Text(_) | Attribute::Other => 0,
                 };
             }

@@ -72,7 +72,7 @@ fn is_plain(layers: &[Step], id: Id) -> bool {
         }
         Work::Plain(layer) => match layer {
             Layer::Function(_) => false,
-            Layer::Add | Layer::Sub | Layer::Mul | Layer::Concat(_) => true,
+            Layer::Add | Layer::Sub | Layer::Mul | Layer::Concat(_) | Layer::Trees(_) => true,
             Layer::Input
             | Layer::Normalize(_)
             | Layer::Quantize(_)

@@ -38,6 +38,7 @@ pub(crate) enum Attribute {
     Tensor(Tensor),
     Floats(Vec<f32>),
     Ints(Vec<i64>),
+    Texts(Vec<String>),
     Other,
 }
 
@@ -105,11 +106,21 @@ impl Node {
         }
     }
 
-    /// Name of an operand, unless it is left out.
-    pub(crate) fn input(&self, slot: usize) -> Option<&str> {
-        self.inputs
-            .get(slot)
-            .map(String::as_str)
-            .filter(|n| !n.is_empty())
+    pub(crate) fn floats(&self, name: &str) -> Translated<Option<Vec<f32>>> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(Attribute::Floats(f)) => Ok(Some(f.clone())),
+            Some(Attribute::Other) => Ok(Some(Vec::new())),
+            Some(_) => self.wrong(name, "list of floats"),
+        }
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Translated<Option<Vec<String>>> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(Attribute::Texts(t)) => Ok(Some(t.clone())),
+            Some(Attribute::Other) => Ok(Some(Vec::new())),
+            Some(_) => self.wrong(name, "list of texts"),
+        }
     }
 }

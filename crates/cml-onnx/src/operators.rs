@@ -9,7 +9,10 @@ use crate::moves::{self, NewShape};
 use crate::report::{NodeProblem, Translated};
 use crate::translation::{Translation, first};
 use crate::value::Value;
-use crate::{axes, channels_last, constants, elementwise, pools, qcdq, qonnx, rearrange, weighted};
+use crate::{
+    axes, channels_last, constants, elementwise, ensembles, machine_learning, pools, qcdq, qonnx, rearrange,
+    weighted,
+};
 use cml_quant::Univariate as U;
 
 /// Translates a node whose operands are as given; `None` stands for those that are left out.
@@ -39,6 +42,8 @@ pub(crate) struct Operator {
     pub(crate) handler: Handler,
     /// Whether it may stand between the scores and the output, where the client does its work.
     pub(crate) may_end: bool,
+    /// Whether it gives a class and scores, of which the second are kept.
+    pub(crate) names_class: bool,
 }
 
 /// How an operator is translated.
@@ -87,6 +92,7 @@ const fn onnx(name: &'static str, handler: Handler) -> Operator {
         name,
         handler,
         may_end: false,
+        names_class: false,
     }
 }
 
@@ -94,6 +100,30 @@ const fn ending(name: &'static str, handler: Handler) -> Operator {
     Operator {
         may_end: true,
         ..onnx(name, handler)
+    }
+}
+
+/// Of `ai.onnx.ml`.
+const fn ml(name: &'static str, apply: Apply) -> Operator {
+    Operator {
+        domain: Domain::Ml,
+        ..onnx(name, layer(apply))
+    }
+}
+
+/// Of `ai.onnx.ml`, with a class as its first result.
+const fn classifier(name: &'static str, apply: Apply) -> Operator {
+    Operator {
+        names_class: true,
+        ..ml(name, apply)
+    }
+}
+
+/// Of `ai.onnx.ml`, left to the client at the end.
+const fn ml_end(name: &'static str) -> Operator {
+    Operator {
+        domain: Domain::Ml,
+        ..ending(name, Handler::AtEnd)
     }
 }
 
@@ -247,6 +277,15 @@ pub(crate) const OPERATORS: &[Operator] = &[
     ending("Softmax", Handler::AtEnd),
     ending("LogSoftmax", Handler::AtEnd),
     ending("ArgMax", Handler::AtEnd),
+    // Models of other kinds.
+    classifier("TreeEnsembleClassifier", ensembles::classifier),
+    ml("TreeEnsembleRegressor", ensembles::regressor),
+    classifier("LinearClassifier", machine_learning::linear_classifier),
+    ml("LinearRegressor", machine_learning::linear_regressor),
+    ml("Scaler", machine_learning::scaler),
+    ml_end("Normalizer"),
+    ml_end("ZipMap"),
+    ml_end("ArrayFeatureExtractor"),
 ];
 
 /// Operators that a file may use, as domain and name, in the order of their kinds.
@@ -348,7 +387,7 @@ pub(crate) fn supported(node: &Node) -> Translated<&'static Operator> {
         ),
         (Domain::Ml, _) => (
             "this model of ai.onnx.ml is not supported",
-            "a neural network of ONNX's own operators",
+            "a tree ensemble or a linear model, or a neural network of ONNX's own operators",
         ),
     };
     Err(NodeProblem::new(why, instead))

@@ -15,6 +15,10 @@ use std::path::Path;
 pub(crate) const MAX_BYTES: u64 = 1 << 28;
 /// Most bytes of all constants together.
 const MAX_CONSTANTS: usize = 1 << 27;
+/// Operator set of a file without operators of ONNX's own.
+const UNSTATED_OPSET: i64 = 17;
+/// Type of attributes that the decoder has no name for: lists of texts.
+const STRINGS: AttributeType = AttributeType(8);
 
 /// Decodes a file; `folder` is where it lies, for data that it keeps in other files.
 ///
@@ -34,6 +38,13 @@ pub(crate) fn parse(bytes: &[u8], folder: Option<&Path>) -> Result<Model, OnnxEr
     let graph = proto
         .graph
         .ok_or_else(|| OnnxError::Format("it has no graph".to_owned()))?;
+    // What a file says of ONNX's own operators does not matter if it has none.
+    let own = |node: &NodeProto| matches!(node.domain.as_deref(), None | Some("" | "ai.onnx"));
+    let opset = if graph.node.iter().any(own) {
+        opset
+    } else {
+        Some(UNSTATED_OPSET)
+    };
     let opset = opset.ok_or_else(|| OnnxError::Format("it has no operator set".to_owned()))?;
     if graph.node.is_empty() {
         return Err(OnnxError::Format("its graph has no nodes".to_owned()));
@@ -190,6 +201,7 @@ impl Reader<'_> {
             (Some(AttributeType::STRING), a) => Attribute::Text(a.s.clone().unwrap_or_default()),
             (Some(AttributeType::FLOATS), a) => Attribute::Floats(a.floats.clone()),
             (Some(AttributeType::INTS), a) => Attribute::Ints(a.ints.clone()),
+            (Some(STRINGS), a) => Attribute::Texts(a.strings.clone()),
             (_, AttributeProto { t: Some(t), .. }) => Attribute::Tensor(self.tensor(t)?),
             (Some(_), _) => Attribute::Other,
             (None, AttributeProto { f: Some(f), .. }) => Attribute::Float(*f),
@@ -197,6 +209,7 @@ impl Reader<'_> {
             (None, AttributeProto { s: Some(s), .. }) => Attribute::Text(s.clone()),
             (None, a) if !a.ints.is_empty() => Attribute::Ints(a.ints.clone()),
             (None, a) if !a.floats.is_empty() => Attribute::Floats(a.floats.clone()),
+            (None, a) if !a.strings.is_empty() => Attribute::Texts(a.strings.clone()),
             (None, _) => Attribute::Other,
         })
     }

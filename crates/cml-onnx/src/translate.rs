@@ -2,10 +2,11 @@
 
 use crate::draft::{Id, NetworkDraft, Work, shown};
 use crate::interface::MAX_LIVE;
+use crate::machine_learning::{self, End};
 use crate::model::{Model, Node};
-use crate::operators::{self, Handler};
+use crate::operators::{self, Domain, Handler};
 use crate::report::{ImportReport, NodeProblem, Obstacle, Origin, Translated};
-use crate::translation::{Translation, first};
+use crate::translation::Translation;
 use crate::value::Value;
 use crate::{constants, functions, interface, moves};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub(crate) struct Drafted {
     /// `None` if an obstacle hides it.
     pub(crate) output: Option<Id>,
     pub(crate) report: ImportReport,
+    pub(crate) end: End,
 }
 
 /// Translates every node.
@@ -35,6 +37,8 @@ pub(crate) fn translate(model: &Model) -> Drafted {
             draft: NetworkDraft::default(),
             notes: Vec::new(),
             listed: 0,
+            is_last: false,
+            end: End::default(),
         },
         values: constants
             .map(|(name, tensor)| (name.clone(), Value::Constant(tensor.clone())))
@@ -51,6 +55,7 @@ pub(crate) fn translate(model: &Model) -> Drafted {
     Drafted {
         draft: driver.state.draft,
         output,
+        end: driver.state.end,
         report: ImportReport {
             origin: Origin::of(model),
             obstacles: driver.obstacles,
@@ -69,7 +74,8 @@ fn final_values(model: &Model) -> BTreeSet<String> {
                 let mut nodes = model.nodes.iter();
                 nodes.all(|n| std::ptr::eq(n, node) || !n.inputs.iter().any(|i| i == name))
             };
-            if let Some(name) = node.input(0).filter(|n| only_here(n)) {
+            let live = |name: &&String| !name.is_empty() && !model.constants.contains_key(*name);
+            if let Some(name) = node.inputs.iter().find(live).filter(|n| only_here(n)) {
                 last.insert(name.to_owned());
             }
         } else {
@@ -157,7 +163,10 @@ impl Driver<'_> {
             self.refuse(&node.shown(), &operators::shown(node), shape, problem);
             self.unknown(node).into_iter().collect()
         });
-        let mut results = result.into_iter();
+        // The class that a model names is found by its scores.
+        let names_class = operators::find(node).is_some_and(|o| o.names_class);
+        let class = result.first().filter(|_| names_class).cloned();
+        let mut results = class.into_iter().chain(result);
         for name in &node.outputs {
             let value = results.next().unwrap_or(Value::Broken);
             if !name.is_empty() {
@@ -231,17 +240,22 @@ impl Driver<'_> {
         let operator = operators::supported(node)?;
         let constant = !operands.is_empty() && operands.iter().flatten().all(Value::is_constant);
         let is_final = self.is_final(node);
+        self.state.is_last = operator.domain == Domain::Ml && self.is_last(node);
         let state = &mut self.state;
         let value = match (&operator.handler, constant) {
             (Handler::AtEnd, _) if is_final => {
                 let text = "at the end is left to the client: the outputs are what it reads";
-                self.state.note(node, format!("{} {text}", node.op));
-                first(operands)
+                state.note(node, format!("{} {text}", node.op));
+                machine_learning::at_end(state, node, operands)
             }
             (Handler::AtEnd, _) => Err(NodeProblem::new(
                 "it is not at the end of the network",
                 "the same at the end, where it is left to the client",
             )),
+            // A class is another number of the same class as any type.
+            (Handler::Sample { .. }, false) if is_final && operator.may_end && state.end.names_class => {
+                machine_learning::at_end(state, node, operands)
+            }
             (Handler::Any(apply), _) => apply(state, node, operands),
             (Handler::Several(apply), _) => {
                 let results = apply(state, node, operands)?.into_iter();
@@ -314,6 +328,13 @@ impl Driver<'_> {
             }
         }
         Ok(value)
+    }
+
+    /// Whether the results that anything reads are final.
+    fn is_last(&self, node: &Node) -> bool {
+        let read = |o: &&String| self.model.nodes.iter().any(|n| n.inputs.contains(o));
+        let mut results = node.outputs.iter().filter(|o| !o.is_empty() && read(o));
+        results.all(|o| self.final_values.contains(o))
     }
 
     fn is_final(&self, node: &Node) -> bool {

@@ -1,6 +1,7 @@
 //! The state of a translation: what the handlers of operators read and write.
 
 use crate::draft::{Affine, Id, NetworkDraft, Step, Work};
+use crate::machine_learning::End;
 use crate::model::Node;
 use crate::report::{NodeProblem, Note, Translated};
 use crate::tensor::Tensor;
@@ -15,6 +16,10 @@ pub(crate) struct Translation {
     pub(crate) notes: Vec<Note>,
     /// Numbers for single elements that nodes have so far.
     pub(crate) listed: usize,
+    /// Whether the results of the node at hand are outputs, or left to the client.
+    pub(crate) is_last: bool,
+    /// What stands behind the scores.
+    pub(crate) end: End,
 }
 
 /// Most numbers for single elements.

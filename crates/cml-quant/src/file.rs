@@ -9,14 +9,14 @@
 //! where they are known. The digits are a SHA-256 of the JSON and every tensor, so damage is found. (One entry: the order of several is random.)
 
 use crate::file_training::FileTraining;
-use crate::layers::{Conv2dForm, LinearForm};
+use crate::layers::{Conv2dForm, LinearForm, TreesForm};
 use crate::tensors::{Tensors, Written};
 use crate::{
     ActQuantizer, Concat, Gather, Layer, LayerId, LayerNode, Network, Normalize, Pad, Pool, QuantError,
     Reshape, Slice, Transpose, Univariate,
 };
 use cml_file::{Access, write_atomic};
-use cml_ir::InputStep;
+use cml_ir::{InputStep, Probabilities};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -36,6 +36,8 @@ struct FileNetwork {
     layers: Vec<FileLayer>,
     output: usize,
     labels: Vec<String>,
+    #[serde(default)]
+    probabilities: Probabilities,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     columns: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -70,6 +72,7 @@ enum FileOp {
     Pad(Pad),
     Concat(Concat),
     Gather(Gather),
+    Trees(TreesForm),
 }
 
 impl FileOp {
@@ -92,6 +95,7 @@ impl FileOp {
             Layer::Pad(pad) => Self::Pad(pad.clone()),
             Layer::Concat(concat) => Self::Concat(concat.clone()),
             Layer::Gather(gather) => Self::Gather(gather.clone()),
+            Layer::Trees(trees) => Self::Trees(TreesForm::of(trees, &node.name, tensors)),
         })
     }
 
@@ -113,6 +117,7 @@ impl FileOp {
             Self::Pad(pad) => Layer::Pad(pad),
             Self::Concat(concat) => Layer::Concat(concat),
             Self::Gather(gather) => Layer::Gather(gather),
+            Self::Trees(form) => Layer::Trees(form.read(name, tensors)?),
         })
     }
 }
@@ -245,6 +250,7 @@ fn describe(network: &Network, tensors: &mut Written) -> Result<FileNetwork, Qua
         layers: network.layers().iter().filter_map(layer).collect(),
         output: network.output()?.index(),
         labels: network.labels().to_vec(),
+        probabilities: network.probabilities(),
         columns: network.columns().to_vec(),
         input_steps: network.input_steps().to_vec(),
         training: network.training().map(FileTraining::of),
@@ -266,6 +272,7 @@ fn rebuild(parsed: FileNetwork, tensors: &Tensors<'_>) -> Result<Network, QuantE
     check_labels(&parsed.labels)?;
     let labels: Vec<&str> = parsed.labels.iter().map(String::as_str).collect();
     network.set_output(LayerId(parsed.output), &labels)?;
+    network.set_probabilities(parsed.probabilities);
     network.set_columns(parsed.columns)?;
     network.set_input_steps(parsed.input_steps)?;
     network.set_training(parsed.training.map(|t| t.rows()).transpose()?)?;

@@ -6,8 +6,8 @@ use cml_ir::{InputSpec, Interval};
 use ndarray::{Array1, Array2, ArrayView2};
 
 impl Network {
-    /// How the raw input becomes codes: the steps before it, its quantizer, and the normalization
-    /// between them if there is one, `scale[c] = q.scale / factor[c]` in `f32`. Codes that the steps never
+    /// How the raw input becomes codes: the comparisons of trees, or the steps before it, its quantizer, and the
+    /// normalization between them if there is one, `scale[c] = q.scale / factor[c]` in `f32`. Codes that the steps never
     /// lead to are not in its range.
     ///
     /// The forward pass, the graph and training all quantize with it.
@@ -17,6 +17,9 @@ impl Network {
     /// is no quantizer.
     pub fn input_spec(&self) -> Result<InputSpec, QuantError> {
         let mut node = self.only_reader(0)?.1;
+        if let Layer::Trees(trees) = &node.layer {
+            return Ok(trees.input_spec());
+        }
         let mut normalize = None;
         if let (Layer::Normalize(n), (at, _)) = (&node.layer, self.only_reader(0)?) {
             normalize = Some(n);
@@ -34,9 +37,9 @@ impl Network {
             spec.offset.clone_from(&normalize.offset);
         }
         // A quotient may have left the range of `f32`.
-        let channels = cml_ir::channels(&self.layers()[0].shape);
-        spec.check(&self.layers()[0].name, channels)?;
-        let reached = (0..channels).map(|c| spec.reached(c));
+        let shape = &self.layers()[0].shape;
+        spec.check(&self.layers()[0].name, shape)?;
+        let reached = (0..cml_ir::channels(shape)).map(|c| spec.reached(c));
         spec.range = Interval::hull_of(reached).unwrap_or(spec.range);
         Ok(spec)
     }
@@ -66,13 +69,18 @@ impl Network {
         })
     }
 
-    /// Refuses a sample of the wrong length, or that is not finite.
+    /// Refuses a sample of the wrong length, or that is not finite, but for missing values where they are taken.
     pub(crate) fn check_sample(&self, sample: &[f32]) -> Result<(), QuantError> {
         if sample.len() != self.input_len() {
             let name = &self.layers()[0].name;
             return Err(misfit(name, "input values", self.input_len(), sample.len()));
         }
-        sample.iter().try_for_each(|&x| check_number("input", x))
+        let takes_missing = self.layers().iter().any(|node| match &node.layer {
+            Layer::Trees(trees) => trees.takes_missing,
+            _ => false,
+        });
+        let mut numbers = sample.iter().filter(|x| !(takes_missing && x.is_nan()));
+        numbers.try_for_each(|&x| check_number("input", x))
     }
 
     /// The one layer that reads a layer.

@@ -54,14 +54,15 @@ pub use cml_ir::MAX_NAMES;
 pub use cml_ir::TrainingRows;
 /// How the scores that [`Network::forward`] gives become a class.
 pub use cml_ir::argmax;
-/// How a client quantizes, and what it does before that.
-pub use cml_ir::{InputSpec, InputStep, Interval, channel_len};
+/// How a client quantizes, and what it does before that; what networks say in the words of graphs.
+pub use cml_ir::{InputSpec, InputStep, Interval, Probabilities, Threshold, channel_len, name_fault};
 pub use dequantizer::Dequantizer;
 pub use error::QuantError;
 pub use file::{network_from_bytes, network_to_bytes, read_network, write_network};
 pub use layers::{
-    ActQuantizer, Concat, Conv2d, Expression, ExpressionStep, Gather, Layer, LayerNode, Linear, Normalize,
-    Pad, Pairing, Pool, PoolKind, Reshape, Slice, Transpose, Univariate, WeightQuantizer, Weights,
+    ActQuantizer, Branch, Child, Concat, Conv2d, Expression, ExpressionStep, Gather, Layer, LayerNode,
+    Linear, Normalize, Pad, Pairing, Pool, PoolKind, Reshape, Slice, Transpose, Trees, Univariate,
+    WeightQuantizer, Weights,
 };
 pub use network::{LayerId, Network};
 pub use ptq::{PtqConfig, PtqMethod, quantize_network};

@@ -5,7 +5,7 @@ use crate::layers::element_count;
 use crate::{
     ActQuantizer, Concat, Conv2d, Layer, LayerNode, Linear, Normalize, Pool, QuantError, Reshape, Univariate,
 };
-use cml_ir::{InputSpec, InputStep, Interval, TrainingRows, names_fault};
+use cml_ir::{InputSpec, InputStep, Interval, Probabilities, TrainingRows, names_fault};
 
 /// Most elements of a layer's result, as in `cml_ir`.
 const MAX_ELEMENTS: usize = 1 << 22;
@@ -28,6 +28,7 @@ pub struct Network {
     layers: Vec<LayerNode>,
     output: Option<LayerId>,
     labels: Vec<String>,
+    probabilities: Probabilities,
     columns: Vec<String>,
     steps: Vec<InputStep>,
     training: Option<TrainingRows>,
@@ -47,6 +48,7 @@ impl Network {
             layers: vec![input],
             output: None,
             labels: Vec::new(),
+            probabilities: Probabilities::Unstated,
             columns: Vec::new(),
             steps: Vec::new(),
             training: None,
@@ -86,6 +88,16 @@ impl Network {
         &self.labels
     }
 
+    /// What makes probabilities of the outputs, for the client to compute.
+    pub fn probabilities(&self) -> Probabilities {
+        self.probabilities
+    }
+
+    /// Says what makes probabilities of the outputs.
+    pub fn set_probabilities(&mut self, probabilities: Probabilities) {
+        self.probabilities = probabilities;
+    }
+
     /// Names of the columns of the data, one for each element of the input in row-major order; empty
     /// if they are not known.
     pub fn columns(&self) -> &[String] {
@@ -109,7 +121,7 @@ impl Network {
             steps,
             ..InputSpec::new(1.0, 0, Interval::point(0))
         };
-        spec.check(&input.name, cml_ir::channels(&input.shape))?;
+        spec.check(&input.name, &input.shape)?;
         self.steps = spec.steps;
         Ok(())
     }
@@ -276,7 +288,7 @@ impl Network {
     ///
     /// # Errors
     /// If the name is taken or empty, an operand is not there, shapes do not
-    /// fit, a quantizer is not valid, a normalization reads another layer than
+    /// fit, a quantizer is not valid, a normalization or trees read another layer than
     /// the input, or the input or the result has no or too
     /// many elements.
     pub fn push(&mut self, name: &str, layer: Layer, operands: &[LayerId]) -> Result<LayerId, QuantError> {
@@ -297,7 +309,8 @@ impl Network {
             Err(misfit(name, what, needs, format!("{shape:?}")))
         };
         sized("input shape", &self.layers[0].shape)?;
-        if let (Layer::Normalize(_), Some(read)) = (&layer, operands.iter().find(|o| o.0 != 0)) {
+        let reads_raw = matches!(layer, Layer::Normalize(_) | Layer::Trees(_));
+        if let Some(read) = operands.iter().find(|o| o.0 != 0).filter(|_| reads_raw) {
             let (needs, has) = (&self.layers[0].name, &self.layers[read.0].name);
             return Err(misfit(name, "operand", format!("the raw input {needs}"), has));
         }

@@ -13,13 +13,17 @@ pub(crate) struct Written(BTreeMap<String, (Vec<usize>, Vec<u8>)>);
 impl Written {
     /// Adds weights and bias of a layer.
     pub(crate) fn store<D: Dimension>(&mut self, layer: &str, weights: &Weights<D>, bias: Option<&[f32]>) {
-        let bytes = weights.floats().iter().flat_map(|w| w.to_le_bytes()).collect();
-        let tensor = (weights.shape().to_vec(), bytes);
-        self.0.insert(format!("{layer}.weight"), tensor);
+        let floats = weights.floats().iter().copied().collect();
+        self.insert(format!("{layer}.weight"), weights.shape().to_vec(), floats);
         if let Some(bias) = bias {
-            let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
-            self.0.insert(format!("{layer}.bias"), (vec![bias.len()], bytes));
+            self.insert(format!("{layer}.bias"), vec![bias.len()], bias.to_vec());
         }
+    }
+
+    /// Adds a tensor.
+    pub(crate) fn insert(&mut self, name: String, shape: Vec<usize>, floats: Vec<f32>) {
+        let bytes = floats.into_iter().flat_map(f32::to_le_bytes).collect();
+        self.0.insert(name, (shape, bytes));
     }
 
     /// The tensors in the order of their names.
@@ -64,7 +68,8 @@ impl<'a> Tensors<'a> {
         Ok((weights, bias.map(|(_, values)| values)))
     }
 
-    fn floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), QuantError> {
+    /// Shape and numbers of a tensor.
+    pub(crate) fn floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), QuantError> {
         let fail = |why: &str| QuantError::File {
             name: name.to_owned(),
             why: why.to_owned(),

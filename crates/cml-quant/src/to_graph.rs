@@ -39,7 +39,11 @@ pub fn to_graph(network: &Network) -> Result<Graph, QuantError> {
             function: function.name().to_owned(),
         });
     }
-    let spec = output_spec(meaning, network.labels());
+    let spec = OutputSpec {
+        words: lowering.words.0,
+        radix: lowering.words.1,
+        ..output_spec(meaning, network)
+    };
     lowering.builder.output(&output_name(network), y, spec)?;
     Ok(lowering.builder.finish()?)
 }
@@ -54,6 +58,8 @@ pub(crate) struct Lowering<'a> {
     values: Vec<Option<NodeId>>,
     /// Names of layers and of parts of layers.
     taken: BTreeSet<String>,
+    /// Integers of a score, and what the next one counts in, where a layer gives several.
+    pub(crate) words: (u32, u32),
 }
 
 impl<'a> Lowering<'a> {
@@ -69,6 +75,7 @@ impl<'a> Lowering<'a> {
             meanings: network.meanings()?,
             values: Vec::with_capacity(network.layers().len()),
             taken: network.layers().iter().map(|l| l.name.clone()).collect(),
+            words: (1, 1),
         })
     }
 
@@ -109,7 +116,9 @@ impl<'a> Lowering<'a> {
     /// Adds the input of the graph: the raw input, quantized.
     pub(crate) fn input(&mut self) -> Result<NodeId, QuantError> {
         let input = &self.network.layers()[0];
-        let (shape, spec) = (input.shape.clone(), self.spec.clone());
+        let spec = self.spec.clone();
+        let bits = spec.thresholds.as_ref().map(|t| vec![t.list.len()]);
+        let shape = bits.unwrap_or_else(|| input.shape.clone());
         Ok(self.builder.input(&input.name, shape, spec)?)
     }
 
@@ -160,12 +169,14 @@ impl<'a> Lowering<'a> {
     }
 }
 
-fn output_spec(meaning: &Dequantizer, labels: &[String]) -> OutputSpec {
+fn output_spec(meaning: &Dequantizer, network: &Network) -> OutputSpec {
     OutputSpec {
         zero_point: meaning.zero_point,
         scale: meaning.scale.clone(),
         offset: meaning.bias.clone().unwrap_or_else(|| vec![0.0]),
-        labels: labels.to_vec(),
+        labels: network.labels().to_vec(),
+        probabilities: network.probabilities(),
+        ..OutputSpec::identity()
     }
 }
 

@@ -68,8 +68,8 @@ impl CircuitInput {
         if self.encodings.iter().any(|&e| e as usize >= encodings) {
             return Err("names an encoding that is not there".to_owned());
         }
-        let spec = self.spec.check(&self.name, cml_ir::channels(&self.shape));
-        let columns = spec.and_then(|()| self.spec.check_columns(&self.name, self.encodings.len()));
+        let spec = self.spec.check(&self.name, &self.shape);
+        let columns = spec.and_then(|()| self.spec.check_columns(&self.name, &self.shape));
         columns.map_err(|why| why.to_string())
     }
 }

@@ -183,11 +183,12 @@ impl ClientSpec {
             });
         }
         let quantize = |(input, floats): (&CircuitInput, &&[f32])| {
-            if floats.len() != input.encodings.len() {
+            let needs = input.spec.sample_len(&input.shape);
+            if floats.len() != needs {
                 return Err(IrError::Shape {
                     node: input.name.clone(),
                     what: "input",
-                    needs: format!("{} values", input.encodings.len()),
+                    needs: format!("{needs} values"),
                     has: format!("{}", floats.len()),
                 });
             }
@@ -275,7 +276,7 @@ impl ClientOutput {
         if self.shifts.iter().any(|s| s.unsigned_abs() > 1 << 41) {
             return Err("shift beyond 2^41".to_owned());
         }
-        let spec = self.spec.check(&self.name, cml_ir::channels(&self.shape));
+        let spec = self.spec.check(&self.name, &self.shape);
         spec.map_err(|why| why.to_string())
     }
 }
@@ -326,7 +327,11 @@ impl fmt::Display for ClientSpec {
         )?;
         for input in &self.parts.inputs {
             let codes = input.spec.range;
-            write!(f, "input      {} {:?} codes {codes}", input.name, input.shape)?;
+            write!(f, "input      {} {:?} ", input.name, input.shape)?;
+            match &input.spec.thresholds {
+                None => write!(f, "codes {codes}")?,
+                Some(thresholds) => write!(f, "bits of thresholds of {} features", thresholds.features)?,
+            }
             if !input.spec.columns.is_empty() {
                 write!(f, " columns {}", input.spec.columns.join(", "))?;
             }

@@ -147,7 +147,8 @@ impl Circuit {
                     .sum(),
             }
         };
-        self.levels().iter().enumerate().map(level).sum()
+        // A sum of nothing is -0.0.
+        self.levels().iter().enumerate().map(level).sum::<f64>() + 0.0
     }
 }
 

@@ -7,11 +7,22 @@ use cml_ir::{Graph, Interval};
 use cml_scheme::{CircuitInput, Encoding, LweKey};
 use std::collections::BTreeMap;
 
+/// Which lookups of one accumulator become one rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Those whose results have one encoding.
+    OfOneEncoding,
+    /// None.
+    Nothing,
+    /// All of them: their results get one encoding.
+    Everything,
+}
+
 /// What is tried when a program is encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// Lookups of one accumulator, up to sign and offset, become one rotation.
-    pub(crate) share: bool,
+    /// Which lookups of one accumulator, up to sign and offset, become one rotation.
+    pub(crate) share: Share,
     /// Steps from one value to the next of the widest row of an encoding.
     ///
     /// A row that needs only a part of the half period is scaled up by an integer: with more steps for the widest one
@@ -38,8 +49,18 @@ pub(crate) fn encode(program: &Program, graph: &Graph, layout: Layout, slack: &[
             wraps: false,
         })
     });
-    let mut plan = Encodings::of(wires, lookup_rows.chain(output_rows));
-    let groups = groups(program, &plan, layout.share);
+    let together = match layout.share {
+        Share::OfOneEncoding | Share::Nothing => Vec::new(),
+        Share::Everything => results_of_one_accumulator(program),
+    };
+    let together = together.iter().map(|row| Need {
+        row,
+        half_period: 1,
+        apart: 1,
+        wraps: false,
+    });
+    let mut plan = Encodings::of(wires, lookup_rows.chain(output_rows).chain(together));
+    let groups = groups(program, &plan, layout.share != Share::Nothing);
     let mut renamed: Vec<u32> = (0..wires as u32).collect();
     for (new, &old) in groups.iter().flat_map(|g| &g.members).enumerate() {
         renamed[inputs + old] = (inputs + new) as u32;
@@ -158,6 +179,18 @@ struct Group {
 /// Whether the row is read with its signs turned: the first weight is made positive.
 fn is_mirrored(row: &Affine) -> bool {
     row.terms.values().next().is_some_and(|&w| w < 0)
+}
+
+/// The results of all lookups of each accumulator that has several.
+fn results_of_one_accumulator(program: &Program) -> Vec<Affine> {
+    let mut known: BTreeMap<Vec<(u32, i64)>, Affine> = BTreeMap::new();
+    for (lookup, wire) in program.lookups.iter().zip(program.input_count() as u32..) {
+        let sign = if is_mirrored(&lookup.row) { -1 } else { 1 };
+        let terms = lookup.row.terms.iter().map(|(&w, &v)| (w, sign * v));
+        known.entry(terms.collect()).or_default().terms.insert(wire, 1);
+    }
+    let several = known.into_values().filter(|results| results.terms.len() > 1);
+    several.collect()
 }
 
 /// Lookups by level, and by accumulator if they may share a rotation.

@@ -2,7 +2,7 @@
 
 use crate::amortize::amortize;
 use crate::circuit::{Body, Circuit, Demand, Lookup, Tables, WIRE_BYTES};
-use crate::encode::{Layout, encode};
+use crate::encode::{Layout, Share, encode};
 use crate::noise::{Reader, Requirement};
 use crate::optimizer::{Choice, Goal, Later, SearchError, search, search_pair};
 use crate::program::{PassReport, Program, Settings, optimize};
@@ -229,8 +229,8 @@ fn bodies(program: &Program, graph: &Graph, options: &Options) -> Vec<Body> {
         .collect();
     let mut bodies: Vec<Body> = Vec::new();
     for stretch in 1..=MOST_STRETCH {
-        for share in [true, false] {
-            if share && !options.goal.capabilities.shared_rotations {
+        for share in [Share::OfOneEncoding, Share::Nothing, Share::Everything] {
+            if share != Share::Nothing && !options.goal.capabilities.shared_rotations {
                 continue;
             }
             let mut body = encode(program, graph, Layout { share, stretch }, &slack);

@@ -166,7 +166,7 @@ impl Circuit {
             if output.rows.is_empty() {
                 return fail("output", i, "has no elements");
             }
-            if let Err(why) = output.spec.check(&output.name, cml_ir::channels(&output.shape)) {
+            if let Err(why) = output.spec.check(&output.name, &output.shape) {
                 return fail("output", i, &why.to_string());
             }
             if output.shifts.iter().any(|s| s.unsigned_abs() > 1 << 41) {

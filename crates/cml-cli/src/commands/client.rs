@@ -219,7 +219,7 @@ fn predict(
     let classes: Vec<usize> = results.iter().map(|r| r.class).collect();
     let codes: Vec<Vec<Tensor>> = results.into_iter().map(|r| r.codes).collect();
     let output = &spec.outputs()[0].spec;
-    let score = samples.score(&classes, spec.outputs()[0].shape.iter().product());
+    let score = samples.score(&classes, spec.outputs()[0].spec.scores(&spec.outputs()[0].shape));
     let right = score.right_text();
     let text = format!(
         "{}\n\n{right}{} by {}\n{}\nkeys {} in {}: {:.1} s; {}: {:.2} s",

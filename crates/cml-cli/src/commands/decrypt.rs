@@ -5,7 +5,7 @@ use crate::score::predict;
 use crate::show::{Report, table};
 use crate::spec::read_spec;
 use cml_file::Artifact;
-use cml_ir::{OutputSpec, Tensor};
+use cml_ir::{OutputSpec, Probabilities, Tensor};
 use cml_keys::Client;
 use cml_scheme::artifact::EncryptedOutputs;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     Ok(Report::new(results_table(output, &numbers, &results), json))
 }
 
-/// One line for each sample: class and scores; a single score is a value, and names no class.
+/// One line for each sample: class, scores and probabilities, if there are any; a single score is a value, and names no class.
 pub(crate) fn results_table(spec: &OutputSpec, numbers: &[usize], results: &[Vec<Tensor>]) -> String {
     let row = |(i, outputs): (&usize, &Vec<Tensor>)| {
         let prediction = predict(spec, &outputs[0]);
@@ -50,13 +50,25 @@ pub(crate) fn results_table(spec: &OutputSpec, numbers: &[usize], results: &[Vec
         if prediction.scores.len() > 1 {
             cells.insert(1, spec.label(prediction.class));
         }
+        if let Some(probabilities) = &prediction.probabilities {
+            let probabilities: Vec<String> = probabilities.iter().map(|p| format!("{p:.3}")).collect();
+            cells.push(probabilities.join(" "));
+        }
         cells
     };
     let rows: Vec<Vec<String>> = numbers.iter().zip(results).map(row).collect();
-    match rows.first() {
-        Some(cells) if cells.len() == 2 => table(&["sample", "value"], &rows),
-        _ => table(&["sample", "class", "scores"], &rows),
+    let is_value = results
+        .first()
+        .is_some_and(|outputs| spec.scores(outputs[0].shape()) == 1);
+    let mut header = if is_value {
+        vec!["sample", "value"]
+    } else {
+        vec!["sample", "class", "scores"]
+    };
+    if spec.probabilities != Probabilities::Unstated {
+        header.push("probabilities");
     }
+    table(&header, &rows)
 }
 
 /// For each sample its number, class, scores and integer codes.
@@ -66,7 +78,11 @@ pub(crate) fn results_json(spec: &OutputSpec, numbers: &[usize], results: &[Vec<
         let codes: Vec<&[i64]> = outputs.iter().map(Tensor::data).collect();
         let class = (prediction.scores.len() > 1).then_some(prediction.class);
         let label = class.map(|class| spec.label(class));
-        json!({"sample": number, "class": class, "label": label, "scores": prediction.scores, "codes": codes})
+        let mut json = json!({"sample": number, "class": class, "label": label, "scores": prediction.scores, "codes": codes});
+        if let Some(probabilities) = prediction.probabilities {
+            json["probabilities"] = json!(probabilities);
+        }
+        json
     };
     numbers.iter().zip(results).map(one).collect()
 }

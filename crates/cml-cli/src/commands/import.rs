@@ -13,7 +13,8 @@ use cml_quant::{Layer, Network};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Make a network of an ONNX file: QONNX or QCDQ from Brevitas, or plain float ONNX from PyTorch.
+/// Make a network of an ONNX file: QONNX or QCDQ from Brevitas, plain float ONNX from PyTorch, or trees and linear
+/// models from scikit-learn, XGBoost and LightGBM.
 ///
 /// A file that cannot be imported gets one report with every obstacle, and what to write instead. A
 /// float network is quantized afterwards, with `cml quantize --bits BITS --calibrate DATA`. With --check

@@ -162,6 +162,15 @@ fn network(network: &Network) -> String {
             Layer::Slice(Slice { starts, ends, steps }) => {
                 format!("slice {starts:?} to {ends:?}, steps {steps:?}")
             }
+            Layer::Trees(t) => format!(
+                "{} trees on {} features, {} branches, {} leaves, {} lookups, scores in units of {}",
+                t.roots.len(),
+                t.features,
+                t.branches.len(),
+                t.leaves.len(),
+                t.lookups(),
+                t.scale
+            ),
             Layer::Pad(Pad { padding }) => format!("pad {padding:?}"),
             Layer::Concat(Concat { axis }) if *axis > 0 => format!("concat, axis {axis}"),
             Layer::Gather(Gather { axis, indices }) => {

@@ -83,7 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Report> {
     let classes: Vec<usize> = results.iter().map(|r| predict(spec, &r[0]).class).collect();
     let clear = expected.iter().map(|r| predict(spec, &r[0]).class);
     let other_classes = clear.zip(&classes).filter(|(a, b)| a != *b).count();
-    let score = samples.score(&classes, circuit.outputs()[0].shape.iter().product());
+    let score = samples.score(&classes, spec.scores(&circuit.outputs()[0].shape));
     let total: f64 = seconds.iter().sum();
     let text = format!(
         "{}\n\n{}{different} differ from the {oracle}{}\n\

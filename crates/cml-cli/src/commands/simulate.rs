@@ -74,7 +74,11 @@ fn run_network(network: &Network, samples: &Samples) -> anyhow::Result<Report> {
             .forward(row)
             .with_context(|| format!("{}: sample {i}", samples.source))?;
         let class = cml_ir::argmax(&scores);
-        Ok(Prediction { scores, class })
+        Ok(Prediction {
+            probabilities: network.probabilities().of(&scores),
+            scores,
+            class,
+        })
     };
     let (predictions, time) = timed(|| samples.rows.iter().enumerate().map(run).collect());
     progress.finish_and_clear();

@@ -18,4 +18,5 @@ mod served;
 mod simulate;
 #[cfg(feature = "train")]
 mod train;
+mod trees;
 mod world;

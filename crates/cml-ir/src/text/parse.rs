@@ -5,7 +5,7 @@ use crate::graph::NodeId;
 use crate::tensor::channels;
 use crate::{
     Conv2d, Dot, Graph, GraphBuilder, InputSpec, InputStep, Interval, IrError, Lut, Op, OutputSpec, Pad,
-    Steps, SumPool, Tensor, Type,
+    Probabilities, Steps, SumPool, Tensor, Threshold, Thresholds, Type,
 };
 use std::str::FromStr;
 
@@ -169,16 +169,7 @@ impl<'a> Line<'a> {
         Ok(match *word {
             "input" => Op::Input {
                 shape: self.list(Self::number)?,
-                spec: InputSpec {
-                    scale: self.floats("scale")?,
-                    offset: self.offset()?,
-                    zero_point: self.field_or("zero", 0, Self::number)?,
-                    range: self.field("range", Self::interval)?,
-                    columns: self.field_or("columns", Vec::new(), |line| {
-                        line.list(|line| line.quoted("a column in quotes"))
-                    })?,
-                    steps: self.field_or("steps", Vec::new(), |line| line.list(Self::step))?,
-                },
+                spec: self.input_spec()?,
             },
             "dot" => {
                 let (weights, bias) = self.weights()?;
@@ -230,9 +221,79 @@ impl<'a> Line<'a> {
                 labels: self.field_or("labels", Vec::new(), |line| {
                     line.list(|line| line.quoted("a label in quotes"))
                 })?,
+                probabilities: self.field_or(
+                    "probabilities",
+                    Probabilities::Unstated,
+                    Self::probabilities,
+                )?,
+                words: self.field_or("words", 1, Self::small)?,
+                radix: self.field_or("radix", 1, Self::small)?,
             }),
             _ => return Err(self.wrong("an operation", mnemonic)),
         })
+    }
+
+    fn input_spec(&mut self) -> Result<InputSpec, IrError> {
+        let mut spec = if self.is("features") {
+            InputSpec::of_thresholds(self.thresholds()?)
+        } else {
+            InputSpec {
+                scale: self.floats("scale")?,
+                offset: self.offset()?,
+                zero_point: self.field_or("zero", 0, Self::number)?,
+                ..InputSpec::new(1.0, 0, self.field("range", Self::interval)?)
+            }
+        };
+        spec.columns = self.field_or("columns", Vec::new(), |line| {
+            line.list(|line| line.quoted("a column in quotes"))
+        })?;
+        spec.steps = self.field_or("steps", Vec::new(), |line| line.list(Self::step))?;
+        Ok(spec)
+    }
+
+    fn thresholds(&mut self) -> Result<Thresholds, IrError> {
+        let features = self.field("features", Self::number)?;
+        let compared: Vec<u32> = self.field("compare", |line| line.list(Self::small))?;
+        let values: Vec<f32> = self.field("with", |line| line.list(Self::number))?;
+        let takes_missing = self.is("missing");
+        let missing: Vec<usize> = if takes_missing {
+            self.field("missing", |line| line.list(Self::number))?
+        } else {
+            vec![0; values.len()]
+        };
+        let fits = values.len() == compared.len() && values.len() == missing.len();
+        if !fits || missing.iter().any(|&m| m > 1) {
+            return Err(IrError::Syntax {
+                line: self.number,
+                needs: "as many values as features that are compared, and bits".to_owned(),
+                has: format!("{}, {} and {}", compared.len(), values.len(), missing.len()),
+            });
+        }
+        let threshold = |((feature, value), missing): ((u32, f32), usize)| Threshold {
+            feature,
+            value,
+            of_missing: missing == 1,
+        };
+        let list = compared.into_iter().zip(values).zip(missing).map(threshold);
+        Ok(Thresholds {
+            features,
+            takes_missing,
+            list: list.collect(),
+        })
+    }
+
+    fn small(&mut self) -> Result<u32, IrError> {
+        let number: usize = self.number()?;
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    fn probabilities(&mut self) -> Result<Probabilities, IrError> {
+        let known = [Probabilities::Softmax, Probabilities::Logistic];
+        let token = self.tokens.next();
+        let found = known
+            .into_iter()
+            .find(|p| matches!(&token, Token::Word(word) if p.name() == Some(word)));
+        found.ok_or_else(|| self.wrong("softmax or logistic", &token))
     }
 
     /// Weights with their shape, and the bias of each output channel.

@@ -1,7 +1,7 @@
 //! From a graph to its text.
 
 use crate::tensor::channels;
-use crate::{Conv2d, Graph, InputSpec, InputStep, Lut, Op, OutputSpec, Steps, Tensor};
+use crate::{Conv2d, Graph, InputSpec, InputStep, Lut, Op, OutputSpec, Steps, Tensor, Thresholds};
 use std::fmt::{Display, Write};
 
 /// The whole graph as text, which [`crate::graph_from_text`] reads back: the graph that is read is
@@ -72,6 +72,9 @@ fn input(spec: &InputSpec) -> String {
     } else {
         format!(" columns {:?}", spec.columns)
     };
+    if let Some(thresholds) = &spec.thresholds {
+        return thresholds_of(thresholds) + &columns;
+    }
     format!(
         " scale {}{offset}{zero} range {}{columns}{}",
         floats(&spec.scale),
@@ -94,6 +97,20 @@ fn steps(steps: &[InputStep]) -> String {
     }
 }
 
+/// Features that are compared, and with what; then bits of missing values, where there may be some.
+fn thresholds_of(thresholds: &Thresholds) -> String {
+    let features: Vec<u32> = thresholds.list.iter().map(|t| t.feature).collect();
+    let values: Vec<String> = thresholds.list.iter().map(|t| format!("{:?}", t.value)).collect();
+    let missing: Vec<u8> = thresholds.list.iter().map(|t| t.of_missing.into()).collect();
+    let missing = if thresholds.takes_missing {
+        format!(" missing {}", list(&missing))
+    } else {
+        String::new()
+    };
+    let (count, features, values) = (thresholds.features, list(&features), values.join(","));
+    format!(" features {count} compare {features} with [{values}]{missing}")
+}
+
 fn output(spec: &OutputSpec) -> String {
     let (offset, zero) = (offset(&spec.offset), unless(0, "zero", spec.zero_point));
     let labels = if spec.labels.is_empty() {
@@ -101,7 +118,16 @@ fn output(spec: &OutputSpec) -> String {
     } else {
         format!(" labels {:?}", spec.labels)
     };
-    format!(" scale {}{offset}{zero}{labels}", floats(&spec.scale))
+    let name = spec.probabilities.name();
+    let probabilities = name.map_or_else(String::new, |name| format!(" probabilities {name}"));
+    let words = match spec.words {
+        1 => String::new(),
+        words => format!(" words {words} radix {}", spec.radix),
+    };
+    format!(
+        " scale {}{offset}{zero}{labels}{probabilities}{words}",
+        floats(&spec.scale)
+    )
 }
 
 fn conv2d(c: &Conv2d) -> String {

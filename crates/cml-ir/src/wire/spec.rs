@@ -3,7 +3,7 @@
 //! Files of other crates (circuits, client specifications, networks) hold these types too. So they
 //! are serialized themselves, and what is read, from whatever format, goes through their checks.
 
-use crate::{InputSpec, InputStep, Interval, IrError, OutputSpec};
+use crate::{InputSpec, InputStep, Interval, IrError, OutputSpec, Probabilities, Thresholds};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -18,6 +18,7 @@ pub(crate) struct WireInputSpec {
     offset: Vec<f32>,
     zero_point: i64,
     range: Interval,
+    thresholds: Option<Thresholds>,
     steps: Vec<InputStep>,
 }
 
@@ -27,6 +28,9 @@ pub(crate) struct WireOutputSpec {
     scale: Vec<f32>,
     offset: Vec<f32>,
     labels: Vec<String>,
+    probabilities: Probabilities,
+    words: u32,
+    radix: u32,
 }
 
 impl TryFrom<WireInterval> for Interval {
@@ -47,13 +51,15 @@ impl TryFrom<WireInputSpec> for InputSpec {
             offset: wire.offset,
             zero_point: wire.zero_point,
             range: wire.range,
+            thresholds: wire.thresholds,
             columns: Vec::new(),
             steps: wire.steps,
         };
         // For the number of channels that the lists say; the tensor's own is checked with it.
         let lists = spec.steps.iter().filter_map(InputStep::list).map(<[f32]>::len);
         let channels = lists.fold(spec.scale.len().max(spec.offset.len()).max(1), usize::max);
-        spec.check("input", channels)?;
+        let elements = spec.thresholds.as_ref().map_or(channels, |t| t.list.len());
+        spec.check("input", &[elements])?;
         Ok(spec)
     }
 }
@@ -67,11 +73,15 @@ impl TryFrom<WireOutputSpec> for OutputSpec {
             scale: wire.scale,
             offset: wire.offset,
             labels: wire.labels,
+            probabilities: wire.probabilities,
+            words: wire.words,
+            radix: wire.radix,
         };
         // As for inputs.
         let lists = [spec.scale.len(), spec.offset.len(), spec.labels.len(), 1];
         let channels = lists.into_iter().fold(1, usize::max);
-        spec.check("output", channels)?;
+        let elements = channels.saturating_mul(spec.words.max(1) as usize);
+        spec.check("output", &[elements])?;
         Ok(spec)
     }
 }
@@ -116,6 +126,7 @@ mod tests {
             offset: vec![-1.0],
             zero_point: 3,
             range: Interval::new(-8, 7),
+            thresholds: None,
             columns: Vec::new(),
             steps: vec![InputStep::Divide(vec![-3.0]), InputStep::Sign],
         };
@@ -139,11 +150,17 @@ mod tests {
             scale: vec![0.5],
             offset: vec![0.0, 0.25],
             labels: vec!["no".to_owned(), "yes".to_owned()],
+            probabilities: Probabilities::Softmax,
+            words: 2,
+            radix: 16,
         };
         let check = |spoil: fn(&mut OutputSpec), expected| refused(&good, spoil, expected);
         check(|s| s.scale[0] = -1.0, "scale is -1, must be finite and positive");
         check(|s| s.labels.push(String::new()), "needs 1 or 3, has 2");
         check(|s| s.offset.clear(), "output offsets: needs 1 or 2, has 0");
+        check(|s| s.words = 0, "words of scores: needs 1, or 2 to 8");
+        check(|s| s.radix = 1, "words of scores: needs 1, or 2 to 8");
+        check(|s| s.words = 1, "has 1 of radix 16");
         check(|s| s.zero_point = 1 << 40, "values reach a magnitude of");
     }
 

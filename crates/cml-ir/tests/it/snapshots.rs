@@ -35,6 +35,7 @@ fn example() -> Graph {
         scale: vec![0.5],
         offset: vec![0.0, 0.125],
         labels: vec!["no".into(), "yes".into()],
+        ..OutputSpec::identity()
     };
     b.output("y", y, spec).unwrap();
     b.finish().unwrap()

@@ -3,8 +3,8 @@
 use crate::random::graphs;
 use cml_file::Artifact;
 use cml_ir::{
-    Graph, GraphBuilder, InputSpec, InputStep, Interval, OutputSpec, Tensor, graph_from_text, graph_hash,
-    graph_to_text,
+    Graph, GraphBuilder, InputSpec, InputStep, Interval, OutputSpec, Probabilities, Tensor, graph_from_text,
+    graph_hash, graph_to_text,
 };
 use proptest::prelude::*;
 
@@ -56,9 +56,9 @@ proptest! {
             scale: vec![scale],
             offset: vec![1.0, offset],
             zero_point,
-            range: Interval::point(zero_point),
             columns: vec![format!("{column}'"), column],
             steps: vec![InputStep::Add(vec![offset, 0.1]), InputStep::Floor, InputStep::Min(vec![scale])],
+            ..InputSpec::new(1.0, 0, Interval::point(zero_point))
         };
         let x = b.input("x", vec![2], input).unwrap();
         let output = OutputSpec {
@@ -66,6 +66,8 @@ proptest! {
             scale: vec![scale, 1.0],
             offset: vec![offset],
             labels,
+            probabilities: Probabilities::Logistic,
+            ..OutputSpec::identity()
         };
         b.output(&name, x, output).unwrap();
         round_trip(&b.finish().unwrap());

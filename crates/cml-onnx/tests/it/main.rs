@@ -1,5 +1,7 @@
 //! Tests of the public interface.
 
+mod bad_ensembles;
+mod ensembles;
 mod external;
 mod forms;
 mod inputs;

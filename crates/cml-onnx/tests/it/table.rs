@@ -64,8 +64,8 @@ fn obstacle(operator: &str) -> String {
 fn operators_of_other_domains_are_named_with_them() {
     for (operator, named) in [
         (
-            "ai.onnx.ml:TreeEnsembleRegressor",
-            "y (ai.onnx.ml.TreeEnsembleRegressor of [2]): ",
+            "ai.onnx.ml:SVMClassifier",
+            "y (ai.onnx.ml.SVMClassifier of [2]): ",
         ),
         ("com.microsoft:FusedConv", "y (com.microsoft.FusedConv of [2]): "),
         ("ai.onnx:Einsum", "y (Einsum of [2]): "),
@@ -77,7 +77,7 @@ fn operators_of_other_domains_are_named_with_them() {
             "{text}"
         );
     }
-    let text = obstacle("ai.onnx.ml:TreeEnsembleRegressor");
+    let text = obstacle("ai.onnx.ml:SVMClassifier");
     assert!(text.contains("this model of ai.onnx.ml"), "{text}");
 }
 

@@ -13,11 +13,14 @@ pub(crate) struct File {
 }
 
 /// An attribute's value.
+#[derive(Clone, Copy)]
 pub(crate) enum Attr<'a> {
     Int(i64),
     Float(f32),
     Ints(&'a [i64]),
     Text(&'a str),
+    Floats(&'a [f32]),
+    Texts(&'a [&'a str]),
 }
 
 pub(crate) fn varint(mut value: u64) -> Vec<u8> {
@@ -104,6 +107,15 @@ impl File {
                     [list, number(20, 7)].concat()
                 }
                 Attr::Text(t) => [text(4, t), number(20, 3)].concat(),
+                Attr::Floats(list) => {
+                    let float = |f: &f32| [varint(7 << 3 | 5), f.to_le_bytes().to_vec()].concat();
+                    let list: Vec<u8> = list.iter().flat_map(float).collect();
+                    [list, number(20, 6)].concat()
+                }
+                Attr::Texts(list) => {
+                    let list: Vec<u8> = list.iter().flat_map(|t| text(9, t)).collect();
+                    [list, number(20, 8)].concat()
+                }
             };
             bytes.extend(block(5, &[text(1, name), value].concat()));
         }

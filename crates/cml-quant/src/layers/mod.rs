@@ -17,6 +17,8 @@ mod quantizer;
 mod raw;
 mod reshape;
 mod residual;
+mod tree_blocks;
+mod trees;
 pub(crate) mod univariate;
 mod weight_quantizer;
 mod weights;
@@ -33,6 +35,8 @@ pub use pool::{Pool, PoolKind};
 pub use quantizer::ActQuantizer;
 pub use raw::Normalize;
 pub use reshape::Reshape;
+pub(crate) use trees::TreesForm;
+pub use trees::{Branch, Child, Trees};
 pub use univariate::Univariate;
 pub use weight_quantizer::WeightQuantizer;
 pub use weights::Weights;
@@ -75,6 +79,8 @@ pub enum Layer {
     Slice(Slice),
     /// 0.0 around codes of a quantizer.
     Pad(Pad),
+    /// Decision trees on the raw input.
+    Trees(Trees),
     /// Values of one scale and zero point, one after the other along an axis.
     Concat(Concat),
     /// Elements at constant indices of an axis.
@@ -131,7 +137,8 @@ impl Layer {
             | Layer::Function(_)
             | Layer::Add
             | Layer::Sub
-            | Layer::Mul => None,
+            | Layer::Mul
+            | Layer::Trees(_) => None,
         }
     }
 
@@ -154,6 +161,7 @@ impl Layer {
             Layer::Concat(concat) => concat,
             Layer::Gather(gather) => gather,
             Layer::Mul => &product::Product,
+            Layer::Trees(trees) => trees,
         }
     }
 

@@ -39,7 +39,8 @@ impl LinearMap {
             | Layer::Slice(_)
             | Layer::Pad(_)
             | Layer::Concat(_)
-            | Layer::Gather(_) => return None,
+            | Layer::Gather(_)
+            | Layer::Trees(_) => return None,
         };
         let out = values.shape()[0];
         let values: Vec<f64> = values.iter().map(|&w| f64::from(w)).collect();
@@ -184,7 +185,8 @@ pub(super) fn value(
     let width = node.channel_len();
     let rounded = |x: f64| f64::from(x as f32);
     match &node.layer {
-        Layer::Input | Layer::Quantize(_) | Layer::Reshape(_) => x.to_owned(),
+        // Networks with trees are not float, and never come here.
+        Layer::Input | Layer::Quantize(_) | Layer::Reshape(_) | Layer::Trees(_) => x.to_owned(),
         Layer::Normalize(n) => {
             let mut y = x.to_owned();
             for mut row in y.rows_mut() {
@@ -309,6 +311,7 @@ pub(super) fn replaced(
         | Layer::Pad(_)
         | Layer::Mul
         | Layer::Concat(_)
-        | Layer::Gather(_) => layer.clone(),
+        | Layer::Gather(_)
+        | Layer::Trees(_) => layer.clone(),
     })
 }

@@ -116,6 +116,7 @@ impl<'a> Driver<'a> {
         };
         let labels: Vec<&str> = self.float.network.labels().iter().map(String::as_str).collect();
         self.network.set_output(id, &labels)?;
+        self.network.set_probabilities(self.float.network.probabilities());
         // What is neither looked up nor decrypted is part of an accumulator after it.
         let ends = |name: &str| {
             let mut nodes = self.network.layers().iter().enumerate();

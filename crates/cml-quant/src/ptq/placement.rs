@@ -72,7 +72,8 @@ impl Placement {
                 | Layer::Slice(_)
                 | Layer::Pad(_)
                 | Layer::Concat(_)
-                | Layer::Gather(_) => state,
+                | Layer::Gather(_)
+                | Layer::Trees(_) => state,
             });
             quantized.push(reads);
         }
@@ -120,7 +121,8 @@ impl Placement {
                     | Layer::Slice(_)
                     | Layer::Pad(_)
                     | Layer::Concat(_)
-                    | Layer::Gather(_) => 1,
+                    | Layer::Gather(_)
+                    | Layer::Trees(_) => 1,
                 };
                 let (more, looked_up) = self.after(network, reader);
                 factor = factor.max(count.saturating_mul(more));
@@ -134,7 +136,7 @@ impl Placement {
 /// Whether a layer can read a result as it is.
 fn accepts(node: &LayerNode, state: State, from: &[usize]) -> bool {
     match &node.layer {
-        Layer::Input | Layer::Normalize(_) => true,
+        Layer::Input | Layer::Normalize(_) | Layer::Trees(_) => true,
         Layer::Linear(_)
         | Layer::Conv2d(_)
         | Layer::Add

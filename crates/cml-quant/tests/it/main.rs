@@ -19,5 +19,6 @@ mod ptq;
 mod random;
 mod refusals;
 mod regressions;
+mod trees;
 mod univariate;
 mod weights;
