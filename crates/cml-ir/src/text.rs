@@ -6,6 +6,11 @@
     clippy::wildcard_enum_match_arm,
     reason = "every token but the one that is needed is an error"
 )]
+mod border;
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "every token but the one that is needed is an error"
+)]
 mod parse;
 mod print;
 mod tokens;

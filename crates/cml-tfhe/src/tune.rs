@@ -6,7 +6,7 @@ use crate::optimizer::SearchError;
 use crate::program::PassReport;
 use crate::table::SLACK_SHARE;
 use cml_bitwidth::Widths;
-use cml_ir::{Graph, Op};
+use cml_ir::{Graph, Op, OpKind};
 use std::collections::BTreeMap;
 
 /// A circuit with approximate layers.
@@ -117,9 +117,16 @@ fn is_too_wide(error: &LowerError) -> bool {
 
 /// Layers, in the order of the circuit's, and outputs after them: what may have slack.
 fn names(graph: &Graph) -> Vec<String> {
-    let layers = graph.nodes().filter(|(_, node)| matches!(node.op, Op::Lut(_)));
+    let layers = graph.nodes().filter(|(_, node)| is_lookup(&node.op));
     let outputs = graph.outputs().map(|(_, node, _)| node.name.clone());
     layers.map(|(_, node)| node.name.clone()).chain(outputs).collect()
+}
+
+fn is_lookup(op: &Op) -> bool {
+    match op.kind() {
+        OpKind::Lookup(_) => true,
+        OpKind::Input(_) | OpKind::Linear | OpKind::Output(_) => false,
+    }
 }
 
 /// The most slack of each layer and each output, by name.

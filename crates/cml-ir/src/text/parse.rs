@@ -4,8 +4,7 @@ use super::tokens::{Token, Tokens, unquote};
 use crate::graph::NodeId;
 use crate::tensor::channels;
 use crate::{
-    Conv2d, Dot, Graph, GraphBuilder, InputSpec, InputStep, Interval, IrError, Lut, Op, OutputSpec, Pad,
-    Probabilities, Steps, SumPool, Tensor, Threshold, Thresholds, Type,
+    Conv2d, Dot, Graph, GraphBuilder, Interval, IrError, Lut, Op, Pad, Steps, SumPool, Tensor, Type,
 };
 use std::str::FromStr;
 
@@ -85,10 +84,10 @@ fn at(line: usize, source: IrError) -> IrError {
     IrError::Line { line, source }
 }
 
-struct Line<'a> {
+pub(super) struct Line<'a> {
     /// From 1.
-    number: usize,
-    tokens: Tokens<'a>,
+    pub(super) number: usize,
+    pub(super) tokens: Tokens<'a>,
 }
 
 impl<'a> Line<'a> {
@@ -214,86 +213,9 @@ impl<'a> Line<'a> {
                 after: self.field("after", |line| line.list(Self::number))?,
                 value: self.field("with", Self::number)?,
             }),
-            "output" => Op::Output(OutputSpec {
-                scale: self.floats("scale")?,
-                offset: self.offset()?,
-                zero_point: self.field_or("zero", 0, Self::number)?,
-                labels: self.field_or("labels", Vec::new(), |line| {
-                    line.list(|line| line.quoted("a label in quotes"))
-                })?,
-                probabilities: self.field_or(
-                    "probabilities",
-                    Probabilities::Unstated,
-                    Self::probabilities,
-                )?,
-                words: self.field_or("words", 1, Self::small)?,
-                radix: self.field_or("radix", 1, Self::small)?,
-            }),
+            "output" => Op::Output(self.output_spec()?),
             _ => return Err(self.wrong("an operation", mnemonic)),
         })
-    }
-
-    fn input_spec(&mut self) -> Result<InputSpec, IrError> {
-        let mut spec = if self.is("features") {
-            InputSpec::of_thresholds(self.thresholds()?)
-        } else {
-            InputSpec {
-                scale: self.floats("scale")?,
-                offset: self.offset()?,
-                zero_point: self.field_or("zero", 0, Self::number)?,
-                ..InputSpec::new(1.0, 0, self.field("range", Self::interval)?)
-            }
-        };
-        spec.columns = self.field_or("columns", Vec::new(), |line| {
-            line.list(|line| line.quoted("a column in quotes"))
-        })?;
-        spec.steps = self.field_or("steps", Vec::new(), |line| line.list(Self::step))?;
-        Ok(spec)
-    }
-
-    fn thresholds(&mut self) -> Result<Thresholds, IrError> {
-        let features = self.field("features", Self::number)?;
-        let compared: Vec<u32> = self.field("compare", |line| line.list(Self::small))?;
-        let values: Vec<f32> = self.field("with", |line| line.list(Self::number))?;
-        let takes_missing = self.is("missing");
-        let missing: Vec<usize> = if takes_missing {
-            self.field("missing", |line| line.list(Self::number))?
-        } else {
-            vec![0; values.len()]
-        };
-        let fits = values.len() == compared.len() && values.len() == missing.len();
-        if !fits || missing.iter().any(|&m| m > 1) {
-            return Err(IrError::Syntax {
-                line: self.number,
-                needs: "as many values as features that are compared, and bits".to_owned(),
-                has: format!("{}, {} and {}", compared.len(), values.len(), missing.len()),
-            });
-        }
-        let threshold = |((feature, value), missing): ((u32, f32), usize)| Threshold {
-            feature,
-            value,
-            of_missing: missing == 1,
-        };
-        let list = compared.into_iter().zip(values).zip(missing).map(threshold);
-        Ok(Thresholds {
-            features,
-            takes_missing,
-            list: list.collect(),
-        })
-    }
-
-    fn small(&mut self) -> Result<u32, IrError> {
-        let number: usize = self.number()?;
-        Ok(u32::try_from(number).unwrap_or(u32::MAX))
-    }
-
-    fn probabilities(&mut self) -> Result<Probabilities, IrError> {
-        let known = [Probabilities::Softmax, Probabilities::Logistic];
-        let token = self.tokens.next();
-        let found = known
-            .into_iter()
-            .find(|p| matches!(&token, Token::Word(word) if p.name() == Some(word)));
-        found.ok_or_else(|| self.wrong("softmax or logistic", &token))
     }
 
     /// Weights with their shape, and the bias of each output channel.
@@ -336,52 +258,19 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn offset(&mut self) -> Result<Vec<f32>, IrError> {
-        if self.is("offset") {
-            self.floats("offset")
-        } else {
-            Ok(vec![0.0])
-        }
-    }
-
-    /// What is done with the floats of an input.
-    fn step(&mut self) -> Result<InputStep, IrError> {
-        let token = self.tokens.next();
-        let Token::Word(name) = token else {
-            return Err(self.wrong("a step of the input", &token));
-        };
-        let all = [
-            InputStep::Add(Vec::new()),
-            InputStep::Multiply(Vec::new()),
-            InputStep::Divide(Vec::new()),
-            InputStep::Max(Vec::new()),
-            InputStep::Min(Vec::new()),
-            InputStep::Sign,
-            InputStep::Abs,
-            InputStep::Round,
-            InputStep::Floor,
-            InputStep::Ceil,
-        ];
-        match all.iter().find(|step| step.name() == name) {
-            None => Err(self.wrong("a step of the input", &token)),
-            Some(step) if step.list().is_none() => Ok(step.clone()),
-            Some(step) => Ok(step.with_list(self.numbers()?)),
-        }
-    }
-
     /// A field of one float or a list of them.
-    fn floats(&mut self, name: &str) -> Result<Vec<f32>, IrError> {
+    pub(super) fn floats(&mut self, name: &str) -> Result<Vec<f32>, IrError> {
         self.field(name, Self::numbers)
     }
 
-    fn numbers(&mut self) -> Result<Vec<f32>, IrError> {
+    pub(super) fn numbers(&mut self) -> Result<Vec<f32>, IrError> {
         match self.tokens.peek() {
             Token::Number(_) => Ok(vec![self.number()?]),
             _ => self.list(Self::number),
         }
     }
 
-    fn field<T>(
+    pub(super) fn field<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(&mut Self) -> Result<T, IrError>,
@@ -390,7 +279,7 @@ impl<'a> Line<'a> {
         read(self)
     }
 
-    fn field_or<T>(
+    pub(super) fn field_or<T>(
         &mut self,
         name: &str,
         default: T,
@@ -403,7 +292,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<T, IrError>,
     ) -> Result<Vec<T>, IrError> {
@@ -431,14 +320,14 @@ impl<'a> Line<'a> {
         })
     }
 
-    fn interval(&mut self) -> Result<Interval, IrError> {
+    pub(super) fn interval(&mut self) -> Result<Interval, IrError> {
         let lo = self.number()?;
         self.to()?;
         let hi = self.number()?;
         Interval { lo, hi }.check().map_err(|e| at(self.number, e))
     }
 
-    fn number<T: Numeric>(&mut self) -> Result<T, IrError> {
+    pub(super) fn number<T: Numeric>(&mut self) -> Result<T, IrError> {
         let token = self.tokens.next();
         let value = match &token {
             Token::Number(text) => text.parse().ok(),
@@ -447,14 +336,14 @@ impl<'a> Line<'a> {
         value.ok_or_else(|| self.wrong(T::NEEDS, &token))
     }
 
-    fn quoted(&mut self, needs: &str) -> Result<String, IrError> {
+    pub(super) fn quoted(&mut self, needs: &str) -> Result<String, IrError> {
         match self.tokens.next() {
             token @ Token::Quoted(text) => unquote(text).map_err(|why| self.wrong(why, &token)),
             other => Err(self.wrong(needs, &other)),
         }
     }
 
-    fn is(&self, word: &str) -> bool {
+    pub(super) fn is(&self, word: &str) -> bool {
         self.tokens.peek() == Token::Word(word)
     }
 
@@ -490,7 +379,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn wrong(&self, needs: impl Into<String>, has: &Token<'_>) -> IrError {
+    pub(super) fn wrong(&self, needs: impl Into<String>, has: &Token<'_>) -> IrError {
         IrError::Syntax {
             line: self.number,
             needs: needs.into(),

@@ -99,7 +99,7 @@ fn modules_and_lines_are_named() {
         ),
         (
             "pkg.torch.onnx.stack_trace",
-            "File \"/home/a/net.py\", line 12, in forward\n    return f(x)\n  File \"/usr/lib/site-packages/torch/nn/x.py\", line 3, in f\n    y",
+            "File \"/srv/a/net.py\", line 12, in forward\n    return f(x)\n  File \"/usr/lib/site-packages/torch/nn/x.py\", line 3, in f\n    y",
         ),
     ];
     let file = File::new(&[1, 2]).node("Einsum", "x", "y", &[]).noted(&entries);
