@@ -389,7 +389,7 @@ impl<'a> Line<'a> {
 }
 
 /// A type of numbers, and what a number must be for it.
-trait Numeric: FromStr {
+pub(super) trait Numeric: FromStr {
     const NEEDS: &'static str;
 }
 
