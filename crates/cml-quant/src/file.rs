@@ -24,6 +24,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 const VERSION: u32 = 4;
+/// What newer versions have beyond this one is optional.
+const OLDEST_VERSION: u32 = 3;
 const MAX_FILE: u64 = 1 << 30;
 const STRUCTURE: &str = "cml.network";
 
@@ -169,9 +171,9 @@ pub fn network_from_bytes(name: &str, bytes: &[u8]) -> Result<Network, QuantErro
     }
     let parsed: FileNetwork =
         serde_json::from_str(structure).map_err(|e| fail(format!("malformed {STRUCTURE} entry: {e}")))?;
-    if parsed.version != VERSION {
+    if !(OLDEST_VERSION..=VERSION).contains(&parsed.version) {
         return Err(fail(format!(
-            "network format version {}, this program reads {VERSION}",
+            "network format version {}, this program reads {OLDEST_VERSION} to {VERSION}",
             parsed.version
         )));
     }

@@ -239,7 +239,7 @@ fn hostile_descriptions_with_a_valid_checksum_are_refused() {
     check(
         "/version",
         json!(2),
-        "network format version 2, this program reads 4",
+        "network format version 2, this program reads 3 to 4",
     );
     check("/version", json!("1"), "malformed cml.network entry");
     check("/output", json!(99), "layer output reads layer number 99");
