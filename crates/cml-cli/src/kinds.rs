@@ -47,6 +47,13 @@ fn of(start: &[u8]) -> Option<Recognized> {
             "torch.onnx.export makes an ONNX file of the model, and `cml import` reads that",
         );
     }
+    // Before pickles: the length at its start can look like one.
+    if start.get(8) == Some(&b'{') && start.get(4..8) == Some(&[0; 4]) {
+        return kind(
+            "a safetensors file",
+            "`cml quantize` makes a graph of a network that cml wrote; weights alone are no network",
+        );
+    }
     if start.starts_with(b"\x80\x02") || start.starts_with(b"\x80\x03") || start.starts_with(b"\x80\x04") {
         return kind(
             "a Python pickle",
@@ -67,12 +74,6 @@ fn of(start: &[u8]) -> Option<Recognized> {
     }
     if start.starts_with(b"\x1f\x8b") {
         return kind("compressed by gzip", "`gunzip` first");
-    }
-    if start.get(8) == Some(&b'{') && start.get(4..8) == Some(&[0; 4]) {
-        return kind(
-            "a safetensors file",
-            "`cml quantize` makes a graph of a network that cml wrote; weights alone are no network",
-        );
     }
     if is_onnx(start) {
         return Some(Recognized {

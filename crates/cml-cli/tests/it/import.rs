@@ -60,7 +60,7 @@ fn obstacles_are_a_report_and_exit_code_2() {
     assert!(!world.files().contains(&"bad.safetensors".to_owned()));
     world.refused(
         "import net.safetensors -o other.safetensors",
-        &["net.safetensors", "not a complete ONNX file"],
+        &["net.safetensors", "a safetensors file", "cml quantize"],
     );
     world.refused("import none.onnx", &["none.onnx"]);
 }
